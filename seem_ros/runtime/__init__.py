@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a model package: one small interface, several backends. Never imports torch unless that backend is chosen."""

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model package is and what its graphs accept: the part of ``model.yaml`` that the program reads."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from seem_ros.errors import ModelError
+
+RULES = ("v0", "v1", "demo")
+MASK_STRIDES = (2, 4)
+RESIZE_RULES = ("fit", "stretch")
+
+
+@dataclass(frozen=True)
+class VocabularyEntry:
+    """One class of the default vocabulary.
+
+    Attributes:
+        name: Shown to people and, where the package holds no bank, encoded as text.
+        is_thing: True for countable things (one segment each), False for stuff (merged to one segment).
+    """
+
+    name: str
+    is_thing: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ModelError(f"a vocabulary entry needs a name that is not empty, got {self.name!r}")
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Sizes and rules of one model package.
+
+    Attributes:
+        name: Name of the model, e.g. ``pico`` or ``focalt_v1``.
+        rules: Attention and selection rules: ``v0``, ``v1`` or ``demo``.
+        input_hw: Height and width of the network input, pixels; both multiples of ``size_divisor``.
+        size_divisor: What height and width have to be divisible by.
+        mask_stride: Stride of ``DecodeBatch.mask_logits`` (4 official models, 2 built-in).
+        token_dim: Width C of text, point, reference and appearance tokens.
+        embedding_dim: Width D of class and text embeddings.
+        mask_dim: Width Cm of mask features.
+        text_length: Text tokens a prompt can have, L.
+        max_points: Points per prompt of the exported graphs, P (both signs together).
+        max_references: Reference points per prompt of the exported graphs, R.
+        memory_slots: Learned memory vectors per prompt; 0 where the model has none.
+        object_queries: Number of vocabulary-free object queries; 0 where the model has none.
+        token_levels: Feature levels that prompts are read from.
+        has_presence: The decoder says whether what was asked for is in the picture.
+        has_prior: The decoder uses ``prior_box`` and ``prior_kind``.
+        has_box: The decoder predicts boxes.
+        logit_scale: Log of the scale of class logits: ``exp(logit_scale) * cos``.
+        resize: How a picture becomes the network input: ``fit`` keeps the aspect ratio and pads right and bottom with
+            zeros, ``stretch`` does not.
+        precision: Of the graphs: ``fp32``, ``fp16`` or ``bf16``.
+        prompt_buckets: Prompt counts that decoder graphs exist for, ascending.
+        thresholds: Named numbers for the perception layer, e.g. ``presence_tracked``, ``presence_lost``.
+        vocabulary: Default classes.
+        known_words: Words the text encoder was trained on, or None where it knows open language.
+        sha256: SHA-256 (hex) of each file of the package, by relative path; empty for a model that lives in memory.
+    """
+
+    name: str
+    rules: str
+    input_hw: tuple[int, int]
+    size_divisor: int
+    mask_stride: int
+    token_dim: int
+    embedding_dim: int
+    mask_dim: int
+    text_length: int
+    max_points: int
+    max_references: int
+    memory_slots: int
+    object_queries: int
+    token_levels: int = 3
+    has_presence: bool = False
+    has_prior: bool = False
+    has_box: bool = False
+    logit_scale: float = 0.0
+    resize: str = "fit"
+    precision: str = "fp32"
+    prompt_buckets: tuple[int, ...] = (1, 4, 16)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    vocabulary: tuple[VocabularyEntry, ...] = ()
+    known_words: tuple[str, ...] | None = None
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _one_of("rules", self.rules, RULES)
+        _one_of("mask_stride", self.mask_stride, MASK_STRIDES)
+        _one_of("resize", self.resize, RESIZE_RULES)
+        _one_of("precision", self.precision, ("fp32", "fp16", "bf16"))
+        if len(self.input_hw) != 2:
+            raise ModelError(f"input_hw must be (height, width), got {self.input_hw!r}")
+        for name, side in zip(("height", "width"), self.input_hw, strict=True):
+            if side < self.size_divisor or side % self.size_divisor:
+                raise ModelError(f"input {name} must be a multiple of {self.size_divisor}, got {side}")
+        for name in ("token_dim", "embedding_dim", "mask_dim", "text_length", "max_points", "token_levels"):
+            if getattr(self, name) < 1:
+                raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("max_references", "memory_slots", "object_queries"):
+            if getattr(self, name) < 0:
+                raise ModelError(f"{name} must not be negative, got {getattr(self, name)}")
+        buckets = self.prompt_buckets
+        if not buckets or buckets[0] < 1 or list(buckets) != sorted(set(buckets)):
+            raise ModelError(f"prompt_buckets must be ascending counts from 1, got {buckets!r}")
+
+    @property
+    def mask_hw(self) -> tuple[int, int]:
+        """Size (hm, wm) of ``DecodeBatch.mask_logits``."""
+        return self.input_hw[0] // self.mask_stride, self.input_hw[1] // self.mask_stride
+
+    @property
+    def memory_hw(self) -> tuple[int, int]:
+        """Size (h4, w4) of ``PromptBatch.previous_mask``, stride 4."""
+        return self.input_hw[0] // 4, self.input_hw[1] // 4
+
+    def to_mapping(self) -> dict[str, Any]:
+        """This spec as plain values for a YAML file."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        plain["input_hw"], plain["prompt_buckets"] = list(self.input_hw), list(self.prompt_buckets)
+        plain["vocabulary"] = [{"name": v.name, "is_thing": v.is_thing} for v in self.vocabulary]
+        plain["known_words"] = None if self.known_words is None else list(self.known_words)
+        plain["thresholds"], plain["sha256"] = dict(self.thresholds), dict(self.sha256)
+        return plain
+
+    @classmethod
+    def from_mapping(cls, plain: Mapping[str, Any]) -> ModelSpec:
+        """Reads what :meth:`to_mapping` wrote.
+
+        Raises:
+            ModelError: A field is missing, unknown or of the wrong kind.
+        """
+        unknown = sorted(set(plain) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ModelError(f"unknown model fields {unknown}; known are {sorted(cls.__dataclass_fields__)}")
+        values = dict(plain)
+        try:
+            values["input_hw"] = tuple(int(v) for v in values["input_hw"])
+            if "prompt_buckets" in values:
+                values["prompt_buckets"] = tuple(int(v) for v in values["prompt_buckets"])
+            values["vocabulary"] = tuple(VocabularyEntry(**v) for v in values.get("vocabulary") or ())
+            if values.get("known_words") is not None:
+                values["known_words"] = tuple(str(v) for v in values["known_words"])
+            values["thresholds"] = {str(k): float(v) for k, v in (values.get("thresholds") or {}).items()}
+            values["sha256"] = {str(k): str(v) for k, v in (values.get("sha256") or {}).items()}
+            return cls(**values)
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, ModelError):
+                raise
+            raise ModelError(f"the model description cannot be read: {error}") from error
+
+
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise ModelError(f"{name} must be one of {allowed}, got {value!r}")
