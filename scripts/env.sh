@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# Source this to use the ROS of .venv (made by `make env`) and the interfaces of install/ (made by `make build`):
+#   . scripts/env.sh && python examples/pick.py
+# Not for a machine with ROS installed: there, source its setup.bash and the workspace's install/setup.bash.
+seem_root="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)"
+seem_venv="${VENV:-$seem_root/.venv}"
+seem_install="$seem_root/install/seem_ros"
+seem_python="$("$seem_venv/bin/python" -c 'import sys; print(f"python{sys.version_info[0]}.{sys.version_info[1]}")')"
+export PATH="$seem_venv/bin:$PATH"
+export AMENT_PREFIX_PATH="$seem_install:$seem_venv"
+export PYTHONPATH="$seem_root:$seem_install/lib/$seem_python/site-packages"
+# the ROS wheels add their own library folders when Python starts
+export LD_LIBRARY_PATH="$seem_install/lib"
+unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
+unset seem_root seem_venv seem_install seem_python
