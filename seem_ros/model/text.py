@@ -7,50 +7,14 @@ change anything before it: callers may cut the token ids after the longest text,
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-from seem_ros.errors import ModelError
-from seem_ros.model.tokenizer import END_ID, MAX_LENGTH, START_ID
+from seem_ros.model.config import TextConfig
+from seem_ros.model.tokenizer import END_ID, START_ID
 
+LAYER_NORM_EPS = 1e-12  # the official tower's own LayerNorm class; the rest of the model has 1e-5
 LOGIT_SCALE_INIT = 2.6592600  # ln(1/0.07), the temperature that CLIP starts training with
-
-
-@dataclass(frozen=True)
-class TextConfig:
-    """Size of the language encoder; the defaults are those of every official variant.
-
-    Attributes:
-        width: channels of the transformer.
-        layers: number of transformer blocks.
-        heads: attention heads; must divide `width`.
-        joint_dim: channels of the joint space that texts and queries are compared in.
-        vocabulary: number of token ids.
-        positions: longest token sequence.
-        token_rank: 0 keeps one [vocabulary, width] token table; r > 0 factors it into [vocabulary, r] x [r, width],
-            which makes a small model's table small too. Official models have 0.
-        norm_eps: epsilon of the LayerNorms.
-    """
-
-    width: int = 512
-    layers: int = 12
-    heads: int = 8
-    joint_dim: int = 512
-    vocabulary: int = END_ID + 1
-    positions: int = MAX_LENGTH
-    token_rank: int = 0
-    norm_eps: float = 1e-12
-
-    def __post_init__(self) -> None:
-        for name in ("width", "layers", "heads", "joint_dim", "positions"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"text encoder {name} must be positive, got {getattr(self, name)}")
-        if self.width % self.heads:
-            raise ModelError(f"text encoder width {self.width} is not divisible by its {self.heads} heads")
-        if self.token_rank < 0:
-            raise ModelError(f"text encoder token_rank must be 0 (off) or positive, got {self.token_rank}")
 
 
 class TextEncoder(nn.Module):
@@ -67,18 +31,18 @@ class TextEncoder(nn.Module):
 
         self.config = config = config or TextConfig()
         tower = CLIPTextModel(CLIPTextConfig(
-            vocab_size=1 if config.token_rank else config.vocabulary, hidden_size=config.width,
-            intermediate_size=4 * config.width, projection_dim=config.joint_dim, num_hidden_layers=config.layers,
-            num_attention_heads=config.heads, max_position_embeddings=config.positions, hidden_act="quick_gelu",
-            layer_norm_eps=config.norm_eps, attention_dropout=0.0,
+            vocab_size=1 if config.token_rank else config.vocab, hidden_size=config.dim,
+            intermediate_size=4 * config.dim, projection_dim=config.dim, num_hidden_layers=config.layers,
+            num_attention_heads=config.heads, max_position_embeddings=config.length, hidden_act="quick_gelu",
+            layer_norm_eps=LAYER_NORM_EPS, attention_dropout=0.0,
             bos_token_id=START_ID, eos_token_id=END_ID, pad_token_id=0 if config.token_rank else END_ID))
         # transformers 4 wraps the tower once more than transformers 5; our key names must not depend on it.
         self.tower = getattr(tower, "text_model", tower)
         if config.token_rank:
             self.tower.embeddings.token_embedding = nn.Sequential(
-                nn.Embedding(config.vocabulary, config.token_rank),
-                nn.Linear(config.token_rank, config.width, bias=False))
-        self.lang_proj = nn.Parameter(torch.empty(config.width, config.joint_dim))
+                nn.Embedding(config.vocab, config.token_rank),
+                nn.Linear(config.token_rank, config.dim, bias=False))
+        self.lang_proj = nn.Parameter(torch.empty(config.dim, config.dim))
         nn.init.trunc_normal_(self.lang_proj, std=0.02)
         self.logit_scale = nn.Parameter(torch.tensor(LOGIT_SCALE_INIT))
 
@@ -86,11 +50,11 @@ class TextEncoder(nn.Module):
         """Encode texts.
 
         Args:
-            ids: [N, L] int64 token ids from `Tokenizer.encode`, L up to `config.positions`.
+            ids: [N, L] int64 token ids from `Tokenizer.encode`, L up to `config.length`.
 
         Returns:
-            tokens [N, L, joint_dim], meaningful up to each text's first end token (later positions only repeat the
-            padding and must be masked by the caller), and the texts' embeddings [N, joint_dim], read at that end
+            tokens [N, L, dim], meaningful up to each text's first end token (later positions only repeat the
+            padding and must be masked by the caller), and the texts' embeddings [N, dim], read at that end
             token. Neither is normalised.
         """
         hidden = self.tower(input_ids=ids).last_hidden_state

@@ -71,11 +71,11 @@ def encode_texts(encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str
         tokens [N, L, D] (zero where not valid), valid bool [N, L], embeddings [N, D], where L is the longest text's
         number of tokens. Not normalised.
     """
-    ids, valid = tokenizer.encode(texts, encoder.config.positions)
+    ids, valid = tokenizer.encode(texts, encoder.config.length)
     lengths = valid.sum(1)
     device = encoder.lang_proj.device
-    tokens = torch.zeros(len(texts), int(lengths.max()), encoder.config.joint_dim, device=device)
-    pooled = torch.zeros(len(texts), encoder.config.joint_dim, device=device)
+    tokens = torch.zeros(len(texts), int(lengths.max()), encoder.config.dim, device=device)
+    pooled = torch.zeros(len(texts), encoder.config.dim, device=device)
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), batch):
         rows = order[start:start + batch]
@@ -110,7 +110,7 @@ def class_bank(encoder: TextEncoder, tokenizer: Tokenizer, names: Sequence[str],
     path = None
     if cache_dir is not None:
         path = Path(cache_dir) / f"{_bank_key(encoder, tokenizer, names, templates)}.npy"
-        bank = _read_bank(path, (len(names), encoder.config.joint_dim))
+        bank = _read_bank(path, (len(names), encoder.config.dim))
         if bank is not None:
             return bank.to(encoder.lang_proj.device)
     bank = _compute_bank(encoder, tokenizer, names, templates)
@@ -145,7 +145,7 @@ def _bank_key(encoder: TextEncoder, tokenizer: Tokenizer, names: Sequence[str], 
         digest.update(tensor.detach().cpu().float().contiguous().numpy())
     for text in (*names, "\0templates\0", *(TEMPLATES if templates else ())):
         digest.update(text.encode() + b"\0")
-    digest.update(np.ascontiguousarray(tokenizer.encode([n for n in names[:8]], encoder.config.positions)[0]))
+    digest.update(np.ascontiguousarray(tokenizer.encode(list(names[:8]), encoder.config.length)[0]))
     return digest.hexdigest()[:40]
 
 
