@@ -8,7 +8,7 @@ from typing import Any
 
 from seem_ros.errors import ModelError
 
-RULES = ("v0", "v1", "demo")
+RULES = ("v0", "v1", "demo", "joint")
 MASK_STRIDES = (2, 4)
 RESIZE_RULES = ("fit", "stretch")
 
@@ -36,7 +36,7 @@ class ModelSpec:
 
     Attributes:
         name: Name of the model, e.g. ``pico`` or ``focalt_v1``.
-        rules: Attention and selection rules: ``v0``, ``v1`` or ``demo``.
+        rules: Attention and selection rules: a name of ``seem_ros.model.rules.RULES``.
         input_hw: Height and width of the network input, pixels; both multiples of ``size_divisor``.
         size_divisor: What height and width have to be divisible by.
         mask_stride: Stride of ``DecodeBatch.mask_logits`` (4 official models, 2 built-in).
