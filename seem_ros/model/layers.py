@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The few layers that every part of the model shares."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Attention(nn.Module):
+    """Multi-head attention with `torch.nn.MultiheadAttention`'s parameters, keys and values computable ahead of time.
+
+    Written out (no fused kernel) because rows with every key blocked must give zeros, not NaN, in self attention
+    (official `nan_to_num`), and because fused attention kernels treat such rows differently per device.
+    """
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
+        self.out_proj = nn.Linear(dim, dim)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def _split(self, x: Tensor) -> Tensor:
+        """[B, L, C] -> [B, heads, L, C / heads]."""
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def keys(self, x: Tensor) -> Tensor:
+        """Projects [B, S, C] to keys [B, heads, S, C / heads]."""
+        dim = x.shape[-1]
+        return self._split(F.linear(x, self.in_proj_weight[dim:2 * dim], self.in_proj_bias[dim:2 * dim]))
+
+    def values(self, x: Tensor) -> Tensor:
+        """Projects [B, S, C] to values [B, heads, S, C / heads]."""
+        dim = x.shape[-1]
+        return self._split(F.linear(x, self.in_proj_weight[2 * dim:], self.in_proj_bias[2 * dim:]))
+
+    def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor | None = None) -> Tensor:
+        """Attends.
+
+        Args:
+            query: [B, L, C].
+            keys: [B, heads, S, C / heads], from `keys`.
+            values: the same shape, from `values`.
+            blocked: [B, L, S] bool, True = may not read; a row with every key blocked attends to nothing and gives the
+                output projection's bias.
+
+        Returns:
+            [B, L, C].
+        """
+        dim = query.shape[-1]
+        q = self._split(F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim]))
+        scores = (q * (dim // self.heads) ** -0.5) @ keys.transpose(-1, -2)
+        if blocked is not None:
+            scores = scores.masked_fill(blocked[:, None], torch.finfo(scores.dtype).min)
+        weights = scores.softmax(-1)
+        if blocked is not None:
+            weights = weights * (~blocked[:, None]).to(weights.dtype)
+        mixed = (weights.to(values.dtype) @ values).transpose(1, 2).flatten(-2)
+        return self.out_proj(mixed)
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between (keys `layers.<i>`)."""
+
+    def __init__(self, dim_in: int, dim: int, dim_out: int, layers: int) -> None:
+        super().__init__()
+        sizes = [dim_in] + [dim] * (layers - 1) + [dim_out]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., dim_in] -> [..., dim_out]."""
+        for i, layer in enumerate(self.layers):
+            x = layer(x if i == 0 else x.relu())
+        return x

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prompts as padded tensors: what the decoder reads, with no data-dependent shape."""
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class PromptTensors:
+    """N images with P prompts each; every prompt is an element of its own.
+
+    Coordinates are x/W, y/H of the padded network input (REFERENCE: point p = (r/H, c/W)).
+
+    Attributes:
+        points_xy: [N, P, K, 2] float32.
+        points_label: [N, P, K] int8: 1 positive, -1 negative, 0 padding.
+        text_tokens: [N, P, L, C] float32; text_valid: [N, P, L] bool.
+        text_embedding: [N, P, D] float32; has_text: [N, P] bool.
+        reference_tokens: [N, P, R, 3, C] float32, one token per level; reference_valid: [N, P, R] bool.
+        reference_embedding: [N, P, Cm] float32, mean mask feature of the reference's positive points.
+        previous_mask: [N, P, h4, w4] float32 logits; has_previous: [N, P] bool.
+        prior_box: [N, P, 4] float32 (cx, cy, w, h); prior_kind: [N, P] int8, see `PRIOR_KINDS`.
+        select_by: [N, P] int8: 0 points, 1 reference, 2 text.
+    """
+
+    points_xy: Tensor
+    points_label: Tensor
+    text_tokens: Tensor
+    text_valid: Tensor
+    text_embedding: Tensor
+    has_text: Tensor
+    reference_tokens: Tensor
+    reference_valid: Tensor
+    reference_embedding: Tensor
+    previous_mask: Tensor
+    has_previous: Tensor
+    prior_box: Tensor
+    prior_kind: Tensor
+    select_by: Tensor
+
+    @staticmethod
+    def empty(
+        images: int, prompts: int, *, points: int, text: int, references: int, dim: int, text_dim: int, mask_dim: int,
+        mask_hw: tuple[int, int], device: torch.device | str = "cpu",
+    ) -> PromptTensors:
+        """Returns prompts that ask for nothing, to be filled in place."""
+        n, p = images, prompts
+
+        def zeros(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.zeros(n, p, *shape, dtype=dtype, device=device)
+
+        return PromptTensors(
+            points_xy=zeros(points, 2), points_label=zeros(points, dtype=torch.int8),
+            text_tokens=zeros(text, dim), text_valid=zeros(text, dtype=torch.bool),
+            text_embedding=zeros(text_dim), has_text=zeros(dtype=torch.bool),
+            reference_tokens=zeros(references, 3, dim), reference_valid=zeros(references, dtype=torch.bool),
+            reference_embedding=zeros(mask_dim), previous_mask=zeros(*mask_hw), has_previous=zeros(dtype=torch.bool),
+            prior_box=zeros(4), prior_kind=zeros(dtype=torch.int8), select_by=zeros(dtype=torch.int8),
+        )
+
+    def to(self, device: torch.device | str) -> PromptTensors:
+        """Moves every tensor."""
+        return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
+
+
+PRIOR_KINDS = ("none", "click", "region", "box", "previous")

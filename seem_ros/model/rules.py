@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who attends to whom in the decoder's self attention, as data.
+
+A rule set names, for every group of rows, the groups of keys that it may read. Groups: ``query`` (the queries of one
+prompt, or the object queries), ``text`` and ``audio`` (text tokens; audio is transcribed text in a group of its own), ``memory``
+(slots that look inside the previous mask), ``spatial`` (tokens read at the prompt's points) and ``visual`` (tokens
+read from a reference picture). Spatial and visual tokens are set anew before every layer, so they are keys only.
+
+The official code writes the same as one boolean matrix over all groups of all prompts (`seem_v0.py`, `seem_v1.py`,
+`seem_demo.py` attention_data_struct); here every prompt is an element of its own, which is what the matrix says for
+prompts that must not see each other.
+"""
+from __future__ import annotations
+
+ROWS = ("query", "text", "audio", "memory")
+KEYS = ("query", "text", "audio", "memory", "spatial", "visual")
+
+RULES: dict[str, dict[str, tuple[str, ...]]] = {
+    # Prompted queries read their own prompt; object queries are elements without any token.
+    "v0": {
+        "query": ("query", "text", "memory", "spatial", "visual"),
+        "text": ("query", "text"),
+        "audio": (),
+        "memory": ("memory",),
+    },
+    "v1": {
+        "query": ("query", "text", "memory", "spatial", "visual"),
+        "text": ("query", "text"),
+        "audio": (),
+        "memory": ("memory",),
+    },
+    # The object queries themselves read every prompt, so prompts compose freely; there is no memory.
+    "demo": {
+        "query": ("query", "text", "audio", "spatial", "visual"),
+        "text": ("query", "text"),
+        "audio": ("query", "audio"),
+        "memory": (),
+    },
+    # The built-in model: demo's composition with v0's memory.
+    "joint": {
+        "query": ("query", "text", "memory", "spatial", "visual"),
+        "text": ("text",),
+        "audio": (),
+        "memory": ("memory",),
+    },
+}
+
+
+def allowed(rules: str, rows: tuple[str, ...], keys: tuple[str, ...]) -> list[list[bool]]:
+    """Returns the table of `rules` restricted to `rows` x `keys` (True = may read)."""
+    table = RULES[rules]
+    return [[key in table[row] for key in keys] for row in rows]
