@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Low-resolution mask logits to label images at source resolution, fast: only where the mask is.
+
+A mask is decided at source resolution: its logits are enlarged bilinearly (pixel centres aligned) and then compared with
+zero. Where all four neighbours of a place are not positive the result cannot be positive, so only the box around the
+positive logits is enlarged; a small object in a 1080p picture costs a small piece.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from seem_ros.perception.geometry import Geometry
+from seem_ros.perception.postprocess import sigmoid
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A mask's logits inside a box at source resolution; outside of it the mask is empty.
+
+    Attributes:
+        x0, y0: First column and row of the box, source pixels.
+        logits: float32 [h, w].
+    """
+
+    x0: int
+    y0: int
+    logits: np.ndarray
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the box in the source image."""
+        height, width = self.logits.shape
+        return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
+
+
+def _span(positive: np.ndarray, cells: int, step: int) -> tuple[int, int] | None:
+    """First and last + 1 cell to enlarge along one axis: one cell of margin, the first a multiple of ``step``."""
+    used = np.flatnonzero(positive[:cells])
+    if not len(used):
+        return None
+    first = max(int(used[0]) - 1, 0)
+    return first - first % step, min(int(used[-1]) + 2, cells)
+
+
+def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None:
+    """One mask's logits at source resolution.
+
+    Equal to the bilinear enlargement of the whole content: a box starts at a cell whose edge is a whole source pixel, so
+    that pixel centres stay aligned. Beyond the content's border the last cell is repeated: the padding has no say.
+
+    Args:
+        logits: float32 [hm, wm] at ``stride`` of the padded network input.
+        geometry: Of the source image.
+        stride: Network pixels per cell.
+
+    Returns:
+        The patch, None where no logit is positive.
+    """
+    (height, width), (content_h, content_w) = geometry.source_hw, geometry.content_hw
+    cells_y, cells_x = -(-content_h // stride), -(-content_w // stride)
+    factor_y, factor_x = Fraction(height * stride, content_h), Fraction(width * stride, content_w)
+    positive = logits[:cells_y, :cells_x] > 0
+    span_y = _span(positive.any(axis=1), cells_y, factor_y.denominator)
+    span_x = _span(positive.any(axis=0), cells_x, factor_x.denominator)
+    if span_y is None or span_x is None:
+        return None
+    piece = np.ascontiguousarray(logits[span_y[0] : span_y[1], span_x[0] : span_x[1]])
+    y0, x0 = int(span_y[0] * factor_y), int(span_x[0] * factor_x)
+    # the scale is given and not the size, or OpenCV would round it to whole pixels and shift the far end
+    size = cv2.resize(piece, None, fx=float(factor_x), fy=float(factor_y), interpolation=cv2.INTER_LINEAR)
+    size = size[: height - y0, : width - x0]
+    missing_y = min(int(np.ceil(span_y[1] * factor_y)), height) - y0 - size.shape[0]
+    missing_x = min(int(np.ceil(span_x[1] * factor_x)), width) - x0 - size.shape[1]
+    if missing_y > 0 or missing_x > 0:  # a fraction of a pixel that OpenCV rounded away at the far border
+        size = np.pad(size, ((0, max(missing_y, 0)), (0, max(missing_x, 0))), mode="edge")
+    return Patch(x0, y0, size)
+
+
+def mask_scores(logits: np.ndarray) -> np.ndarray:
+    """Mean mask probability inside each mask.
+
+    Args:
+        logits: float32 [B, h, w].
+
+    Returns:
+        float32 [B], 0 where a mask is empty.
+    """
+    scores = np.zeros(len(logits), np.float32)
+    for i, one in enumerate(logits):
+        inside = one[one > 0]
+        if inside.size:
+            scores[i] = float(sigmoid(inside).mean())
+    return scores
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Measures of one label value: see ``results.Segment``."""
+
+    box_xyxy_px: tuple[int, int, int, int]
+    area_px: int
+    centroid_xy_px: tuple[float, float]
+
+
+def paint(
+    patches: Sequence[Patch | None], scores: Sequence[float], values: Sequence[int], size_hw: tuple[int, int],
+    wide: bool = False,
+) -> tuple[np.ndarray, list[Extent | None]]:
+    """Masks to one label image.
+
+    A pixel that several masks claim goes to the highest score x mask probability; ties to the earlier mask.
+
+    Args:
+        patches: One per mask, None where it is empty.
+        scores: How sure each mask is, >= 0.
+        values: Pixel value of each mask.
+        size_hw: Height and width of the label image, pixels.
+        wide: uint16 in place of uint8.
+
+    Returns:
+        The label image uint8 or uint16 [H, W], 0 = nothing, and the extent of what each mask kept (None = nothing).
+    """
+    labels = np.zeros(size_hw, np.uint16 if wide else np.uint8)
+    masks: list[np.ndarray | None] = [None if p is None else (p.logits > 0).astype(np.uint8) for p in patches]
+    for j, later in enumerate(patches):
+        for i in range(j):
+            if later is not None and patches[i] is not None:
+                _settle(patches[i], masks[i], scores[i], later, masks[j], scores[j])
+    extents: list[Extent | None] = []
+    for patch, mask, value in zip(patches, masks, values, strict=True):
+        area = 0 if mask is None else cv2.countNonZero(mask)
+        if not area:
+            extents.append(None)
+            continue
+        labels[patch.window][mask.view(np.bool_)] = value
+        x, y, width, height = cv2.boundingRect(mask)
+        moments = cv2.moments(mask, binaryImage=True)
+        extents.append(Extent(
+            (patch.x0 + x, patch.y0 + y, patch.x0 + x + width, patch.y0 + y + height), area,
+            (patch.x0 + moments["m10"] / moments["m00"], patch.y0 + moments["m01"] / moments["m00"]),
+        ))
+    return labels, extents
+
+
+def _settle(
+    first: Patch, first_mask: np.ndarray, first_score: float,
+    second: Patch, second_mask: np.ndarray, second_score: float,
+) -> None:
+    """Takes every pixel that both masks claim away from one of them, in place."""
+    y0, x0 = max(first.y0, second.y0), max(first.x0, second.x0)
+    y1 = min(first.y0 + first.logits.shape[0], second.y0 + second.logits.shape[0])
+    x1 = min(first.x0 + first.logits.shape[1], second.x0 + second.logits.shape[1])
+    if y0 >= y1 or x0 >= x1:
+        return
+    here = tuple(slice(a - p, b - p) for a, b, p in ((y0, y1, first.y0), (x0, x1, first.x0)))
+    there = tuple(slice(a - p, b - p) for a, b, p in ((y0, y1, second.y0), (x0, x1, second.x0)))
+    both = (first_mask[here] & second_mask[there]).view(np.bool_)
+    if not both.any():
+        return
+    first_wins = first_score * sigmoid(first.logits[here][both]) >= second_score * sigmoid(second.logits[there][both])
+    rows, columns = np.nonzero(both)
+    second_mask[there][rows[first_wins], columns[first_wins]] = 0
+    first_mask[here][rows[~first_wins], columns[~first_wins]] = 0
