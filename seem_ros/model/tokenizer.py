@@ -27,8 +27,8 @@ _DOUBLE_QUOTES = "\u201c\u201d\u201e\u201f"
 _LIGATURES = {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb05": "\u017ft",
               "\ufb06": "st", "\u0132": "IJ", "\u0133": "ij", "\u0149": "'n"}
 _CLEANING = str.maketrans({
-    **{quote: "'" for quote in _SINGLE_QUOTES},
-    **{quote: '"' for quote in _DOUBLE_QUOTES},
+    **dict.fromkeys(_SINGLE_QUOTES, "'"),
+    **dict.fromkeys(_DOUBLE_QUOTES, '"'),
     **_LIGATURES,
     **{chr(0xFF01 + i): chr(0x21 + i) for i in range(94)},
     "\u3000": " ",
