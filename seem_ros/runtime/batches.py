@@ -146,6 +146,22 @@ class PromptBatch(_Batch):
         }
         return cls(**{n: np.zeros([sizes[a] for a in axes], kind) for n, (axes, kind) in cls._layout.items()})
 
+    def check_fits(self, spec: ModelSpec) -> None:
+        """Refuses a batch that was made for another model.
+
+        Raises:
+            PromptError: A width or the memory mask's size is not the model's.
+        """
+        for name, got, wanted in (
+            ("text_tokens", self.text_tokens.shape[2], spec.token_dim),
+            ("text_embedding", self.text_embedding.shape[1], spec.embedding_dim),
+            ("reference_tokens", self.reference_tokens.shape[2:], (spec.token_levels, spec.token_dim)),
+            ("reference_embedding", self.reference_embedding.shape[1], spec.mask_dim),
+            ("previous_mask", self.previous_mask.shape[1:], spec.memory_hw),
+        ):
+            if got != wanted:
+                raise PromptError(f"PromptBatch.{name} has width {got}, model {spec.name} needs {wanted}")
+
     def pad_to(self, count: int) -> PromptBatch:
         """This batch with empty prompts appended until it has ``count``.
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seem_ros.errors import ModelError
+
+if TYPE_CHECKING:
+    from seem_ros.model.config import ModelConfig
 
 RULES = ("v0", "v1", "demo", "joint")
 MASK_STRIDES = (2, 4)
 RESIZE_RULES = ("fit", "stretch")
+DEFAULT_POINTS = 256  # 128 of each sign
 
 
 @dataclass(frozen=True)
@@ -118,6 +122,29 @@ class ModelSpec:
     def memory_hw(self) -> tuple[int, int]:
         """Size (h4, w4) of ``PromptBatch.previous_mask``, stride 4."""
         return self.input_hw[0] // 4, self.input_hw[1] // 4
+
+    @classmethod
+    def of_config(cls, config: ModelConfig, input_hw: tuple[int, int], **fields: Any) -> ModelSpec:
+        """The spec of a model configuration at one input size.
+
+        Args:
+            config: Architecture.
+            input_hw: Height and width of the network input, pixels.
+            **fields: Any other field of the spec, e.g. ``max_points``, ``vocabulary``, ``thresholds``.
+
+        Raises:
+            ModelError: The size does not fit the architecture.
+        """
+        decoder = config.decoder
+        values: dict[str, Any] = {
+            "name": config.name, "rules": decoder.rules, "input_hw": input_hw, "size_divisor": config.size_divisor,
+            "mask_stride": config.mask_stride, "token_dim": decoder.dim, "embedding_dim": config.text.dim,
+            "mask_dim": decoder.mask_dim, "text_length": config.text.length, "max_points": DEFAULT_POINTS,
+            "max_references": DEFAULT_POINTS, "memory_slots": 0 if decoder.rules == "demo" else decoder.memory_slots,
+            "object_queries": decoder.object_queries, "has_presence": decoder.presence_head,
+            "has_prior": decoder.prior, "has_box": decoder.box_head,
+        }
+        return cls(**{**values, **fields})
 
     def to_mapping(self) -> dict[str, Any]:
         """This spec as plain values for a YAML file."""
