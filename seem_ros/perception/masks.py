@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Low-resolution mask logits to label images at source resolution, fast: only where the mask is.
 
-A mask is decided at source resolution: its logits are enlarged bilinearly (pixel centres aligned) and then compared with
-zero. Where all four neighbours of a place are not positive the result cannot be positive, so only the box around the
-positive logits is enlarged; a small object in a 1080p picture costs a small piece.
+A mask is decided at source resolution: its logits are enlarged bilinearly (pixel centres aligned) and then compared
+with zero. Where all four neighbours of a place are not positive the result cannot be positive, so only the box around
+the positive logits is enlarged; a small object in a 1080p picture costs a small piece.
 """
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def _span(positive: np.ndarray, cells: int, step: int) -> tuple[int, int] | None
 def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None:
     """One mask's logits at source resolution.
 
-    Equal to the bilinear enlargement of the whole content: a box starts at a cell whose edge is a whole source pixel, so
-    that pixel centres stay aligned. Beyond the content's border the last cell is repeated: the padding has no say.
+    Equal to the bilinear enlargement of the whole content: a box starts at a cell whose edge is a whole source pixel,
+    so that pixel centres stay aligned. Beyond the content's border the last cell is repeated: the padding has no say.
 
     Args:
         logits: float32 [hm, wm] at ``stride`` of the padded network input.

@@ -6,7 +6,7 @@ prompted masks, faster, is in ``masks.py``.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -125,13 +125,13 @@ def semantic(class_logits: np.ndarray, mask_logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PanopticSegment:
-    """One panoptic segment: its id in the map (from 1), class index, thing or stuff, score and query."""
+    """One panoptic segment: its id in the map (from 1), class index, thing or stuff, score, and its queries."""
 
     id: int
     category_id: int
     isthing: bool
     score: float
-    query: int
+    queries: tuple[int, ...]
 
 
 def panoptic(
@@ -143,9 +143,9 @@ def panoptic(
 ) -> tuple[np.ndarray, tuple[PanopticSegment, ...]]:
     """Every pixel to at most one segment.
 
-    A query is kept if its best class is not "nothing" and scores above ``score_threshold``; every pixel goes to the kept
-    query with the highest score x mask probability; a query has a segment if its own mask (probability >= 0.5) meets
-    the pixels it won, and if it won at least ``overlap_threshold`` of it. Stuff of one class is one segment.
+    A query is kept if its best class is not "nothing" and scores above ``score_threshold``; every pixel goes to the
+    kept query with the highest score x mask probability; a query has a segment if its own mask (probability >= 0.5)
+    meets the pixels it won, and if it won at least ``overlap_threshold`` of it. Stuff of one class is one segment.
 
     Args:
         class_logits: float32 [Q, K + 1], the last column is "nothing".
@@ -176,12 +176,14 @@ def panoptic(
         thing = bool(is_thing[category])
         if not thing and category in stuff:
             ids[both] = stuff[category]
+            first = segments[stuff[category] - 1]
+            segments[first.id - 1] = replace(first, queries=(*first.queries, int(query)))
             continue
         number = len(segments) + 1
         ids[both] = number
         if not thing:
             stuff[category] = number
-        segments.append(PanopticSegment(number, category, thing, float(scores[query]), int(query)))
+        segments.append(PanopticSegment(number, category, thing, float(scores[query]), (int(query),)))
     return ids, tuple(segments)
 
 

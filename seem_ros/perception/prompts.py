@@ -237,7 +237,7 @@ class Prompt:
         if len(shapes) > MAX_SHAPES:
             raise PromptError(f"a prompt may have {MAX_SHAPES} clicks and regions together, got {len(shapes)}")
         if not self.text and not shapes and self.reference is None:
-            raise PromptError("an empty prompt: give text, a click, a box, a scribble, a polygon, a mask or a reference")
+            raise PromptError("an empty prompt: give text, a click, box, scribble, polygon, mask or reference")
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

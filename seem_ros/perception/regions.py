@@ -87,8 +87,8 @@ def draw_regions(shapes: tuple[Shape, ...], geometry: Geometry) -> tuple[np.ndar
 def thin(count: int, limit: int) -> np.ndarray:
     """Which ``limit`` of ``count`` pixels in raster order are kept: sorted int64 indices.
 
-    The official models cut at random. Here pixel k is kept if k times the golden ratio, modulo 1, is among the smallest:
-    repeatable, evenly spread, and not in step with the rows of a rectangle as every n-th pixel would be.
+    The official models cut at random. Here pixel k is kept if k times the golden ratio, modulo 1, is among the
+    smallest: repeatable, evenly spread, and not in step with the rows of a rectangle as every n-th pixel would be.
     """
     if count <= limit:
         return np.arange(count)

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fills the rows of a ``PromptBatch``: texts, shapes, references and memories as the model's tensors."""
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from seem_ros.perception import regions
+from seem_ros.perception.geometry import Geometry
+from seem_ros.perception.prompts import Box, Click, Reference, Shape
+from seem_ros.runtime.interface import (
+    PRIOR_MASK,
+    SELECT_POINTS,
+    SELECT_REFERENCE,
+    SELECT_TEXT,
+    Backend,
+    ImageFeatures,
+    PromptBatch,
+    TextFeatures,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceTokens:
+    """What was read where somebody pointed, for use on other pictures.
+
+    Attributes:
+        tokens: float32 [N, 3, C], one token per point and level.
+        embedding: float32 [Cm], mean mask feature of the positive points.
+    """
+
+    tokens: np.ndarray
+    embedding: np.ndarray
+
+
+def put_text(batch: PromptBatch, row: int, texts: TextFeatures, which: int) -> None:
+    """Asks row ``row`` for text ``which`` of ``texts``. A text alone selects by text."""
+    length = min(texts.valid.shape[1], batch.text_valid.shape[1])
+    batch.text_tokens[row, :length] = texts.tokens[which, :length]
+    batch.text_valid[row, :length] = texts.valid[which, :length]
+    batch.text_embedding[row] = texts.embedding[which]
+    batch.has_text[row] = True
+    batch.select_by[row] = SELECT_TEXT
+
+
+def put_reference(batch: PromptBatch, row: int, reference: ReferenceTokens) -> None:
+    """Asks row ``row`` for one like this; more tokens than slots are thinned evenly. It outranks text in selecting."""
+    slots = batch.reference_valid.shape[1]
+    tokens = reference.tokens[regions.thin(len(reference.tokens), slots)]
+    batch.reference_tokens[row, : len(tokens)] = tokens
+    batch.reference_valid[row, : len(tokens)] = True
+    batch.reference_embedding[row] = reference.embedding
+    batch.select_by[row] = SELECT_REFERENCE
+
+
+def put_shapes(batch: PromptBatch, row: int, shapes: tuple[Shape, ...], geometry: Geometry) -> None:
+    """Points at something in row ``row``: points, prior box, and selection by the points if any is positive."""
+    if not shapes:
+        return
+    positive, negative = regions.draw_regions(shapes, geometry)
+    points, labels = regions.sample_points(positive, negative, geometry.network_hw, batch.points_label.shape[1])
+    batch.points_xy[row, : len(points)] = points
+    batch.points_label[row, : len(labels)] = labels
+    batch.prior_box[row], batch.prior_kind[row] = regions.prior(shapes, positive, geometry)
+    if positive.any():
+        batch.select_by[row] = SELECT_POINTS
+
+
+def put_previous(batch: PromptBatch, row: int, memory_mask: np.ndarray, use_prior: bool = True) -> None:
+    """Gives row ``row`` the last mask (float32 [h4, w4] logits) as memory; an empty mask says nothing and is left out.
+
+    Where the prompt brings no extent of its own the mask's box is the prior. A click keeps its own prior: it is the
+    correction of the round.
+    """
+    positive = memory_mask > 0
+    if not positive.any():
+        return
+    batch.previous_mask[row] = memory_mask
+    batch.has_previous[row] = True
+    if use_prior and not batch.prior_kind[row]:
+        batch.prior_box[row] = regions.region_box(positive, positive.shape)
+        batch.prior_kind[row] = PRIOR_MASK
+
+
+def asks_something(batch: PromptBatch) -> np.ndarray:
+    """Bool [B]: rows with text, a positive point or a reference."""
+    return batch.has_text | (batch.points_label > 0).any(axis=1) | batch.reference_valid.any(axis=1)
+
+
+def reference_key(reference: Reference) -> bytes:
+    """Equal for equal pictures with equal regions."""
+    digest = hashlib.sha256(np.ascontiguousarray(reference.image))
+    digest.update(repr(reference.image.shape).encode())
+    for shape in reference.shapes:
+        digest.update(type(shape).__name__.encode())
+        for name in shape.__dataclass_fields__:
+            value = getattr(shape, name)
+            digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+    return digest.digest()
+
+
+def read_reference(
+    reference: Reference, geometry: Geometry, features: ImageFeatures, backend: Backend
+) -> ReferenceTokens:
+    """Reads the tokens of a reference picture's region.
+
+    A scribble, polygon or mask is read where it was drawn, as SEEM does. A click or a box does not say which pixels are
+    the object's: the model segments it first, and its mask is read. Without shapes the whole picture is read.
+    """
+    spec = backend.spec
+    batch = PromptBatch.empty(spec, 1)
+    if not reference.shapes:
+        positive, negative = np.ones(geometry.content_hw, np.bool_), np.zeros(geometry.content_hw, np.bool_)
+    else:
+        positive, negative = regions.draw_regions(reference.shapes, geometry)
+        if all(isinstance(shape, (Click, Box)) for shape in reference.shapes):
+            put_shapes(batch, 0, reference.shapes, geometry)
+            logits = backend.decode(features, batch).mask_logits[0]
+            inside = np.repeat(np.repeat(logits > 0, spec.mask_stride, 0), spec.mask_stride, 1)
+            inside = inside[: geometry.content_hw[0], : geometry.content_hw[1]]
+            positive = inside if inside.any() else positive
+            batch = PromptBatch.empty(spec, 1)
+    points, labels = regions.sample_points(positive, negative, geometry.network_hw, spec.max_points)
+    batch.points_xy[0, : len(points)] = points
+    batch.points_label[0, : len(labels)] = labels
+    result = backend.decode(features, batch)
+    return ReferenceTokens(result.sampled_tokens[0, : len(labels)].copy(), result.sampled_embedding[0].copy())
+
+
+def thinned(reference: ReferenceTokens, limit: int) -> ReferenceTokens:
+    """The same reference with at most ``limit`` tokens, spread evenly."""
+    return ReferenceTokens(reference.tokens[regions.thin(len(reference.tokens), max(limit, 0))], reference.embedding)

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mask logits and scores to ``Segments``: label image, records and messages."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seem_ros.perception.depth import with_depth
+from seem_ros.perception.frames import Frame
+from seem_ros.perception.geometry import Geometry
+from seem_ros.perception.masks import Extent, enlarge, mask_scores, paint
+from seem_ros.perception.postprocess import PanopticSegment
+from seem_ros.perception.prompts import Prompt
+from seem_ros.perception.results import Answer, Segment, Segments
+from seem_ros.perception.texts import Vocabulary
+
+
+def label_image(
+    masks: Sequence[np.ndarray | None], scores: Sequence[float], values: Sequence[int], geometry: Geometry, stride: int,
+    wide: bool,
+) -> tuple[np.ndarray, list[Extent | None]]:
+    """Low-resolution logits (float32 [hm, wm] or None) to a label image at source size; see ``masks.paint``."""
+    patches = [None if mask is None else enlarge(mask, geometry, stride) for mask in masks]
+    return paint(patches, scores, values, geometry.source_hw, wide)
+
+
+def make_segment(
+    value: int, extent: Extent, label: tuple[str, float], mask_score: float, presence: float, target_id: int = 0,
+    state: str = "", is_thing: bool = True,
+) -> Segment:
+    """A record from its measures; scores are clipped to 0..1 against rounding."""
+    def unit(score: float) -> float:
+        return min(max(float(score), 0.0), 1.0)
+
+    return Segment(
+        value, target_id, label[0], unit(label[1]), unit(mask_score), unit(presence), extent.box_xyxy_px,
+        extent.area_px, extent.centroid_xy_px, state, is_thing=is_thing,
+    )
+
+
+def answer_message(
+    prompt: Prompt, asked: bool, found: bool, painted: bool, presence: float, threshold: float, unknown: tuple[str, ...]
+) -> str:
+    """What to tell the user about one prompt; "" where it simply was found."""
+    parts = []
+    if unknown:
+        words = ", ".join(repr(word) for word in unknown)
+        verdict = "" if asked else ", so nothing was looked for"
+        parts.append(f"the model was never trained on {words}{verdict}")
+    if asked and not found:
+        what = f" for {prompt.text!r}" if prompt.text else ""
+        parts.append(f"nothing found{what}: best presence {presence:.2f}, {threshold:.2f} needed")
+    elif found and not painted:
+        parts.append("found, but other segments that are surer have all its pixels")
+    return "; ".join(parts)
+
+
+def finish(
+    image: np.ndarray, segments: Sequence[Segment], frame: Frame, message: str = "", answers: tuple[Answer, ...] = ()
+) -> Segments:
+    """The result of a frame, with positions where it has depth."""
+    result = Segments(
+        image, tuple(segments), frame.stamp_ns, frame.frame_id, frame.camera, message, answers
+    )
+    return with_depth(result, frame)
+
+
+def compose_panoptic(
+    chosen: Sequence[PanopticSegment], bank: Vocabulary, mask_logits: np.ndarray, geometry: Geometry, stride: int,
+    frame: Frame, wide: bool,
+) -> Segments:
+    """Panoptic segments, chosen at mask resolution, decided at source resolution.
+
+    Stuff of one class that several queries found is one segment: the highest logit of them counts at each place.
+    """
+    wide = wide or len(chosen) > 255
+    merged = [mask_logits[list(one.queries)].max(axis=0) for one in chosen]
+    scores = [one.score for one in chosen]
+    image, extents = label_image(merged, scores, [one.id for one in chosen], geometry, stride, wide)
+    sureness = mask_scores(np.stack(merged)) if merged else ()
+    segments = [
+        make_segment(
+            one.id, extent, (bank.names[one.category_id], one.score), sure, one.score, is_thing=one.isthing
+        )
+        for one, extent, sure in zip(chosen, extents, sureness, strict=True) if extent is not None
+    ]
+    return finish(image, segments, frame)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where a segment is and how large, in metres, from aligned depth."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from seem_ros.errors import FrameError
+from seem_ros.perception.frames import Frame, Intrinsics
+from seem_ros.perception.results import Segments
+
+MIN_PIXELS = 12
+_MAX_SAMPLES = 4096
+_LOW, _HIGH = 2.0, 98.0  # percentiles of the extent: a few wrong pixels at the outline must not stretch it
+_DEVIATIONS = 4.0
+
+Vector = tuple[float, float, float]
+
+
+def locate(mask: np.ndarray, depth_m: np.ndarray, intrinsics: Intrinsics, origin_xy: tuple[int, int] = (0, 0)
+           ) -> tuple[Vector, Vector] | None:
+    """Position and size of what a mask shows: of its visible surface.
+
+    Pixels of the outline often carry the depth of what is behind ("flying pixels"), so one pixel of it is left out
+    where enough remain, depths far from the median (4 x 1.4826 median absolute deviations, at least 1 cm) are
+    dropped, and the extent is taken between percentiles 2 and 98.
+
+    Args:
+        mask: bool [h, w].
+        depth_m: float32 [h, w], metres along the optical axis; NaN, infinite or <= 0 is invalid.
+        intrinsics: Of the whole image.
+        origin_xy: Column and row of the arrays' first pixel in the whole image.
+
+    Returns:
+        Centre (x, y, z) and extent (x, y, z) in the camera's optical frame, metres; None below 12 valid pixels.
+
+    Raises:
+        FrameError: The arrays differ in size.
+    """
+    if mask.shape != depth_m.shape:
+        raise FrameError(f"mask and depth must have one size, got {mask.shape} and {depth_m.shape}")
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8), borderValue=0).view(np.bool_)
+    for region in (inner, mask):
+        rows, columns = np.nonzero(region)
+        z = depth_m[rows, columns].astype(np.float64)
+        valid = np.isfinite(z) & (z > 0)
+        if valid.sum() >= MIN_PIXELS:
+            break
+    else:
+        return None
+    rows, columns, z = rows[valid], columns[valid], z[valid]
+    step = -(-len(z) // _MAX_SAMPLES)
+    rows, columns, z = rows[::step], columns[::step], z[::step]
+    middle = np.median(z)
+    near = np.abs(z - middle) <= max(_DEVIATIONS * 1.4826 * np.median(np.abs(z - middle)), 0.01)
+    rows, columns, z = rows[near], columns[near], z[near]
+    x = (columns + origin_xy[0] - intrinsics.cx) * z / intrinsics.fx
+    y = (rows + origin_xy[1] - intrinsics.cy) * z / intrinsics.fy
+    low, high = np.percentile(np.stack([x, y, z]), (_LOW, _HIGH), axis=1)
+    centre = (low + high) / 2
+    centre[2] = np.median(z)
+    return tuple(float(v) for v in centre), tuple(float(v) for v in high - low)
+
+
+def add_positions(segments: Segments, depth_m: np.ndarray, intrinsics: Intrinsics) -> Segments:
+    """The same segments with ``position_m`` and ``size_m`` where depth says.
+
+    Args:
+        segments: Of the picture.
+        depth_m: float32 [H, W] of the picture's size.
+        intrinsics: Of the picture.
+
+    Raises:
+        FrameError: Depth has another size.
+    """
+    if depth_m.shape != segments.labels.shape:
+        raise FrameError(f"depth must have the image's size {segments.labels.shape}, got {depth_m.shape}")
+    placed = []
+    for segment in segments:
+        x0, y0, x1, y1 = segment.box_xyxy_px
+        mask = segments.labels[y0:y1, x0:x1] == segment.value
+        found = locate(mask, depth_m[y0:y1, x0:x1], intrinsics, (x0, y0))
+        placed.append(segment if found is None else replace(segment, position_m=found[0], size_m=found[1]))
+    return segments.with_segments(tuple(placed))
+
+
+def with_depth(segments: Segments, frame: Frame) -> Segments:
+    """Adds positions where the frame has depth and intrinsics, else nothing."""
+    if frame.depth_m is None or frame.intrinsics is None or not len(segments):
+        return segments
+    return add_positions(segments, frame.depth_m, frame.intrinsics)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a tracker sees in one frame: decoded rows with their places, the appearance under a mask, records."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from seem_ros.perception.asking import ReferenceTokens
+from seem_ros.perception.composing import finish, label_image, make_segment
+from seem_ros.perception.encoded import EncodedFrame
+from seem_ros.perception.judging import Claim, make_place
+from seem_ros.perception.masks import mask_scores
+from seem_ros.perception.regions import sample_points
+from seem_ros.perception.results import Segments
+from seem_ros.perception.segmenter import Segmenter
+from seem_ros.perception.target import Place, Target
+from seem_ros.runtime.interface import DecodeBatch, PromptBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One frame's decode of some rows.
+
+    Attributes:
+        encoded: The frame.
+        batch: What was asked.
+        result: What was answered.
+        scores: float32 [B], mean mask probability inside each mask.
+        places: Where each row's mask is, None where it is empty.
+    """
+
+    encoded: EncodedFrame
+    batch: PromptBatch
+    result: DecodeBatch
+    scores: np.ndarray
+    places: list[Place | None]
+
+    def claim(self, target: Target, row: int) -> Claim | None:
+        """What row ``row`` says about a target; None where it shows nothing."""
+        place = self.places[row]
+        if place is None or self.scores[row] <= 0:
+            return None
+        likeness = target.likeness_of(self.result.appearance_embedding[row])
+        return Claim(place, float(self.result.presence[row]), float(self.scores[row]), likeness)
+
+
+def look(segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch) -> Seen:
+    """One batched decode of a frame."""
+    result = segmenter.decode(encoded, batch)
+    picture, key = encoded.small_picture, encoded.geometry.source_hw
+    places = [make_place(mask, picture, key) for mask in result.memory_mask]
+    return Seen(encoded, batch, result, mask_scores(result.mask_logits), places)
+
+
+def read_appearance(segmenter: Segmenter, seen: Seen, row: int) -> ReferenceTokens:
+    """Tokens from where a prompt found its object: points inside the mask, and the user's negative points.
+
+    The user's own positive points say where the object is; what it looks like is read from all of its mask, one
+    pixel off the outline where it is large enough.
+    """
+    spec, mask = segmenter.spec, seen.places[row].mask
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+    region = inner if np.count_nonzero(inner) >= 4 else mask
+    wrong = seen.batch.points_label[row] < 0
+    slots = max(spec.max_references - int(wrong.sum()), spec.max_references // 2, 1)
+    points, labels = sample_points(region, np.zeros_like(region), region.shape, min(spec.max_points, slots))
+    points = points + np.float32(0.5) / np.array(region.shape[::-1], np.float32)  # a cell's centre, not its corner
+    negative = seen.batch.points_xy[row][wrong][: max(min(spec.max_references, spec.max_points) - len(points), 0)]
+    count = len(points) + len(negative)
+    reading = PromptBatch.empty(spec, 1)
+    reading.points_xy[0, :count] = np.concatenate([points, negative])
+    reading.points_label[0, :count] = np.concatenate([labels, np.full(len(negative), -1, np.int8)])
+    read = segmenter.decode(seen.encoded, reading)
+    return ReferenceTokens(read.sampled_tokens[0, :count].copy(), read.sampled_embedding[0].copy())
+
+
+def compose(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], wide: bool) -> Segments:
+    """Label image and records of the targets that are seen in this frame; their boxes are noted."""
+    visible = [target for target in targets if target.mask_logits is not None]
+    image, extents = label_image(
+        [target.mask_logits for target in visible], [target.presence * target.mask_score for target in visible],
+        [target.value for target in visible], encoded.geometry, segmenter.spec.mask_stride, wide,
+    )
+    segments = []
+    for target, extent in zip(visible, extents, strict=True):
+        if extent is not None:
+            target.box_xyxy_px = extent.box_xyxy_px
+            segments.append(make_segment(
+                target.value, extent, target.label, target.mask_score, target.presence, target.target_id,
+                target.state.value,
+            ))
+    return finish(image, segments, encoded.frame)

@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One picture and any number of prompts: encoded once, asked in one batched decode."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seem_ros.errors import FrameError, ModelError, PromptError
+from seem_ros.perception import asking
+from seem_ros.perception.composing import answer_message, compose_panoptic, finish, label_image, make_segment
+from seem_ros.perception.encoded import EncodedFrame
+from seem_ros.perception.frames import Frame, as_rgb
+from seem_ros.perception.geometry import Geometry, fit
+from seem_ros.perception.masks import mask_scores
+from seem_ros.perception.postprocess import panoptic as panoptic_rule
+from seem_ros.perception.prompts import Prompt, Reference
+from seem_ros.perception.results import Answer, Round, Segments
+from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.texts import TextCache, Vocabulary, unknown_words
+from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
+
+
+class Segmenter:
+    """Asks a model about pictures. Not thread-safe: one owner thread.
+
+    >>> with Segmenter.load("pico") as segmenter:
+    ...     segmenter.encode(Frame(rgb))
+    ...     result = segmenter.segment([Prompt(text="the red mug"), Prompt(clicks=(Click(210, 96),))])
+    """
+
+    def __init__(self, backend: Backend, config: SegmenterConfig | None = None) -> None:
+        self._backend = backend
+        self._config = config or SegmenterConfig()
+        self._newest: EncodedFrame | None = None
+        self._references: OrderedDict[bytes, asking.ReferenceTokens] = OrderedDict()
+        self._texts = TextCache(backend, self._config.max_texts_cached)
+        known = backend.spec.known_words
+        self._known_words = None if known is None else frozenset(word.lower() for word in known)
+        self._vocabulary: Vocabulary | None = None
+
+    @classmethod
+    def load(
+        cls, package: str | Path = "pico", backend: str = "auto", config: SegmenterConfig | None = None, **options: Any
+    ) -> Segmenter:
+        """Opens a model package by name or folder.
+
+        Raises:
+            PackageError, BackendError: The package or the backend cannot be used.
+        """
+        from seem_ros.runtime import load_backend
+
+        return cls(load_backend(package, backend=backend, **options), config)
+
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | Path, size: tuple[int, int] | None = None, config: SegmenterConfig | None = None,
+        **options: Any,
+    ) -> Segmenter:
+        """Opens an official (or own) checkpoint in torch; needs the ``torch`` extra.
+
+        Args:
+            path: The checkpoint file.
+            size: Height and width of the network input, pixels; default the backend's.
+            config: Of the segmenter.
+            options: For the torch backend.
+
+        Raises:
+            CheckpointError, BackendError: The file or the backend cannot be used.
+        """
+        from seem_ros.runtime.torch_backend import TorchBackend
+
+        if size is not None:
+            options["input_hw"] = size
+        return cls(TorchBackend.from_checkpoint(path, **options), config)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Sizes and rules of the model."""
+        return self._backend.spec
+
+    @property
+    def backend(self) -> Backend:
+        """What runs the model."""
+        return self._backend
+
+    @property
+    def config(self) -> SegmenterConfig:
+        """Changeable at any time, as a whole."""
+        return self._config
+
+    @config.setter
+    def config(self, config: SegmenterConfig) -> None:
+        if config.max_texts_cached != self._config.max_texts_cached:
+            self._texts = TextCache(self._backend, config.max_texts_cached)
+        self._config = config
+
+    @property
+    def presence_threshold(self) -> float:
+        """What counts as found."""
+        own = self._config.presence_threshold
+        return self.spec.thresholds.get("presence_found", 0.5) if own is None else own
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Names used for panoptic output and for prompts without text."""
+        if self._vocabulary is None:
+            return tuple(entry.name for entry in self.spec.vocabulary)
+        return self._vocabulary.names
+
+    def set_vocabulary(self, names: Sequence[str], is_thing: Sequence[bool] | None = None) -> tuple[str, ...]:
+        """Changes the vocabulary; an empty list goes back to the model's own.
+
+        Args:
+            names: Class names.
+            is_thing: One flag per name; default: as the model's own vocabulary says, else a thing.
+
+        Returns:
+            Words the model was never trained on.
+
+        Raises:
+            PromptError: See ``Vocabulary.build``; the old vocabulary stays.
+        """
+        if not len(names):
+            self._vocabulary = None
+            return ()
+        if is_thing is None:
+            own = {entry.name.lower(): entry.is_thing for entry in self.spec.vocabulary}
+            is_thing = [own.get(str(name).lower(), True) for name in names]
+        self._vocabulary = Vocabulary.build(names, is_thing, self._texts, self.spec.logit_scale)
+        return tuple(dict.fromkeys(w for name in names for w in unknown_words(name, self._known_words)))
+
+    def _bank(self) -> Vocabulary | None:
+        if self._vocabulary is None and self.spec.vocabulary:
+            names, flags = zip(*((entry.name, entry.is_thing) for entry in self.spec.vocabulary), strict=True)
+            self._vocabulary = Vocabulary.build(names, flags, self._texts, self.spec.logit_scale)
+        return self._vocabulary
+
+    def encode(self, frame: Frame | np.ndarray | EncodedFrame) -> EncodedFrame:
+        """Encodes a picture; asking again with the same ``Frame`` object costs nothing.
+
+        Raises:
+            FrameError: The picture cannot be used.
+        """
+        if isinstance(frame, EncodedFrame):
+            return frame
+        if not isinstance(frame, Frame):
+            frame = Frame(as_rgb(frame))
+        if self._newest is None or self._newest.frame is not frame:
+            geometry = fit((frame.height, frame.width), tuple(self.spec.input_hw), self.spec.resize)
+            network_rgb = geometry.shrink(frame.rgb)
+            features = self._backend.encode_image(network_rgb, geometry.content_hw)
+            self._newest = EncodedFrame(frame, geometry, features, network_rgb)
+        return self._newest
+
+    def forget(self) -> None:
+        """Frees the newest picture."""
+        self._newest = None
+
+    def on(self, frame: Frame | np.ndarray | EncodedFrame | None) -> EncodedFrame:
+        """The given picture, or the newest encoded one.
+
+        Raises:
+            FrameError: There is none, or it cannot be used.
+        """
+        if frame is not None:
+            return self.encode(frame)
+        if self._newest is None:
+            raise FrameError("there is no picture yet: encode one first")
+        return self._newest
+
+    def check(self, prompts: Sequence[Prompt], height: int, width: int, refining: bool = False) -> None:
+        """Refuses prompts that cannot be asked about a picture of this size; changes nothing.
+
+        Raises:
+            PromptError: Says which and why.
+        """
+        for prompt in prompts:
+            if not isinstance(prompt, Prompt):
+                raise PromptError(f"a prompt must be a Prompt, got {type(prompt).__name__}")
+            prompt.check_image(height, width, refining)
+        texts = [prompt.text for prompt in prompts if prompt.text]
+        if texts:
+            self._texts.encode(texts)  # a text the model cannot take is refused here, before anything is changed
+
+    def segment(
+        self, prompts: Sequence[Prompt], frame: Frame | np.ndarray | EncodedFrame | None = None, wide: bool = False
+    ) -> Segments:
+        """Answers prompts, each on its own: one more or less changes no other's mask.
+
+        Where masks overlap a pixel goes to the better score.
+
+        Args:
+            prompts: Any number.
+            frame: The picture; default the newest encoded one.
+            wide: A uint16 label image also for fewer than 256 prompts.
+
+        Raises:
+            PromptError: A prompt cannot be asked about this picture; nothing was done.
+            FrameError: There is no picture.
+        """
+        prompts = list(prompts)
+        for prompt in prompts:
+            if isinstance(prompt, Prompt) and isinstance(frame, Frame):
+                prompt.check_image(frame.height, frame.width)  # before the picture is encoded in vain
+        encoded = self.on(frame)
+        self.check(prompts, *encoded.geometry.source_hw)
+        batch, unknown = self.ask(prompts, encoded.geometry)
+        return self._answer(prompts, batch, unknown, encoded, wide)
+
+    def refine(
+        self, answer: Answer, more: Prompt, frame: Frame | np.ndarray | EncodedFrame | None = None, wide: bool = False
+    ) -> Segments:
+        """A further round on the same picture: everything said so far, with the last mask as memory.
+
+        Raises:
+            PromptError: The further prompt cannot be asked, or the picture has another size.
+        """
+        encoded = self.on(frame)
+        self.check([more], *encoded.geometry.source_hw, refining=True)
+        prompt = answer.prompt.joined(more)
+        self.check([prompt], *encoded.geometry.source_hw)
+        batch, unknown = self.ask([prompt], encoded.geometry)
+        if answer.round is not None and answer.round.network_hw == encoded.geometry.network_hw:
+            asking.put_previous(batch, 0, answer.round.memory_mask)
+        return self._answer([prompt], batch, unknown, encoded, wide)
+
+    def ask(self, prompts: Sequence[Prompt], geometry: Geometry) -> tuple[PromptBatch, list[tuple[str, ...]]]:
+        """Prompts as the model's tensors, and the unknown words of each. They have passed ``check``.
+
+        A text with unknown words is left out unless ``unknown_words`` is ``use``; the element is then without text, and
+        asks nothing where that was all it had.
+        """
+        batch = PromptBatch.empty(self.spec, len(prompts))
+        unknown = [unknown_words(prompt.text, self._known_words) for prompt in prompts]
+        usable = [
+            i for i, prompt in enumerate(prompts)
+            if prompt.text and (not unknown[i] or self._config.unknown_words == "use")
+        ]
+        if usable:
+            texts = self._texts.encode([prompts[i].text for i in usable])
+            for row, i in enumerate(usable):
+                asking.put_text(batch, i, texts, row)
+        for i, prompt in enumerate(prompts):
+            if prompt.reference is not None:
+                asking.put_reference(batch, i, self._reference(prompt.reference))
+            asking.put_shapes(batch, i, prompt.shapes, geometry)
+        return batch, unknown
+
+    def text_features(self, text: str) -> TextFeatures:
+        """One text's features, from the cache."""
+        return self._texts.encode([text])
+
+    def decode(self, encoded: EncodedFrame, batch: PromptBatch) -> DecodeBatch:
+        """One batched decode; rows whose presence the model does not say get their mask score."""
+        result = self._backend.decode(encoded.features, batch)
+        presence = np.clip(result.presence, 0.0, 1.0)
+        silent = ~np.isfinite(presence)
+        if silent.any():  # a model without presence head always answers something: how sure the outline is
+            presence[silent] = mask_scores(result.mask_logits[silent])
+        return replace(result, presence=presence.astype(np.float32))
+
+    def _reference(self, reference: Reference) -> asking.ReferenceTokens:
+        key = asking.reference_key(reference)
+        if key not in self._references:
+            newest = self._newest
+            encoded = self.encode(Frame(reference.image))
+            self._newest = newest  # looking at the reference must not make the camera's frame be encoded again
+            self._references[key] = asking.read_reference(reference, encoded.geometry, encoded.features, self._backend)
+            while len(self._references) > self._config.max_references_cached:
+                self._references.popitem(last=False)
+        self._references.move_to_end(key)
+        return self._references[key]
+
+    def label(self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
+              ) -> list[tuple[str, float]]:
+        """A label and its score for each row: the prompt's own text, else the best name of the vocabulary."""
+        bank = self._bank() if self._config.name_prompts else None
+        named = bank.name(result.embedding) if bank is not None and len(prompts) else [("", 0.0)] * len(prompts)
+        own = [prompt.text if not words else "" for prompt, words in zip(prompts, unknown, strict=True)]
+        return [
+            (text, float(presence)) if text else name
+            for text, presence, name in zip(own, result.presence, named, strict=True)
+        ]
+
+    def _answer(
+        self, prompts: list[Prompt], batch: PromptBatch, unknown: list[tuple[str, ...]], encoded: EncodedFrame,
+        wide: bool,
+    ) -> Segments:
+        result = self.decode(encoded, batch)
+        asked = asking.asks_something(batch)
+        scores = mask_scores(result.mask_logits)
+        labels = self.label(prompts, unknown, result)
+        threshold = self.presence_threshold
+        found = asked & (result.presence >= threshold) & (scores > 0)
+        masks = [result.mask_logits[i] if found[i] else None for i in range(len(prompts))]
+        surety = result.presence * scores
+        wide = wide or len(prompts) > 255
+        image, extents = label_image(
+            masks, surety, range(1, len(prompts) + 1), encoded.geometry, self.spec.mask_stride, wide
+        )
+        answers, segments = [], []
+        for i, prompt in enumerate(prompts):
+            presence, segment = float(result.presence[i]) if asked[i] else 0.0, None
+            if extents[i] is not None:
+                segment = make_segment(i + 1, extents[i], labels[i], scores[i], presence)
+                segments.append(segment)
+            message = answer_message(
+                prompt, bool(asked[i]), bool(found[i]), segment is not None, presence, threshold, unknown[i]
+            )
+            label, label_score = labels[i] if found[i] else ("", 0.0)
+            memory = Round(result.memory_mask[i], encoded.geometry.network_hw) if asked[i] else None
+            mask_score = float(scores[i]) if found[i] else 0.0
+            answers.append(Answer(
+                prompt, bool(found[i]), presence, mask_score, label, label_score, unknown[i], message, segment, memory
+            ))
+        message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
+        return finish(image, segments, encoded.frame, message, tuple(answers))
+
+    def panoptic(
+        self, vocabulary: Sequence[str] | None = None, frame: Frame | np.ndarray | EncodedFrame | None = None,
+        wide: bool = False,
+    ) -> Segments:
+        """Everything in the picture, named from a vocabulary.
+
+        Args:
+            vocabulary: Names for this call; default the segmenter's.
+            frame: The picture; default the newest encoded one.
+            wide: A uint16 label image.
+
+        Raises:
+            PromptError: There is no vocabulary, or it cannot be used.
+            FrameError: There is no picture.
+            ModelError: The model has no object queries.
+        """
+        if not self.spec.object_queries:
+            raise ModelError(f"the model {self.spec.name} has no object queries, so there is no panoptic output")
+        bank = self._bank()
+        if vocabulary is not None:
+            flags = {entry.name.lower(): entry.is_thing for entry in self.spec.vocabulary}
+            things = [flags.get(str(name).lower(), True) for name in vocabulary]
+            bank = Vocabulary.build(vocabulary, things, self._texts, self.spec.logit_scale)
+        if bank is None:
+            raise PromptError("panoptic output needs a vocabulary, and the model brings none: set one")
+        encoded = self.on(frame)
+        objects = self._backend.decode_objects(encoded.features)
+        own = self._config.panoptic_score
+        threshold = self.spec.thresholds.get("panoptic_score", 0.4) if own is None else own
+        logits = bank.logits(objects.embeddings)
+        _, chosen = panoptic_rule(
+            logits, objects.mask_logits, np.array(bank.is_thing), threshold, self._config.panoptic_overlap
+        )
+        return compose_panoptic(
+            chosen, bank, objects.mask_logits, encoded.geometry, self.spec.mask_stride, encoded.frame, wide
+        )
+
+    def warm_up(self) -> None:
+        """Runs every stage once, so that the first real frame is not slow."""
+        height, width = self.spec.input_hw
+        newest = self._newest
+        encoded = self.encode(Frame(np.zeros((height, width, 3), np.uint8)))
+        self.decode(encoded, PromptBatch.empty(self.spec, 1))
+        self._bank()
+        self._newest = newest
+
+    def close(self) -> None:
+        """Frees the backend."""
+        self._newest = None
+        self._references.clear()
+        self._backend.close()
+
+    def __enter__(self) -> Segmenter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a segmenter can be told besides the prompts."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seem_ros.errors import PromptError
+
+UNKNOWN_WORDS = ("refuse", "use")
+
+
+@dataclass(frozen=True)
+class SegmenterConfig:
+    """Attributes:
+        presence_threshold: Below it "nothing found" is the answer, 0..1; None takes the model's own.
+        unknown_words: What happens to text with words the model was never trained on: ``refuse`` answers "nothing
+            found" (or goes on without the text where the prompt has other parts), ``use`` asks all the same. Both
+            report them.
+        panoptic_score: Class probability a panoptic segment needs, 0..1; None takes the model's own.
+        panoptic_overlap: Part of its own mask that a panoptic segment must keep, 0..1.
+        max_texts_cached: Text features kept.
+        max_references_cached: Reference pictures whose tokens are kept.
+        name_prompts: Prompts without text are named from the vocabulary.
+    """
+
+    presence_threshold: float | None = None
+    unknown_words: str = "refuse"
+    panoptic_score: float | None = None
+    panoptic_overlap: float = 0.8
+    max_texts_cached: int = 512
+    max_references_cached: int = 16
+    name_prompts: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("presence_threshold", "panoptic_score", "panoptic_overlap"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value <= 1.0:
+                raise PromptError(f"{name} must lie in 0..1, got {value!r}")
+        if self.unknown_words not in UNKNOWN_WORDS:
+            raise PromptError(f"unknown_words must be one of {UNKNOWN_WORDS}, got {self.unknown_words!r}")
+        for name in ("max_texts_cached", "max_references_cached"):
+            if getattr(self, name) < 1:
+                raise PromptError(f"{name} must be at least 1, got {getattr(self, name)}")

@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A target: one object with an id, and everything remembered about it.
+
+SEEM defines memory for rounds on one picture; across frames it is our extension. A target remembers
+(a) what it looked like where the user pointed: reference tokens, and the text if there was one;
+(b) where it was: the last confident mask, its box and a small picture of that frame;
+(c) what it looked like lately: a bounded bank of appearance tokens of confident frames;
+(d) every round of clicks on the frame they were given on.
+"""
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+
+from seem_ros.errors import TargetError
+from seem_ros.perception import asking
+from seem_ros.perception.asking import ReferenceTokens
+from seem_ros.perception.prompts import Prompt
+from seem_ros.perception.tracker_config import TrackerConfig
+from seem_ros.runtime.interface import PromptBatch, TextFeatures
+
+
+class TargetState(str, Enum):
+    """TRACKED: seen now. OCCLUDED: not seen, looked for in every frame. LOST: not seen for long, looked for rarely."""
+
+    TRACKED = "TRACKED"
+    OCCLUDED = "OCCLUDED"
+    LOST = "LOST"
+
+
+@dataclass(frozen=True)
+class TargetInfo:
+    """What the world may know about a target.
+
+    Attributes:
+        target_id: Its id; never used again for another one.
+        value: Its pixel value in label images, its own for life.
+        label, label_score: What it is.
+        state: See ``TargetState``.
+        presence: How sure the model was in the last frame that it is there, 0..1.
+        first_seen_ns, last_seen_ns: Stamps of the first and last frame it was seen in.
+        frames_tracked: Frames it was seen in.
+        frames_unseen: Frames since it was last seen.
+        box_xyxy_px: Last known extent, source pixels; None after a time jump.
+        text: The text it was asked for by, "" where none.
+    """
+
+    target_id: int
+    value: int
+    label: str
+    label_score: float
+    state: TargetState
+    presence: float
+    first_seen_ns: int
+    last_seen_ns: int
+    frames_tracked: int
+    frames_unseen: int
+    box_xyxy_px: tuple[int, int, int, int] | None
+    text: str
+
+
+class IdAllocator:
+    """Ids that are never used twice, and pixel values that belong to one living target.
+
+    Cameras of one node share an allocator, so an id means one target everywhere. A freed value is given out again as
+    late as possible.
+    """
+
+    def __init__(self, wide: bool = False) -> None:
+        self._next = 1
+        self._free = deque(range(1, 65536 if wide else 256))
+        self.wide = wide
+
+    @property
+    def free(self) -> int:
+        """How many more targets can live at once."""
+        return len(self._free)
+
+    def take(self) -> tuple[int, int]:
+        """A new id and a pixel value.
+
+        Raises:
+            TargetError: All pixel values are in use.
+        """
+        if not self._free:
+            raise TargetError("no pixel value is left for another target: remove some, or use 16-bit label images")
+        target_id, self._next = self._next, self._next + 1
+        return target_id, self._free.popleft()
+
+    def give_back(self, value: int) -> None:
+        """Frees a pixel value."""
+        self._free.append(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where a target was last seen, at stride 4 of the network input.
+
+    Attributes:
+        mask_logits: float32 [h4, w4].
+        mask: bool [h4, w4].
+        box: float64 [4] (x0, y0, x1, y1) in cells.
+        picture: uint8 [h4, w4, 3], the frame it was seen in.
+        geometry_key: Source size it belongs to; another size makes the place meaningless.
+    """
+
+    mask_logits: np.ndarray
+    mask: np.ndarray
+    box: np.ndarray
+    picture: np.ndarray
+    geometry_key: tuple[int, int]
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Middle of the box (x, y), cells."""
+        return (self.box[:2] + self.box[2:]) / 2
+
+    @property
+    def diagonal(self) -> float:
+        """Length of the box's diagonal, cells."""
+        return float(np.hypot(*(self.box[2:] - self.box[:2])))
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """One confident frame: a token per level float32 [3, C] and the mean mask feature float32 [Cm]."""
+
+    tokens: np.ndarray
+    embedding: np.ndarray
+
+
+@dataclass(eq=False)
+class Target:
+    """A target and its memory; owned by its tracker, not for use outside."""
+
+    target_id: int
+    value: int
+    prompt: Prompt
+    stamp_ns: int
+    reference: ReferenceTokens
+    label: tuple[str, float] = ("", 0.0)
+    text: TextFeatures | None = None
+    state: TargetState = TargetState.TRACKED
+    presence: float = 0.0
+    place: Place | None = None
+    round_stamp_ns: int = 0
+    first_seen_ns: int = 0
+    last_seen_ns: int = 0
+    frames_tracked: int = 0
+    frames_unseen: int = 0
+    likeness: float = 1.0
+    candidate: np.ndarray | None = None
+    candidate_frames: int = 0
+    box_xyxy_px: tuple[int, int, int, int] | None = None
+    bank: deque[Memory] = field(default_factory=deque)
+    frames_since_bank: int = 0
+    mask_logits: np.ndarray | None = None
+    mask_score: float = 0.0
+
+    @property
+    def info(self) -> TargetInfo:
+        """A snapshot for the outside."""
+        return TargetInfo(
+            self.target_id, self.value, *self.label, self.state, self.presence, self.first_seen_ns, self.last_seen_ns,
+            self.frames_tracked, self.frames_unseen, self.box_xyxy_px, self.prompt.text,
+        )
+
+    def put(self, batch: PromptBatch, row: int, config: TrackerConfig, with_place: bool) -> None:
+        """Asks row ``row`` for this target: appearance always, its place where ``with_place``."""
+        if self.text is not None and config.use_text:
+            asking.put_text(batch, row, self.text, 0)
+        appearance = self.appearance(config, batch.reference_valid.shape[1])
+        if appearance is not None:
+            asking.put_reference(batch, row, appearance)
+        if with_place and self.place is not None and config.use_previous_mask:
+            asking.put_previous(batch, row, self.place.mask_logits)
+
+    def appearance(self, config: TrackerConfig, slots: int) -> ReferenceTokens | None:
+        """What it looks like: the bank's tokens in full, the reference's thinned to the slots they leave."""
+        bank = list(self.bank) if config.use_bank else []
+        bank = bank[:slots]
+        tokens, embeddings = [memory.tokens[None] for memory in bank], [memory.embedding for memory in bank]
+        if config.use_reference and len(self.reference.tokens):
+            own = asking.thinned(self.reference, slots - len(bank))
+            tokens.insert(0, own.tokens)
+            embeddings.insert(0, own.embedding)
+        if not tokens:
+            return None
+        return ReferenceTokens(np.concatenate(tokens), np.mean(embeddings, axis=0, dtype=np.float32))
+
+    def likeness_of(self, embedding: np.ndarray) -> float:
+        """Greatest cosine of a mean mask feature float32 [Cm] with the reference and the bank, -1..1."""
+        known = np.stack([self.reference.embedding, *(memory.embedding for memory in self.bank)])
+        norms = np.linalg.norm(known, axis=1) * np.linalg.norm(embedding)
+        return float((known @ embedding / np.maximum(norms, 1e-9)).max())
+
+    def remember(self, tokens: np.ndarray, embedding: np.ndarray, config: TrackerConfig) -> None:
+        """Adds a confident frame to the bank; the oldest leaves."""
+        self.frames_since_bank = 0
+        self.bank.append(Memory(tokens.copy(), embedding.copy()))
+        while len(self.bank) > config.bank_size:
+            self.bank.popleft()
+
+    def forget_place(self) -> None:
+        """After a jump in time: appearance stays, places do not mean anything any more."""
+        self.place = None
+        self.box_xyxy_px = None
+        self.candidate, self.candidate_frames = None, 0
+        self.mask_logits = None
+        if self.state is TargetState.TRACKED:
+            self.state = TargetState.OCCLUDED
