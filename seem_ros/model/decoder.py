@@ -101,8 +101,8 @@ class Decoded:
     box: Tensor
     sampled_tokens: Tensor
     sampled_embedding: Tensor
-    appearance_tokens: Tensor
-    appearance_embedding: Tensor
+    appearance_tokens: Tensor | None
+    appearance_embedding: Tensor | None
     states: list[QueryState]
     similarity: Tensor | None = None
 
@@ -294,13 +294,14 @@ class QueryDecoder(nn.Module):
     def _level_tokens(self, prompts: PromptTensors, point_tokens: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Per level: the tokens that are keys only, and their positions (officially a copy of the content)."""
         out = []
+        place = self.prior.point_position(box_sine(prompts.points_xy)) if self.config.prior else None
         for level in range(3):
             points = point_tokens[:, :, :, level]
             references = prompts.reference_tokens[:, :, :, level].to(points.dtype)
             content = [points, references]
             position = [points, references]
             if self.config.prior:
-                position = [self.prior.point_position(box_sine(prompts.points_xy)), torch.zeros_like(references)]
+                position = [place, torch.zeros_like(references)]
             if not self.config.text_rows:
                 content.insert(0, prompts.text_tokens.to(points.dtype))
                 position.insert(0, torch.zeros_like(prompts.text_tokens))
@@ -343,7 +344,7 @@ class QueryDecoder(nn.Module):
         return content + start[:, :, None], position + place[:, :, None], similarity
 
     def decode(
-        self, image: ImageTensors, prompts: PromptTensors, query_indices: Tensor | None = None
+        self, image: ImageTensors, prompts: PromptTensors, query_indices: Tensor | None = None, appearance: bool = True
     ) -> Decoded:
         """Answers P prompts on each of N images.
 
@@ -351,6 +352,7 @@ class QueryDecoder(nn.Module):
             image: from `prepare`.
             prompts: padded prompts.
             query_indices: [P, Q] int64, which object queries a prompt copies (rules v1); None = all.
+            appearance: also read what is under the winning masks.
         """
         tokens, mean = self.sample(image, prompts.points_xy, prompts.points_label)
         query, position, similarity = self.start_queries(image, prompts, tokens, query_indices)
@@ -362,14 +364,14 @@ class QueryDecoder(nn.Module):
         winner = QueryState(*(None if t is None else take(t, chosen) for t in (last.hidden, last.mask_embedding, last.box)))
         coarse = self.masks(winner, image.mask_features)[:, :, 0]
         fine = self.fine_masks(winner, image)[:, :, 0] if self.config.fine_dim else coarse
-        appearance, appearance_mean = self.appearance(image, winner)
+        look, look_mean = self.appearance(image, winner) if appearance else (None, None)
         nan = torch.full_like(score, float("nan"))
         presence = self.presence_logits(winner)[..., 0].sigmoid() if self.config.presence_head else nan
         box = winner.box[:, :, 0] if winner.box is not None else nan[..., None].expand(-1, -1, 4)
         return Decoded(
             mask_logits=fine, memory_mask=coarse, presence=presence, score=score, embedding=take(embedding, chosen)[:, :, 0],
-            selected=chosen, box=box, sampled_tokens=tokens, sampled_embedding=mean, appearance_tokens=appearance,
-            appearance_embedding=appearance_mean, states=states, similarity=similarity,
+            selected=chosen, box=box, sampled_tokens=tokens, sampled_embedding=mean, appearance_tokens=look,
+            appearance_embedding=look_mean, states=states, similarity=similarity,
         )
 
     def presence_logits(self, state: QueryState) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 
+@lru_cache(maxsize=64)
 def sine_position(height: int, width: int, dim: int, device: torch.device | None = None) -> Tensor:
     """DETR's normalised sine encoding of a grid (Carion et al. 2020; REFERENCE: temperature 10000, scale 2 pi).
 
@@ -46,6 +48,7 @@ def box_sine(boxes: Tensor, octaves: int = 8) -> Tensor:
     return torch.cat((angle.sin(), angle.cos()), -1).flatten(-2)
 
 
+@lru_cache(maxsize=64)
 def grid_sine(height: int, width: int, octaves: int = 8, device: torch.device | None = None) -> Tensor:
     """`box_sine` of the pixel centres of a grid.
 

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trains the built-in model: `python -m seem_ros.training.train --config config/train_pico.yaml --out out/train`.
+
+Resumes by itself from `last.pt` in the output folder. Every step draws from a generator seeded by (seed, step, process), so
+that a run that was interrupted goes on as if it had not been, as long as the data folder is the same.
+"""
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from tqdm import tqdm
+
+from seem_ros.errors import SeemError
+from seem_ros.model.config import PICO
+from seem_ros.model.seem import Seem
+from seem_ros.training.clips import Shards, crop
+from seem_ros.training.config import TrainConfig
+from seem_ros.training.cutouts import Cutouts
+from seem_ros.training.phrases import Vocabulary
+from seem_ros.training.step import Step
+
+
+def new_model(seed: int) -> Seem:
+    """The built-in architecture with fresh weights."""
+    torch.manual_seed(seed)
+    model = Seem(PICO)
+    torch.nn.init.trunc_normal_(model.text_encoder.lang_proj, std=PICO.text.dim ** -0.5)
+    with torch.no_grad():
+        model.text_encoder.logit_scale.fill_(math.log(20.0))
+    return model.to(memory_format=torch.channels_last)
+
+
+def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
+    """Linear warm-up, then a cosine to a hundredth."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    part = min(1.0, (step - config.warmup) / max(1, steps - config.warmup))
+    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+
+
+def average_gradients(parameters: list[torch.nn.Parameter], processes: int) -> None:
+    """Averages gradients over the processes in one flat message."""
+    for p in parameters:
+        if p.grad is None:
+            p.grad = torch.zeros_like(p)
+    if processes > 1:
+        flat = torch.cat([p.grad.reshape(-1) for p in parameters])
+        dist.all_reduce(flat)
+        flat /= processes
+        for p, g in zip(parameters, flat.split([p.numel() for p in parameters])):
+            p.grad.copy_(g.view_as(p))
+
+
+def save(path: Path, state: dict) -> None:
+    """Writes a checkpoint whole or not at all."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def batch(config: TrainConfig, shards: Shards, cutouts: Cutouts | None, rng: np.random.Generator) -> list:
+    """The clips of one step of one process."""
+    whole = rng.random() < config.whole_share
+    clips = []
+    for _ in range(config.clips):
+        if cutouts is not None and rng.random() < config.cutout_share:
+            clip = cutouts.clip(rng)
+        else:
+            frames = tuple(int(f) for f in rng.permutation(shards.frames)[:2])
+            clip = shards.clip(int(rng.integers(len(shards))), frames)
+        height, width = (config.height, config.width) if not whole else (256, 320)
+        clips.append(crop(clip, rng, height, width, whole))
+    return clips
+
+
+def work(rank: int, config: TrainConfig) -> None:
+    """One training process."""
+    torch.set_num_threads(1 if config.processes > 1 else torch.get_num_threads())
+    torch.set_flush_denormal(True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    out = Path(config.out)
+    if config.processes > 1:
+        dist.init_process_group("gloo", init_method=f"file://{out.resolve()}/rendezvous", rank=rank,
+                                world_size=config.processes)
+    shards = Shards(config.data)
+    cutouts = Cutouts(config.cutouts) if config.cutouts else None
+    h = shards.header
+    vocabulary = Vocabulary(h["shapes"], h["colours"], h["stuff"], h["held_out_pairs"])
+    model = new_model(config.seed)
+    if config.init:
+        model.load_state_dict(torch.load(config.init, weights_only=True, map_location="cpu"))
+    model.to(device).train()
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in parameters if p.ndim > 1]
+    plain = [p for p in parameters if p.ndim <= 1]
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
+        lr=config.learning_rate, betas=(0.9, 0.98), fused=True,
+    )
+    average = {k: v.detach().clone() for k, v in model.state_dict().items()}
+    per_step = 2 * config.clips * config.processes
+    steps, start, spent = -(-config.images // per_step), 0, 0.0
+    last = out / "last.pt"
+    if last.is_file():
+        state = torch.load(last, weights_only=True, map_location=device)
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        average, start, spent = state["average"], state["step"], state["seconds"]
+    compute = Step(model, vocabulary, device, mask_points=4096 if device.type == "cuda" else 0)
+    curve = (out / "curve.csv").open("a", newline="") if rank == 0 else None
+    bar = tqdm(total=steps, initial=start, disable=rank != 0, mininterval=5, unit="step")
+    clock, history = time.monotonic(), []
+    for step in range(start, steps):
+        rng = np.random.default_rng((config.seed, step, rank))
+        torch.manual_seed(hash((config.seed, step, rank)) & 0x7FFFFFFF)
+        if step % 50 == 0:
+            shards.refresh()
+        rate = learning_rate(config, step, steps)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        loss, parts = compute(batch(config, shards, cutouts, rng), rng)
+        if not torch.isfinite(loss):
+            raise SeemError(f"the loss is {float(loss)} at step {step}: {parts}; lower the learning rate or change the seed")
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        average_gradients(parameters, config.processes)
+        norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm))
+        optimiser.step()
+        if rank:
+            continue
+        decay = min(config.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for k, v in model.state_dict().items():
+                if v.dtype.is_floating_point:
+                    average[k].lerp_(v, 1 - decay)
+                else:
+                    average[k].copy_(v)
+        history.append({"loss": float(loss.detach()), "norm": norm, **parts})
+        bar.update()
+        if (step + 1) % 20 == 0:
+            mean = {k: float(np.mean([r[k] for r in history if k in r])) for k in sorted({k for r in history for k in r})}
+            row = {"step": step + 1, "images": (step + 1) * per_step, "seconds": round(spent + time.monotonic() - clock, 1),
+                   "rate": rate, "clips": len(shards)}
+            csv.writer(curve).writerow([f"{k}={v:.5g}" for k, v in {**row, **mean}.items()])
+            curve.flush()
+            bar.set_postfix(loss=f"{mean['loss']:.2f}")
+            history = []
+        if (step + 1) % config.save_every == 0 or step + 1 == steps:
+            save(last, {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average,
+                        "step": step + 1, "seconds": spent + time.monotonic() - clock})
+            save(out / "average.pt", average)
+    if config.processes > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m seem_ros.training.train", description=__doc__.splitlines()[0])
+    parser.add_argument("--config", required=True, help="YAML file of TrainConfig's fields")
+    for name, kind in (("data", str), ("cutouts", str), ("out", str), ("init", str), ("images", int), ("processes", int)):
+        parser.add_argument(f"--{name}", type=kind, help="wins over the configuration file")
+    given = vars(parser.parse_args(arguments))
+    try:
+        config = TrainConfig.load(given.pop("config"), **given)
+        out = Path(config.out)
+        out.mkdir(parents=True, exist_ok=True)
+        config.save(out / "config.yaml")
+        (out / "rendezvous").unlink(missing_ok=True)
+        Shards(config.data)
+        if config.processes > 1:
+            mp.spawn(work, (config,), nprocs=config.processes)
+        else:
+            work(0, config)
+    except SeemError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
