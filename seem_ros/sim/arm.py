@@ -8,6 +8,7 @@ import numpy as np
 from seem_ros.sim.stage import SHOWN
 
 UPPER_M, FORE_M, HAND_M, SHOULDER_Z_M = 0.40, 0.38, 0.15, 0.16
+_STIFFNESS, _DAMPING = 900.0, 45.0  # N m / rad and N m s / rad: follows a path with about 0.05 s of lag
 JOINTS = ("arm yaw", "arm shoulder", "arm elbow", "arm wrist")
 
 
@@ -20,12 +21,12 @@ def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False)
         solid: whether hand and fore-arm push objects.
     """
     t = thickness
+    reach_bit = 2 if solid else 0  # see solids.py: the arm meets objects, never the table or itself
     cylinder, capsule, box = mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX
-    touch = 1 if solid else 0
 
     def geom(body: object, name: str, kind: object, size: list[float], pos: list[float], pushes: bool = False) -> None:
         body.add_geom(name=f"arm {name}", type=kind, size=size, pos=pos, group=SHOWN, material="arm", mass=0.3,
-                      contype=touch if pushes else 0, conaffinity=touch if pushes else 0)
+                      contype=reach_bit if pushes else 0, conaffinity=0)
 
     base = spec.worldbody.add_body(name="arm", pos=[0, 0.45, 0])
     geom(base, "foot", cylinder, [0.075 * t, 0.02, 0], [0, 0, 0.02])
@@ -47,6 +48,12 @@ def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False)
     geom(hand, "palm", box, [0.030 * t, 0.050 * t, 0.035], [0, 0, 0.04], True)
     for side in (-1, 1):
         geom(hand, f"finger {side}", box, [0.011 * t, 0.009 * t, 0.042], [0, side * 0.036 * t, 0.108], True)
+    if solid:
+        for body in (base, yaw, upper, fore, hand):
+            body.gravcomp = 1
+        for joint in JOINTS:
+            motor = spec.add_actuator(name=joint, target=joint, trntype=mujoco.mjtTrn.mjTRN_JOINT)
+            motor.set_to_position(kp=_STIFFNESS, kv=_DAMPING)
 
 
 def reach(target_m: np.ndarray, base_m: np.ndarray, pitch: float = np.pi) -> np.ndarray:

@@ -196,7 +196,7 @@ class ClipStage:
                    placed: list[_Placed], spread: float) -> _Placed | None:
         rest = layout.rest_rotation(pooled.shape, pooled.vertices_m, rng)
         rotation = layout.turn_z(rng.uniform(0, 2 * np.pi)) @ rest
-        support, low, high = layout.footprint(pooled.vertices_m, rotation)
+        support, low, _ = layout.footprint(pooled.vertices_m, rotation)
         host = self._find_host(rng, placed, float(support.max()))
         if host is not None:
             top = self._host_height(host, float(support.max()))

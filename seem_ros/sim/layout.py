@@ -17,18 +17,21 @@ def turn_z(angle: float) -> np.ndarray:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
 
 
-def rest_rotation(shape: str, vertices_m: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def rest_rotation(shape: str, vertices_m: np.ndarray, rng: np.random.Generator,
+                  lying: bool | None = None) -> np.ndarray:
     """Draws a stable orientation (up to yaw) of a shape.
 
     Args:
         shape: its name.
         vertices_m: float [V, 3] in the object's frame.
         rng: source of the choice.
+        lying: on its side or upright; None draws it. Shapes that rest in one way only always rest in that way.
 
     Returns:
         float64 [3, 3] rotation from the object's frame to the world.
     """
-    if rng.random() >= _LYING.get(shape, 0.0):
+    draw = rng.random()
+    if shape not in _LYING or (draw >= _LYING[shape] if lying is None else not lying):
         return np.eye(3)
     tilt = np.pi / 2
     if shape == "cone":

@@ -66,13 +66,14 @@ def add_mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh) -> None:
 def add_room(spec: mujoco.MjSpec, half_m: tuple[float, float] = _TABLE_HALF_M, *, solid: bool = False) -> None:
     """Adds table, floor and four walls; geoms are named "table...", "floor", "wall..." and have no material yet."""
     world = spec.worldbody
-    ghost = {} if solid else {"contype": 0, "conaffinity": 0}
+    ghost = {"contype": int(solid), "conaffinity": int(solid)}
     add_mesh(spec, "table_top", slab(half_m[0], half_m[1], TABLE_THICKNESS_M))
     world.add_geom(name="table", type=mujoco.mjtGeom.mjGEOM_MESH, meshname="table_top", contype=0, conaffinity=0,
                    pos=[0, 0, -TABLE_THICKNESS_M], group=SHOWN)
     if solid:
         world.add_geom(name="solid table", type=mujoco.mjtGeom.mjGEOM_BOX, group=HIDDEN,
-                       pos=[0, 0, -TABLE_THICKNESS_M - 0.1], size=[half_m[0], half_m[1], TABLE_THICKNESS_M + 0.1])
+                       pos=[0, 0, -TABLE_THICKNESS_M - 0.1], contype=1, conaffinity=1,
+                       size=[half_m[0], half_m[1], TABLE_THICKNESS_M + 0.1])
     leg = (-FLOOR_Z_M - TABLE_THICKNESS_M) / 2
     for x in (-1, 1):
         for y in (-1, 1):
