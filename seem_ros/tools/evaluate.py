@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures a model, and the classical methods beside it, on our simulated world and on folders as they are published.
+
+    python -m seem_ros.tools.evaluate --world out/val --render 300         # our held-out tabletop, rendered if missing
+    python -m seem_ros.tools.evaluate --davis DAVIS --prompt mask          # video: J, F, J&F
+    python -m seem_ros.tools.evaluate --interactive GrabCut --grabcut all  # clicks, boxes, strokes
+    python -m seem_ros.tools.evaluate --coco-panoptic COCO --model focalt_v1.pt
+
+Prints tables; writes report.json and contact sheets of the worst and best answers to --out.
+"""
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import seem_ros
+from seem_ros.errors import DataError, SeemError
+from seem_ros.tools.evaluation import standard
+from seem_ros.tools.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
+from seem_ros.tools.evaluation.predictor import Predictor
+from seem_ros.tools.evaluation.report import Report
+from seem_ros.tools.evaluation.sheet import ContactSheet
+from seem_ros.tools.evaluation.video import PROMPTS, Clip, Contender, VideoScores
+from seem_ros.tools.evaluation.world import MIN_SHARE, evaluate_world
+from seem_ros.training.datasets.coco_panoptic import CocoPanoptic
+from seem_ros.training.datasets.davis import DavisVideos
+from seem_ros.training.datasets.interactive import CONVENTIONS, InteractiveFolder
+from seem_ros.training.datasets.refcoco import RefCoco
+from seem_ros.training.datasets.tabletop_names import names_of_clip
+from seem_ros.training.datasets.world import WorldShards
+from seem_ros.training.datasets.ycb import YcbFrames
+from seem_ros.training.metrics.clicks import MAX_CLICKS
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = parser.add_argument_group("what to measure on (any number)")
+    data.add_argument("--world", type=Path, metavar="DIR", help="shards of the simulated tabletop")
+    data.add_argument("--render", type=int, metavar="N", help="render N held-out scenes into the --world folder first")
+    data.add_argument("--seed", type=int, default=900000, help="of --render (default %(default)s)")
+    data.add_argument("--davis", type=Path, metavar="DIR", action="append", default=[],
+                      help="video in the DAVIS layout, or a folder with images and masks; may be repeated")
+    data.add_argument("--davis-split", metavar="NAME", help='list of sequences, e.g. "2017/val" (default: all)')
+    data.add_argument("--prompt", choices=PROMPTS, default="click", help="in a video's first frame (default %(default)s)")
+    data.add_argument("--interactive", type=Path, metavar="DIR", help="pictures with object masks (GrabCut, VOC, ...)")
+    data.add_argument("--convention", choices=CONVENTIONS, help="what mask values mean (default: by folder names)")
+    data.add_argument("--ycb", type=Path, metavar="DIR", help="YCB frames with index.json: pictures and video")
+    data.add_argument("--coco-panoptic", type=Path, metavar="DIR", help="annotations/, panoptic and picture folders")
+    data.add_argument("--refcoco", type=Path, metavar="DIR", help="holds refs(unc).json and instances.json")
+    data.add_argument("--refcoco-images", type=Path, metavar="DIR", help="COCO pictures of --refcoco")
+    data.add_argument("--split", help="of --coco-panoptic (val2017), --refcoco (val), VOC (all)")
+    who = parser.add_argument_group("who is measured")
+    who.add_argument("--model", default="pico", help="package name or folder, checkpoint, or none (default pico)")
+    who.add_argument("--backend", default="auto", help="that runs the package (default auto)")
+    who.add_argument("--grabcut", choices=("none", "box", "all"), default="box",
+                     help="cv2.grabCut beside it: from boxes, or also from clicks and strokes (slow); default box")
+    who.add_argument("--no-flow", action="store_true", help="leave out copied masks and optical flow in videos")
+    who.add_argument("--ablate", action="store_true", help="in videos also our tracker with parts of its memory off")
+    how = parser.add_argument_group("how")
+    how.add_argument("--limit", type=int, metavar="N", help="only N pictures or clips of each set, evenly spaced")
+    how.add_argument("--max-clicks", type=int, default=MAX_CLICKS, help="of the simulated user (default %(default)s)")
+    how.add_argument("--out", type=Path, default=Path("out/evaluation"), help="for the report (default %(default)s)")
+    return parser
+
+
+class Evaluation:
+    """One run: the models, the report and the sheets."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.segmenter = None if options.model == "none" else _load(options.model, options.backend)
+        self.name = "ours" if self.segmenter is None else f"ours ({self.segmenter.spec.name})"
+        self.report = Report({
+            "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]), "model": options.model,
+            "backend": options.backend, "version": seem_ros.__version__, "limit": options.limit,
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")})
+
+    def numbers(self, count: int) -> list[int]:
+        """Which of `count` pictures are used under --limit."""
+        limit = self.options.limit
+        return list(range(count)) if limit is None or limit >= count else \
+            sorted({int(n) for n in np.linspace(0, count - 1, limit).round()})
+
+    def predictors(self) -> list[Predictor]:
+        """Ours first, then grabCut."""
+        found: list[Predictor] = []
+        if self.segmenter is not None:
+            from seem_ros.tools.evaluation.ours import SegmenterPredictor
+
+            found.append(SegmenterPredictor(self.segmenter, self.name))
+        if self.options.grabcut != "none":
+            cut = GrabCut()
+            if self.options.grabcut == "box":
+                cut.abilities = frozenset({"box"})
+            found.append(cut)
+        return found
+
+    def contenders(self) -> list[Contender]:
+        """Ours with memory first, then without, then the classical ones from the true and from our first mask."""
+        found: list[Contender] = []
+        if self.segmenter is not None:
+            found = _our_contenders(self.segmenter, self.name, self.options.ablate)
+        if not self.options.no_flow:
+            starts = ["true mask"] + (["our mask"] if self.segmenter is not None else [])
+            found += [Contender(lambda m=method, s=start: _named(m(), s), start)
+                      for start in starts for method in (CopyFirst, FlowPropagation)]
+        return found
+
+    def stills(self, title: str, count: int, run) -> None:
+        """Run one set of single pictures for every predictor, with a progress bar and a contact sheet."""
+        sheet = ContactSheet()
+        for predictor in self.predictors():
+            run(predictor, tqdm(self.numbers(count), desc=f"{title}, {predictor.name}", disable=None), sheet)
+        self._write(sheet, title)
+
+    def videos(self, title: str, clips: Sequence[Clip], min_share: float) -> None:
+        """Run one set of clips."""
+        contenders = self.contenders()
+        if not contenders:
+            raise DataError("nobody is left to follow anything: --model none and --no-flow together measure no video")
+        sheet = ContactSheet()
+        scores = VideoScores(contenders, self.options.prompt, min_share, sheet)
+        chosen = [clips[number] for number in self.numbers(len(clips))]
+        for clip in tqdm(chosen, desc=title, disable=None):
+            scores.add(clip)
+        scores.report(self.report, title, per_clip=len(chosen) > 1)
+        self._write(sheet, title)
+
+    def _write(self, sheet: ContactSheet, title: str) -> None:
+        if not sheet.empty:
+            sheet.write(self.options.out / f"{title.replace(' ', '_').replace('/', '_')}.png")
+
+
+def _load(model: str, backend: str):
+    from seem_ros.perception.segmenter import Segmenter
+
+    if Path(model).is_file():
+        return Segmenter.from_checkpoint(model)
+    return Segmenter.load(model, backend=backend)
+
+
+def _named(method, start: str):
+    method.name = f"{method.name}, {start}"
+    return method
+
+
+def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
+    from seem_ros.perception.tracker_config import TrackerConfig
+    from seem_ros.tools.evaluation.ours import MemoryTracker, ReferenceOnly
+
+    parts = {"": {}, ", no bank": {"use_bank": False}, ", no previous mask": {"use_previous_mask": False},
+             ", no reference": {"use_reference": False}}
+    found = [Contender(lambda: MemoryTracker(segmenter, name)),
+             Contender(lambda: ReferenceOnly(segmenter, f"{name}, no memory"))]
+    if ablate:
+        found += [Contender(lambda text=label, off=part: MemoryTracker(segmenter, name + text, TrackerConfig(**off)))
+                  for label, part in parts.items() if part]
+    return found
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Measure what was asked for.
+
+    Raises:
+        SeemError: nothing to measure on, or data, model or output that cannot be used.
+    """
+    sets = (options.world, options.interactive, options.ycb, options.coco_panoptic, options.refcoco, *options.davis)
+    if not any(sets):
+        raise DataError("nothing to measure on: give --world, --davis, --interactive, --ycb, --coco-panoptic "
+                        "or --refcoco")
+    if options.limit is not None and options.limit < 1:
+        raise DataError(f"--limit must be at least 1, got {options.limit}")
+    evaluation = Evaluation(options)
+    report, clicks = evaluation.report, options.max_clicks
+    if options.world:
+        if options.render:
+            _render(options.world, options.render, options.seed)
+        shards = WorldShards(options.world)
+        evaluation.stills("tabletop", len(shards), lambda predictor, numbers, sheet: evaluate_world(
+            predictor, shards, numbers, report, sheet, clicks))
+    if options.interactive:
+        pictures = InteractiveFolder(options.interactive, options.convention, options.split)
+        evaluation.stills("interactive", len(pictures), lambda predictor, numbers, sheet: standard.evaluate_interactive(
+            predictor, pictures, numbers, report, sheet, clicks))
+    if options.ycb:
+        frames = YcbFrames(options.ycb)
+        evaluation.stills("YCB frames", len(frames), lambda predictor, numbers, sheet: standard.evaluate_ycb(
+            predictor, frames, numbers, report, sheet, clicks, MIN_SHARE))
+        evaluation.videos("YCB video", [Clip(s.name, s) for s in frames.sequences()], MIN_SHARE)
+    for folder in options.davis:
+        videos = DavisVideos(folder, options.davis_split)
+        clips = [Clip(s.name, s, names_of_clip(folder, s.name)) for s in videos]
+        evaluation.videos(f"video {folder.resolve().name}", clips, 0.0)
+    if options.coco_panoptic or options.refcoco:
+        _classic(evaluation, options)
+    return report
+
+
+def _classic(evaluation: Evaluation, options: argparse.Namespace) -> None:
+    """The sets that only a model with words can answer."""
+    able = [one for one in evaluation.predictors() if "text" in one.abilities]
+    if not able:
+        raise DataError("--coco-panoptic and --refcoco need a model: cv2.grabCut knows no names")
+    if options.coco_panoptic:
+        coco = CocoPanoptic.from_folder(options.coco_panoptic, options.split or "val2017")
+        for predictor in able:
+            numbers = tqdm(evaluation.numbers(len(coco)), desc="COCO panoptic", disable=None)
+            standard.evaluate_coco_panoptic(predictor, coco, numbers, evaluation.report)
+    if options.refcoco:
+        if options.refcoco_images is None:
+            raise DataError("--refcoco needs --refcoco-images, the folder of COCO pictures")
+        phrases = RefCoco(options.refcoco, options.refcoco_images, options.split or "val")
+        sheet = ContactSheet()
+        for predictor in able:
+            numbers = tqdm(evaluation.numbers(len(phrases)), desc="RefCOCO", disable=None)
+            standard.evaluate_refcoco(predictor, phrases, numbers, evaluation.report, sheet)
+        sheet.write(options.out / "RefCOCO.png")
+
+
+def _render(folder: Path, scenes: int, seed: int) -> None:
+    """Held-out scenes by seed; shards that are there already are kept."""
+    from seem_ros.sim.dataset import main as render_shards
+
+    if render_shards(["--out", str(folder), "--scenes", str(scenes), "--seed", str(seed), "--split", "val"]):
+        raise DataError(f"the scenes could not be rendered into {folder}: see the message above")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status."""
+    options = build_parser().parse_args(arguments)
+    began = time.monotonic()
+    try:
+        report = run(options)
+        report.write(options.out / "report.json")
+    except SeemError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(report.text())
+    print(f"\nreport and contact sheets: {options.out}   ({time.monotonic() - began:.0f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
