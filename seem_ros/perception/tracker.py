@@ -186,18 +186,18 @@ class Tracker:
         asked_prompt = target.prompt.joined(prompt) if same_frame else prompt
         asked_prompt.check_image(*size, refining=True)
         batch, unknown = self._segmenter.ask([asked_prompt], encoded.geometry)
-        if not batch.has_text[0] and target.text is not None:
-            select = batch.select_by[0]
-            asking.put_text(batch, 0, target.text, 0)
-            batch.select_by[0] = select
-        if not (batch.points_label > 0).any():
+        if not prompt.is_positive and not asking.asks_something(batch)[0]:
+            # only negative parts: they are about the object that is known already
+            if target.text is not None:
+                asking.put_text(batch, 0, target.text, 0)
             appearance = target.appearance(self.config, self._segmenter.spec.max_references)
             asking.put_reference(batch, 0, appearance or target.reference)
         if target.place is not None and target.place.geometry_key == size and self._place_is_of(target, encoded):
             asking.put_previous(batch, 0, target.place.mask_logits)
         seen = look(self._segmenter, encoded, batch)
-        presence, threshold = float(seen.result.presence[0]), self._segmenter.presence_threshold
-        found = presence >= threshold and seen.places[0] is not None
+        asked = bool(asking.asks_something(batch)[0])
+        presence, threshold = float(seen.result.presence[0]) if asked else 0.0, self._segmenter.presence_threshold
+        found = asked and presence >= threshold and seen.places[0] is not None
         joined = target.prompt.joined(prompt) if same_frame else _moved_on(target.prompt, prompt)
         if found:
             label = self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)[0] if prompt.text \
@@ -206,7 +206,7 @@ class Tracker:
             if prompt.text and batch.has_text[0]:
                 target.text = self._segmenter.text_features(prompt.text)
             self._anchor(target, seen, 0)
-        said = answer_message(asked_prompt, True, found, True, presence, threshold, unknown[0])
+        said = answer_message(asked_prompt, asked, found, True, presence, threshold, unknown[0])
         answer = Answer(
             joined, found, presence, float(seen.scores[0]) if found else 0.0, *(target.label if found else ("", 0.0)),
             unknown_words=unknown[0], message=said,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import cv2
 import numpy as np
+
 from seem_ros.errors import BackendError, PromptError
 from seem_ros.runtime.interface import (
     Backend,

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+import cv2
+import numpy as np
+import pytest
+
+from seem_ros.perception.geometry import fit
+from seem_ros.perception.masks import Patch, enlarge, mask_scores, paint
+
+NET = (240, 320)
+
+
+def _whole(logits, geometry, stride):
+    """The bilinear enlargement of the whole content, written out: pixel centres aligned, the last cell repeated."""
+    def matrix(size, content):
+        cells = -(-content // stride)
+        place = np.clip((np.arange(size) + 0.5) * content / size / stride - 0.5, 0, cells - 1)
+        low = np.floor(place).astype(int)
+        out = np.zeros((size, cells))
+        np.add.at(out, (np.arange(size), low), 1 - (place - low))
+        np.add.at(out, (np.arange(size), np.minimum(low + 1, cells - 1)), place - low)
+        return out
+
+    rows, columns = (matrix(s, c) for s, c in zip(geometry.source_hw, geometry.content_hw, strict=True))
+    return rows @ logits[: rows.shape[1], : columns.shape[1]] @ columns.T
+
+
+@pytest.mark.parametrize(
+    "size", [(240, 320), (480, 640), (1080, 1920), (333, 517), (100, 77), (1, 1), (7, 2000), (2000, 7), (181, 240)]
+)
+@pytest.mark.parametrize("stride", [2, 4])
+def test_enlarging_only_the_box_gives_the_same_mask_as_enlarging_everything(size, stride):
+    geometry = fit(size, NET)
+    rng = np.random.default_rng(stride)
+    logits = cv2.GaussianBlur(rng.normal(size=(NET[0] // stride, NET[1] // stride)).astype(np.float32), (0, 0), 4) * 9
+    logits[:, : 160 // stride] -= 3
+    whole = _whole(logits, geometry, stride)
+    patch = enlarge(logits, geometry, stride)
+    mask = np.zeros(size, bool)
+    if patch is not None:
+        mask[patch.window] = patch.logits > 0
+    assert (mask != (whole > 0))[np.abs(whole) > 1e-4].sum() == 0
+
+
+def test_a_mask_in_the_padding_alone_is_no_mask():
+    logits = np.full((120, 160), -1, np.float32)
+    logits[95:] = 5
+    assert enlarge(logits, fit((1080, 1920), NET), 2) is None
+    assert enlarge(np.full((120, 160), -1, np.float32), fit(NET, NET), 2) is None
+
+
+def test_a_pixel_goes_to_the_better_score_times_probability():
+    first = Patch(0, 0, np.full((4, 6), 2.0, np.float32))
+    second = Patch(4, 2, np.full((4, 6), 2.0, np.float32))
+    labels, extents = paint([first, second], [0.5, 0.9], [7, 9], (10, 12))
+    assert (labels[2:4, 4:6] == 9).all() and extents[0].area_px == 20 and extents[1].area_px == 24
+    labels, _ = paint([first, second], [0.9, 0.5], [7, 9], (10, 12))
+    assert (labels[2:4, 4:6] == 7).all()
+    assert labels.dtype == np.uint8
+    assert paint([first], [1], [300], (10, 12), wide=True)[0].max() == 300
+
+
+def test_measures_are_those_of_the_pixels_that_were_kept():
+    logits = np.full((5, 5), -1, np.float32)
+    logits[1:3, 2:5] = 1
+    labels, (extent, nothing) = paint([Patch(10, 20, logits), None], [1, 1], [1, 2], (40, 40))
+    assert extent.box_xyxy_px == (12, 21, 15, 23) and extent.area_px == 6 == (labels == 1).sum()
+    assert extent.centroid_xy_px == pytest.approx((13.0, 21.5))
+    assert nothing is None
+
+
+def test_a_mask_that_lost_all_its_pixels_has_no_extent():
+    patch = Patch(0, 0, np.full((3, 3), 1.0, np.float32))
+    _, extents = paint([patch, patch], [0.2, 0.9], [1, 2], (3, 3))
+    assert extents[0] is None and extents[1].area_px == 9
+
+
+def test_the_mask_score_is_the_mean_probability_inside():
+    logits = np.float32([[[0.0, -3.0], [np.log(3), np.log(3)]], [[-1, -1], [-1, -1]]])
+    assert mask_scores(logits) == pytest.approx([0.75, 0.0])
