@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one thread that owns the model: it takes calls in turn with the newest frames, and neither waits for the other.
+
+Frames are never queued: each source has one slot, and a newer frame replaces the one that nobody came to look at.
+Calls wait in a bounded queue; a call whose caller went away is not run, or undone.
+"""
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from seem_ros.errors import SeemError
+
+IDLE_WAIT_S = 0.2
+NOT_READY_WAIT_S = 0.002
+
+
+class BusyError(SeemError):
+    """Too many calls wait already, or a call was not answered in time."""
+
+
+class FrameSource(Protocol):
+    """Something with at most one frame waiting, a camera."""
+
+    def has_frame(self) -> bool:
+        """Whether a frame waits, ready or not."""
+
+    def is_ready(self) -> bool:
+        """Whether the waiting frame may be taken now."""
+
+    def process(self) -> None:
+        """Take the waiting frame and deal with it; never raises a SeemError."""
+
+
+@dataclass(eq=False)
+class _Job:
+    work: Callable[[], Any]
+    undo: Callable[[Any], None] | None
+    future: Future = field(default_factory=Future)
+    abandoned: bool = False
+
+
+class InferenceThread:
+    """Runs calls and frames on one thread.
+
+    Args:
+        max_waiting: Calls that may wait at the same time.
+        on_error: Told about whatever a frame's processing raised; the thread goes on.
+    """
+
+    def __init__(self, max_waiting: int, on_error: Callable[[BaseException], None]) -> None:
+        self._sources: tuple[FrameSource, ...] = ()
+        self._max_waiting = max_waiting
+        self._on_error = on_error
+        self._jobs: deque[_Job] = deque()
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._waiting = 0
+        self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
+        self._thread.start()
+
+    def serve(self, sources: tuple[FrameSource, ...]) -> None:
+        """Take frames from these sources from now on."""
+        self._sources = sources
+        self.wake()
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for an answer now."""
+        return self._waiting
+
+    def wake(self) -> None:
+        """A frame has arrived."""
+        with self._wake:
+            self._wake.notify()
+
+    def call(self, work: Callable[[], Any], timeout_s: float, undo: Callable[[Any], None] | None = None) -> Any:
+        """Run something on the thread and wait for its result.
+
+        Args:
+            work: Run on the thread that owns the model.
+            timeout_s: After this the caller gets an answer, whatever the thread is doing.
+            undo: Run with the result if the caller is gone by then.
+
+        Raises:
+            BusyError: Too many calls wait, no answer in time, or the thread ends.
+            SeemError: What the work raised.
+        """
+        job = _Job(work, undo)
+        with self._wake:
+            if self._stopping:
+                raise BusyError("the node is shutting down")
+            if self._waiting >= self._max_waiting:
+                raise BusyError(f"{self._waiting} calls wait already, and max_waiting_calls is {self._max_waiting}; "
+                                "try again")
+            self._waiting += 1
+            self._jobs.append(job)
+            self._wake.notify()
+        try:
+            return job.future.result(timeout_s)
+        except FutureTimeoutError as error:
+            with self._wake:
+                if job.future.done() and job.future.exception() is None:
+                    return job.future.result()
+                job.abandoned = True
+            raise BusyError(f"no answer within {timeout_s:g} s, the model is busy; nothing was started") from error
+        finally:
+            with self._wake:
+                self._waiting -= 1
+
+    def stop(self, timeout_s: float = 30.0) -> bool:
+        """End the thread; calls that wait are answered. False if it did not end in time."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._stopping and not self._jobs and not any(source.is_ready() for source in self._sources):
+                    pending = any(source.has_frame() for source in self._sources)
+                    self._wake.wait(NOT_READY_WAIT_S if pending else IDLE_WAIT_S)
+                if self._stopping:
+                    break
+                job = self._jobs.popleft() if self._jobs else None
+            if job is not None:
+                self._do(job)
+            for source in self._sources:
+                if source.is_ready():
+                    try:
+                        source.process()
+                    except Exception as error:  # one bad frame must not end the thread
+                        self._on_error(error)
+        for job in self._jobs:
+            job.future.set_exception(BusyError("the node is shutting down"))
+        self._jobs.clear()
+
+    def _do(self, job: _Job) -> None:
+        if job.abandoned:
+            return
+        try:
+            result = job.work()
+        except BaseException as error:
+            job.future.set_exception(error)
+            return
+        with self._wake:
+            abandoned = job.abandoned
+            if not abandoned:
+                job.future.set_result(result)
+        if abandoned and job.undo is not None:
+            try:
+                job.undo(result)
+            except Exception as error:
+                self._on_error(error)

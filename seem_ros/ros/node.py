@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lifecycle node `seem`: parameters, cameras and services around one model."""
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from seem_ros.errors import SeemError
+from seem_ros.perception.segmenter import Segmenter
+from seem_ros.perception.target import IdAllocator
+from seem_ros.ros.camera_input import CameraInput
+from seem_ros.ros.camera_output import CameraOutput
+from seem_ros.ros.camera_pipeline import CameraPipeline
+from seem_ros.ros.clicks import Clicks
+from seem_ros.ros.diagnostics import camera_status, node_status
+from seem_ros.ros.parameters import Settings, changed_but_fixed, table
+from seem_ros.ros.runtime_state import Running
+from seem_ros.ros.services import Services
+from seem_ros.ros.statistics import Statistics
+
+WATCH_PERIOD_S = 0.5
+SPARE_THREADS = 4  # images, lifecycle and parameters, watching, and one to say that the others are busy
+
+
+def load_segmenter(settings: Settings) -> Segmenter:
+    """The model that the parameters ask for.
+
+    Raises:
+        SeemError: It cannot be found or run.
+    """
+    options: dict[str, Any] = {}
+    if settings.precision != "auto":
+        options["precision"] = settings.precision
+    if settings.cache_dir:
+        options["cache_dir"] = settings.cache_dir
+    return Segmenter.load(settings.model, settings.backend, settings.segmenter_config(), **options)
+
+
+class SeemNode(LifecycleNode):
+    """Segments what is asked for and follows it.
+
+    Args:
+        load: Makes the segmenter from the settings.
+        kwargs: Of rclpy's node.
+    """
+
+    def __init__(self, load: Callable[[Settings], Segmenter] = load_segmenter, **kwargs: Any) -> None:
+        super().__init__("seem", **kwargs)
+        self._load = load
+        self._running: Running | None = None
+        self._active = False
+        self._services: Services | None = None
+        self._outputs: dict[str, CameraOutput] = {}
+        self._inputs: dict[str, CameraInput] = {}
+        self._clicks: list[Clicks] = []
+        self._timers_of_ours: list[Any] = []
+        self._thread_error = ""
+        # services wait for the model, images only store: neither may hold up the other, nor the housekeeping
+        self._service_group = ReentrantCallbackGroup()
+        self._house_group = MutuallyExclusiveCallbackGroup()
+        rows = table()
+        self.declare_parameters("", [(row.name, row.default, row.descriptor()) for row in rows])
+        self.settings = Settings().changed({row.name: self.get_parameter(row.name).value for row in rows})
+        self._vocabulary_in_use = (self.settings.things, self.settings.stuff)
+        self.add_on_set_parameters_callback(self._on_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+
+    # ------------------------------------------------------------------------------------------------- lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the model; open services and publishers."""
+        return self._transition("configure", self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen to the cameras and answer calls."""
+        return self._transition("activate", self._activate, super().on_activate, state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; model and targets stay."""
+        return self._transition("deactivate", self._deactivate, super().on_deactivate, state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Free the model; close services and publishers; targets end."""
+        return self._transition("clean up", self._cleanup)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """All of the above."""
+        return self._transition("shut down", self.close)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to the unconfigured state."""
+        return self._transition("recover", self.close)
+
+    def _transition(
+        self, name: str, work: Callable[[], None], inherited: Callable[[LifecycleState], Any] | None = None,
+        state: LifecycleState | None = None,
+    ) -> TransitionCallbackReturn:
+        try:
+            work()
+            return inherited(state) if inherited is not None else TransitionCallbackReturn.SUCCESS
+        except SeemError as error:
+            self.get_logger().error(f"cannot {name}: {error}")
+        except Exception:
+            self.get_logger().error(f"cannot {name}: internal error\n{traceback.format_exc()}")
+        if name == "configure":
+            self._cleanup()
+        return TransitionCallbackReturn.FAILURE
+
+    def _configure(self) -> None:
+        settings, several = self.settings, len(self.settings.cameras) > 1
+        ids = IdAllocator(wide=settings.wide_labels)
+
+        def make_camera(name: str, segmenter: Segmenter) -> CameraPipeline:
+            statistics = Statistics()
+            output = CameraOutput(self, f"~/{name}/" if several else "~/", name, statistics)
+            self._outputs[name] = output
+            return CameraPipeline(
+                name, segmenter, ids, output, settings, statistics, self.get_logger(),
+                lambda: self._inputs[name].describe() if name in self._inputs else "not listening",
+            )
+
+        self._running = Running(self._load, make_camera, settings, self._on_thread_error)
+        self._services = Services(
+            self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
+        )
+        status = self._running.segmenter.backend.status
+        self.get_logger().info(
+            f"model {self._running.segmenter.spec.name} on {status.backend} ({status.device}, {status.precision}): "
+            f"{status.message}"
+        )
+
+    def _activate(self) -> None:
+        running, several = self._running, len(self.settings.cameras) > 1
+        for name, pipeline in running.cameras.items():
+            self._inputs[name] = CameraInput(
+                self, name, f"{name}/" if several else "", self.settings,
+                lambda msg, pipeline=pipeline: (pipeline.on_image(msg), running.thread.wake()),
+                lambda msg, pipeline=pipeline: (pipeline.on_depth(msg), running.thread.wake()),
+                pipeline.on_info, MutuallyExclusiveCallbackGroup(),
+            )
+            self._clicks.append(Clicks(
+                self, f"~/{name}/" if several else "~/", pipeline, lambda: self._running if self._active else None,
+                self._service_group,
+            ))
+        self._timers_of_ours = [
+            self.create_timer(WATCH_PERIOD_S, self._watch, self._house_group),
+            self.create_timer(1.0 / self.settings.diagnostics_rate_hz, self._diagnose, self._house_group),
+        ]
+        running.enable(True)
+        self._active = True
+
+    def _deactivate(self) -> None:
+        self._active = False
+        if self._running is not None:
+            self._running.enable(False)
+        for timer in self._timers_of_ours:
+            self.destroy_timer(timer)
+        for opened in (*self._inputs.values(), *self._clicks):
+            opened.close()
+        self._timers_of_ours, self._inputs, self._clicks = [], {}, []
+        if self._running is not None:
+            for pipeline in self._running.cameras.values():
+                pipeline.forget_frames()
+
+    def _cleanup(self) -> None:
+        running, self._running = self._running, None
+        services, self._services = self._services, None
+        outputs, self._outputs = self._outputs, {}
+        try:
+            if running is not None:
+                running.close()
+        finally:
+            if services is not None:
+                services.close()
+            for output in outputs.values():
+                output.close()
+
+    def close(self) -> None:
+        """Take everything down, from whatever state."""
+        self._deactivate()
+        self._cleanup()
+
+    # ------------------------------------------------------------------------------------------------ parameters
+
+    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        ours = {row.name for row in table()}
+        try:
+            values = {one.name: one.value for one in parameters if one.name in ours}
+            settings = self.settings.changed(values)
+            fixed = list(changed_but_fixed(self.settings, settings))
+            if fixed and self._running is not None:
+                raise SeemError(f"{', '.join(fixed)}: read when the node is configured; clean it up first")
+            wanted = (settings.things, settings.stuff)
+            if self._running is not None:
+                if wanted != self._vocabulary_in_use:
+                    running, (things, stuff) = self._running, settings.vocabulary
+                    running.call(lambda: running.set_vocabulary(things, stuff), may_take_effect=True)
+                self._running.apply(settings)
+            self._vocabulary_in_use = wanted
+            self.settings = settings
+        except SeemError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        except Exception as error:  # nothing escapes a callback
+            self.get_logger().error(f"internal error while setting parameters:\n{traceback.format_exc()}")
+            return SetParametersResult(successful=False, reason=f"internal error: {error}")
+        return SetParametersResult(successful=True)
+
+    def _note_vocabulary(self, things: str, stuff: str) -> None:
+        """A call changed the vocabulary: let the parameters say so too."""
+        self._vocabulary_in_use = (things, stuff)
+        self.set_parameters_atomically([Parameter("things", value=things), Parameter("stuff", value=stuff)])
+
+    # --------------------------------------------------------------------------------------------------- timers
+
+    def _watch(self) -> None:
+        try:
+            for opened in list(self._inputs.values()):
+                opened.watch()
+        except Exception:  # nothing escapes a callback
+            self.get_logger().error(f"internal error while looking at the cameras:\n{traceback.format_exc()}")
+
+    def _diagnose(self) -> None:
+        try:
+            running = self._running
+            if running is None or self._diagnostics.get_subscription_count() == 0:
+                return
+            name = self.get_fully_qualified_name().lstrip("/")
+            array = DiagnosticArray()
+            array.header.stamp = self.get_clock().now().to_msg()
+            segmenter = running.segmenter
+            array.status.append(node_status(
+                name, segmenter.backend.status, segmenter.spec, running.thread.waiting, self._thread_error
+            ))
+            for camera, opened in list(self._inputs.items()):
+                array.status.append(
+                    camera_status(name, running.cameras[camera], opened.describe(), opened.problem)
+                )
+            self._diagnostics.publish(array)
+        except Exception:  # nothing escapes a callback
+            self.get_logger().error(f"internal error in diagnostics:\n{traceback.format_exc()}")
+
+    def _on_thread_error(self, error: BaseException) -> None:
+        self._thread_error = f"{type(error).__name__}: {error}"
+        trace = "".join(traceback.format_exception(error))
+        self.get_logger().error(f"internal error on the inference thread:\n{trace}", throttle_duration_sec=5.0)
+
+
+def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = load_segmenter) -> int:
+    """Run the node until it is told to end.
+
+    Args:
+        args: Command line; default the process's.
+        load: Makes the segmenter.
+
+    Returns:
+        The exit status: 0, or 2 when the parameters cannot be used.
+    """
+    rclpy.init(args=args)
+    try:
+        node = SeemNode(load)
+    except (SeemError, InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"seem: {error}", file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = MultiThreadedExecutor(node.settings.max_waiting_calls + SPARE_THREADS)
+    executor.add_node(node)
+    try:
+        if node.settings.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            node.trigger_activate()
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        try:
+            node.close()
+        except SeemError as error:
+            print(f"seem: {error}", file=sys.stderr)
+        executor.shutdown(timeout_sec=2.0)
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

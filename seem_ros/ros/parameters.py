@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's parameters: one table that declares, describes, checks and documents them.
+
+`config/seem.yaml` and the README's table are held against this one by a test.
+"""
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
+
+from seem_ros.errors import PromptError, SeemError
+from seem_ros.perception.segmenter import SegmenterConfig
+from seem_ros.perception.tracker import TrackerConfig
+
+BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
+CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+MAX_CAMERAS = 16
+TRACKER_PREFIX = "tracker."
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One row of the table.
+
+    Attributes:
+        name: As ROS knows it.
+        default: Its value when nobody sets it; its type is the parameter's type.
+        description: One sentence.
+        minimum, maximum: Range of a number, inclusive; None = unbounded.
+        choices: Allowed strings; empty = any.
+        changeable: While the node is configured; the others are read when it is configured.
+    """
+
+    name: str
+    default: Any
+    description: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    changeable: bool = True
+
+    def check(self, value: Any) -> None:
+        """Refuse a value of the wrong type, outside the range or not among the choices.
+
+        Raises:
+            PromptError: Says what was got and what is allowed.
+        """
+        if type(value) is not type(self.default):
+            raise PromptError(f"{self.name} must be {_type_name(self.default)}, got {_type_name(value)} {value!r}")
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            low = -math.inf if self.minimum is None else self.minimum
+            high = math.inf if self.maximum is None else self.maximum
+            if not low <= value <= high:
+                raise PromptError(f"{self.name} must lie in {self.allowed()}, got {value!r}")
+        if self.choices and value not in self.choices:
+            raise PromptError(f"{self.name} must be one of {', '.join(self.choices)}, got {value!r}")
+
+    def allowed(self) -> str:
+        """The range or the choices, for people."""
+        if self.choices:
+            return ", ".join(self.choices)
+        if self.minimum is None and self.maximum is None:
+            return ""
+        return f"{_number(self.minimum)} to {_number(self.maximum)}"
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows."""
+        kinds = {
+            bool: ParameterType.PARAMETER_BOOL,
+            int: ParameterType.PARAMETER_INTEGER,
+            float: ParameterType.PARAMETER_DOUBLE,
+            str: ParameterType.PARAMETER_STRING,
+            list: ParameterType.PARAMETER_STRING_ARRAY,
+        }
+        descriptor = ParameterDescriptor(
+            name=self.name, type=kinds[type(self.default)], description=self.description,
+            additional_constraints=", ".join(
+                part for part in (f"one of: {', '.join(self.choices)}" if self.choices else "",
+                                  "" if self.changeable else "read when the node is configured") if part
+            ),
+        )
+        bounded = self.minimum is not None and self.maximum is not None
+        if bounded and isinstance(self.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=self.minimum, to_value=self.maximum)]
+        elif bounded and isinstance(self.default, int):
+            descriptor.integer_range = [IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)]
+        return descriptor
+
+
+def _type_name(value: Any) -> str:
+    names = {bool: "a bool", int: "an integer", float: "a float", str: "a string", list: "a list of strings"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _number(value: float | None) -> str:
+    return "any" if value is None else f"{value:g}"
+
+
+def _row(default: Any, description: str, *limits: float | None, choices: tuple[str, ...] = (), fixed: bool = False) -> Any:
+    minimum, maximum = limits or (None, None)
+    metadata = {
+        "description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "fixed": fixed
+    }
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All parameters as one value: checked as a whole, replaced as a whole."""
+
+    autostart: bool = _row(True, "Configure and activate by itself when started.", fixed=True)
+    model: str = _row("pico", "Model package: a folder, or the name of one that comes with seem_ros.", fixed=True)
+    backend: str = _row("auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS,
+                        fixed=True)
+    precision: str = _row("auto", "Numbers the backend computes with; auto takes the package's.",
+                          choices=("auto", "fp32", "fp16", "bf16"), fixed=True)
+    cache_dir: str = _row("", "Folder of built engines and encoded texts; empty = ~/.cache/seem_ros.", fixed=True)
+    cameras: list[str] = _row(["camera"], "Names of the cameras. One: topics image, depth, camera_info and ~/segments. "
+                              "Several: <name>/image and ~/<name>/segments.", fixed=True)
+    transport: str = _row("auto", "Raw or compressed images; auto takes what is published.",
+                          choices=("auto", "raw", "compressed"), fixed=True)
+    reliability: str = _row("auto", "Reliability asked of the camera; auto takes what it offers.",
+                            choices=("auto", "reliable", "best_effort"), fixed=True)
+    use_depth: bool = _row(True, "Subscribe to depth and camera_info, and give positions where they are there.",
+                           fixed=True)
+    label_encoding: str = _row("mono8", "Encoding of label images; mono8 has room for 255 segments.",
+                               choices=("mono8", "mono16"), fixed=True)
+    max_waiting_calls: int = _row(4, "Service calls that may wait at the same time; more are answered 'busy'.", 1, 32,
+                                  fixed=True)
+    history_frames: int = _row(30, "Newest frames kept per camera, so that a request may name an older one.", 1, 300,
+                               fixed=True)
+    history_mb: int = _row(200, "Memory for these frames per camera, in megabytes; at least one frame is kept.", 1,
+                           8000, fixed=True)
+    max_replay_frames: int = _row(10, "Frames replayed at most from the frame a prompt names up to now.", 1, 300)
+    stamp_tolerance_s: float = _row(0.02, "How far a named stamp may be from a kept frame's, in seconds.", 0.0, 10.0)
+    max_rate_hz: float = _row(0.0, "Frames segmented per second at most; 0 = as many as possible.", 0.0, 1000.0)
+    call_timeout_s: float = _row(5.0, "Each service call is answered within this time, in seconds.", 0.1, 300.0)
+    camera_timeout_s: float = _row(2.0, "After this time without a frame a camera counts as gone, in seconds.", 0.1,
+                                   3600.0)
+    depth_tolerance_s: float = _row(0.02, "Largest difference between the stamps of image and depth, in seconds.", 0.0,
+                                    1.0)
+    depth_wait_s: float = _row(0.03, "How long an image waits for its depth, in seconds.", 0.0, 1.0)
+    panoptic: bool = _row(False, "Segment the whole vocabulary in every frame.")
+    things: str = _row("", "Vocabulary of countable objects, separated by commas; both empty = the model's own.")
+    stuff: str = _row("", "Vocabulary of what cannot be counted, like table or wall, separated by commas.")
+    presence_threshold: float = _row(-1.0, "Presence from which something counts as found; below 0 = the model's own.",
+                                     -1.0, 1.0)
+    unknown_words: str = _row("refuse", "Text with words the model was never trained on: answer 'not found', or use it.",
+                              choices=("refuse", "use"))
+    overlay_alpha: float = _row(0.5, "Opacity of the colours in ~/overlay.", 0.0, 1.0)
+    overlay_names: bool = _row(True, "Write names and ids into ~/overlay.")
+    jpeg_quality: int = _row(80, "Quality of ~/overlay/compressed.", 1, 100)
+    cloud_stride: int = _row(2, "Every how many rows and columns ~/points has a point.", 1, 64)
+    diagnostics_rate_hz: float = _row(1.0, "Messages per second on /diagnostics.", 0.1, 50.0, fixed=True)
+    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+
+    def __post_init__(self) -> None:
+        names = self.cameras
+        if not 1 <= len(names) <= MAX_CAMERAS:
+            raise PromptError(f"cameras must name 1 to {MAX_CAMERAS} cameras, got {len(names)}")
+        for name in names:
+            if not CAMERA_NAME.fullmatch(name):
+                raise PromptError(f"a camera's name takes letters, digits and _, and starts with a letter, got {name!r}")
+        if len(set(names)) != len(names):
+            raise PromptError(f"cameras must have different names, got {', '.join(names)}")
+        if not self.model:
+            raise PromptError("model must name a model package or its folder, got an empty string")
+        if self.depth_wait_s >= self.call_timeout_s:
+            raise PromptError(
+                f"depth_wait_s ({self.depth_wait_s:g}) must be shorter than call_timeout_s ({self.call_timeout_s:g})"
+            )
+        room = 255 if self.label_encoding == "mono8" else 65535
+        if self.tracker.max_targets > room:
+            raise PromptError(
+                f"tracker.max_targets ({self.tracker.max_targets}) must be at most {room} with label_encoding "
+                f"{self.label_encoding}"
+            )
+
+    @property
+    def wide_labels(self) -> bool:
+        """Whether label images are uint16."""
+        return self.label_encoding == "mono16"
+
+    @property
+    def vocabulary(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Things and stuff, as lists of names."""
+        return _names(self.things), _names(self.stuff)
+
+    def segmenter_config(self) -> SegmenterConfig:
+        """What the segmenter needs of this."""
+        threshold = None if self.presence_threshold < 0 else self.presence_threshold
+        return SegmenterConfig(presence_threshold=threshold, unknown_words=self.unknown_words)
+
+    def changed(self, values: Mapping[str, Any]) -> Settings:
+        """These settings with some values replaced, checked each and together.
+
+        Raises:
+            PromptError: A value has the wrong type, is out of range, unknown, or does not fit the others.
+        """
+        rows = {row.name: row for row in table()}
+        own, tracker = {}, {}
+        for name, value in values.items():
+            if name not in rows:
+                raise PromptError(f"there is no parameter {name!r}")
+            value = list(value) if isinstance(value, (list, tuple)) else value
+            rows[name].check(value)
+            if name.startswith(TRACKER_PREFIX):
+                tracker[name.removeprefix(TRACKER_PREFIX)] = value
+            else:
+                own[name] = value
+        try:
+            return replace(self, **own, tracker=replace(self.tracker, **tracker))
+        except SeemError as error:
+            raise PromptError(str(error)) from error
+
+    def values(self) -> dict[str, Any]:
+        """All values by the names of the table."""
+        result = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "tracker"}
+        for item in fields(self.tracker):
+            result[TRACKER_PREFIX + item.name] = getattr(self.tracker, item.name)
+        return {row.name: result[row.name] for row in table()}
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def table() -> tuple[Parameter, ...]:
+    """Every parameter of the node."""
+    rows = []
+    for item in fields(Settings):
+        if item.name == "tracker":
+            continue
+        meta = item.metadata
+        default = item.default_factory() if item.default is MISSING else item.default
+        rows.append(Parameter(item.name, default, meta["description"], meta["minimum"], meta["maximum"],
+                              meta["choices"], not meta["fixed"]))
+    for name, _, default, minimum, maximum, description in TrackerConfig.describe():
+        rows.append(Parameter(TRACKER_PREFIX + name, default, description, minimum, maximum))
+    return tuple(rows)
+
+
+def changed_but_fixed(old: Settings, new: Settings) -> Iterable[str]:
+    """Names of the parameters that differ and may not be changed while the node is configured."""
+    before, after = old.values(), new.values()
+    return [row.name for row in table() if not row.changeable and before[row.name] != after[row.name]]

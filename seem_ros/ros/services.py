@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node's services. Everything is validated before anything is changed, and every call is answered in time."""
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from std_msgs.msg import Header
+from std_srvs.srv import SetBool
+
+from seem_ros.errors import PromptError, SeemError, TargetError
+from seem_ros.perception.frames import Frame
+from seem_ros.ros.camera_pipeline import CameraPipeline, Found, segment_picture
+from seem_ros.ros.conversions import stamp_to_ns
+from seem_ros.ros.prompt_messages import picture_of, prompt_from_message, prompts_from_messages
+from seem_ros.ros.result_messages import STATES, segments_to_message
+from seem_ros.ros.runtime_state import Running
+from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
+
+SERVICES: dict[str, tuple[type, str]] = {
+    "segment": (Segment, "Find what is described, in a camera's frame or in a picture of your own; track it if wanted."),
+    "refine": (Refine, "Another round on a target: more clicks, boxes, strokes, words."),
+    "remove_targets": (RemoveTargets, "Stop following some or all targets."),
+    "set_vocabulary": (SetVocabulary, "The names for segments, and what the panoptic output looks for."),
+    "enable": (SetBool, "Process the cameras' frames, or let them pass; calls are answered either way."),
+}
+
+
+class Services:
+    """Creates the services and answers them.
+
+    Args:
+        node: The rclpy node.
+        running: Gives the configured state, or None while the node is not active.
+        set_vocabulary: Tells the node that the vocabulary was changed by a call.
+        group: Callback group of the services.
+    """
+
+    def __init__(
+        self, node: Any, running: Callable[[], Running | None], set_vocabulary: Callable[[str, str], None], group: Any
+    ) -> None:
+        self._node, self._running, self._set_vocabulary = node, running, set_vocabulary
+        handlers = {
+            "segment": self._segment, "refine": self._refine, "remove_targets": self._remove,
+            "set_vocabulary": self._vocabulary, "enable": self._enable,
+        }
+        self._services = [
+            node.create_service(kind, f"~/{name}", self._guarded(handlers[name]), callback_group=group)
+            for name, (kind, _) in SERVICES.items()
+        ]
+
+    def close(self) -> None:
+        """Take all services down."""
+        for service in self._services:
+            self._node.destroy_service(service)
+        self._services.clear()
+
+    def _guarded(self, handler: Callable[[Running, Any, Any], None]) -> Callable[[Any, Any], Any]:
+        """Nothing escapes: an exception in a callback would end the executor and leave the caller without an answer."""
+
+        def answer(request: Any, response: Any) -> Any:
+            response.success, response.message = False, ""
+            try:
+                running = self._running()
+                if running is None:
+                    raise SeemError("the node is not active; activate it (ros2 lifecycle set <node> activate)")
+                handler(running, request, response)
+                response.success = True
+            except SeemError as error:
+                response.message = str(error)
+            except Exception as error:
+                self._node.get_logger().error(f"internal error in a service:\n{traceback.format_exc()}")
+                response.message = f"internal error: {type(error).__name__}: {error}"
+            return response
+
+        return answer
+
+    # -------------------------------------------------------------------------------------------------- handlers
+
+    def _segment(self, running: Running, request: Any, response: Any) -> None:
+        if not request.prompts and not request.panoptic:
+            raise PromptError("there is nothing to look for: give at least one prompt, or panoptic: true")
+        if request.track and not request.prompts:
+            raise PromptError("track needs at least one prompt; panoptic segments cannot be tracked")
+        prompts = prompts_from_messages(request.prompts)
+        labels = [prompt.label for prompt in request.prompts]
+        picture = picture_of(request.image, request.compressed_image, "request")
+        stamp_ns = stamp_to_ns(request.stamp)
+        if stamp_ns < 0:
+            raise PromptError(f"stamp must not be negative, got {request.stamp.sec} s")
+        if picture is not None:
+            if request.track or request.camera or stamp_ns:
+                raise PromptError("a picture in the request goes with neither track, camera nor stamp")
+            header = request.image.header if request.image.data else request.compressed_image.header
+            found = running.call(lambda: self._on_picture(running, prompts, request.panoptic, picture, header))
+        elif request.track:
+            pipeline = running.camera(request.camera)
+            found = running.call(
+                lambda: pipeline.start(prompts, labels, request.panoptic, stamp_ns),
+                undo=lambda done: pipeline.remove(done.new_ids) if done.new_ids else None,
+            )
+        else:
+            pipeline = running.camera(request.camera)
+            found = running.call(lambda: pipeline.segment(prompts, request.panoptic, stamp_ns))
+        self._fill(response, found)
+        response.segment_indices = _indices(found)
+        response.target_ids = list(found.target_ids)
+
+    @staticmethod
+    def _on_picture(running: Running, prompts: Any, panoptic: bool, picture: Any, header: Header) -> Found:
+        frame = Frame(picture, stamp_to_ns(header.stamp), header.frame_id)
+        wide = running.settings.wide_labels
+        segments = segment_picture(running.segmenter, prompts, panoptic, frame, wide)
+        return Found(segments, header, (0,) * len(prompts), message=segments.message)
+
+    def _refine(self, running: Running, request: Any, response: Any) -> None:
+        pipeline = running.camera_of(request.target_id)
+        prompt = prompt_from_message(request.prompt)
+        stamp_ns = stamp_to_ns(request.stamp)
+        found = running.call(
+            lambda: pipeline.refine(request.target_id, prompt, request.prompt.label, stamp_ns), may_take_effect=True
+        )
+        self._fill(response, found)
+        index = [segment.target_id for segment in found.segments]
+        response.segment_index = index.index(request.target_id) if request.target_id in index else -1
+        response.target_id = request.target_id
+        state = next((one.state for one in pipeline.targets if one.target_id == request.target_id), None)
+        response.state = STATES[state.value] if state is not None else 0
+
+    def _remove(self, running: Running, request: Any, response: Any) -> None:
+        ids = list(dict.fromkeys(request.target_ids))
+        if request.all and ids:
+            raise TargetError("all and target_ids exclude each other; leave one out")
+        if not request.all and not ids:
+            raise TargetError("which targets? give target_ids, or all: true")
+        if request.all:
+            pipelines = [running.camera(request.camera)] if request.camera else list(running.cameras.values())
+            chosen = {pipeline: () for pipeline in pipelines}
+        else:
+            chosen = {}
+            for target_id in ids:
+                chosen.setdefault(running.camera_of(target_id, request.camera), []).append(target_id)
+
+        def remove() -> list[int]:
+            for pipeline, some in chosen.items():
+                for target_id in some:
+                    pipeline.tracker.target(target_id)  # all are checked before the first is removed
+            return [one for pipeline, some in chosen.items() if len(pipeline.targets) for one in pipeline.remove(some)]
+
+        response.removed = sorted(running.call(remove, may_take_effect=True))
+        response.remaining = sorted(
+            target.target_id for pipeline in running.cameras.values() for target in pipeline.targets
+        )
+        response.message = f"removed {len(response.removed)}, {len(response.remaining)} remain"
+
+    def _vocabulary(self, running: Running, request: Any, response: Any) -> None:
+        things, stuff = list(request.things), list(request.stuff)
+        unknown = running.call(lambda: running.set_vocabulary(things, stuff), may_take_effect=True)
+        self._set_vocabulary(", ".join(things), ", ".join(stuff))
+        response.things, response.stuff = running.vocabulary()
+        words = ", ".join(repr(word) for word in unknown)
+        response.message = f"the model was never trained on {words}" if unknown else ""
+
+    def _enable(self, running: Running, request: Any, response: Any) -> None:
+        running.enable(request.data)
+        response.message = "enabled" if request.data else "disabled"
+
+    def _fill(self, response: Any, found: Found) -> None:
+        response.result = segments_to_message(found.segments, found.header)
+        response.message = found.message
+
+
+def _indices(found: Found) -> list[int]:
+    values = [segment.value for segment in found.segments]
+    return [
+        values.index(answer.segment.value) if answer.segment is not None and answer.segment.value in values else -1
+        for answer in found.segments.answers
+    ]
