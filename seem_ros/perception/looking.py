@@ -71,7 +71,7 @@ def read_appearance(segmenter: Segmenter, seen: Seen, row: int) -> ReferenceToke
     The user's own positive points say where the object is; what it looks like is read from all of its mask, one
     pixel off the outline where it is large enough.
     """
-    spec, mask = segmenter.spec, seen.places[row].mask
+    spec, mask = segmenter.spec, seen.result.mask_logits[row] > 0
     inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
     region = inner if np.count_nonzero(inner) >= 4 else mask
     wrong = seen.batch.points_label[row] < 0
