@@ -7,112 +7,36 @@ values of the image are computed once (`prepare`) and shared by all prompts.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.config import DecoderConfig
-from seem_ros.model.layers import MLP, Attention
-from seem_ros.model.position import sine_position
+from seem_ros.model.layers import MLP, AttentionBlock, FeedForward
+from seem_ros.model.mask_features import folded_masks, folded_means, resized_features
+from seem_ros.model.position import box_sine, sine_position
 from seem_ros.model.prior import PromptPrior, box_prior_logits
-from seem_ros.model.position import box_sine
 from seem_ros.model.prompt_tensors import PromptTensors
-from seem_ros.model.rules import allowed
+from seem_ros.model.rules import V1_QUERIES, allowed
 from seem_ros.model.sampling import sample_points
-
-
-class AttentionBlock(nn.Module):
-    """Attention with residual and LayerNorm; `name` is the official name of the attention."""
-
-    def __init__(self, name: str, dim: int, heads: int) -> None:
-        super().__init__()
-        self.add_module(name, Attention(dim, heads))
-        self.norm = nn.LayerNorm(dim)
-
-    @property
-    def attention(self) -> Attention:
-        """The attention module, whatever its official name."""
-        return self.multihead_attn if hasattr(self, "multihead_attn") else self.self_attn
-
-
-class FeedForward(nn.Module):
-    """Two linear layers with ReLU, residual and LayerNorm."""
-
-    def __init__(self, dim: int, ffn: int) -> None:
-        super().__init__()
-        self.linear1 = nn.Linear(dim, ffn)
-        self.linear2 = nn.Linear(ffn, dim)
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., C] -> [..., C]."""
-        return self.norm(x + self.linear2(self.linear1(x).relu()))
-
-
-@dataclass
-class ImageTensors:
-    """All that the decoder needs of one image (or N images), independent of prompts.
-
-    Attributes:
-        sources: three maps [N, h, w, C] (strides 32, 16, 8) with the level embedding added.
-        keys, values: per layer [N, heads, h * w, C / heads] of the layer's level.
-        mask_features: [N, Cm, H/4, W/4].
-        level_masks: mask features resized to the three levels, [N, Cm, h, w].
-        fine_features: [N, Cf, H/2, W/2] or None.
-        dense: normalised pixel embeddings at stride 8 [N, h, w, D] or None.
-    """
-
-    sources: list[Tensor]
-    keys: list[Tensor]
-    values: list[Tensor]
-    mask_features: Tensor
-    level_masks: list[Tensor]
-    fine_features: Tensor | None = None
-    dense: Tensor | None = None
-
-
-@dataclass
-class QueryState:
-    """What the prediction head says after one layer; Q queries of P elements of N images.
-
-    Attributes:
-        hidden: [N, P, Q, C] after `decoder_norm`.
-        mask_embedding: [N, P, Q, Cm].
-        box: [N, P, Q, 4] (cx, cy, w, h) in 0..1, or None without a box head.
-    """
-
-    hidden: Tensor
-    mask_embedding: Tensor
-    box: Tensor | None
-
-
-@dataclass
-class Decoded:
-    """Answers to P prompts on each of N images; fields as `DecodeBatch` of the runtime describes them."""
-
-    mask_logits: Tensor
-    memory_mask: Tensor
-    presence: Tensor
-    score: Tensor
-    embedding: Tensor
-    selected: Tensor
-    box: Tensor
-    sampled_tokens: Tensor
-    sampled_embedding: Tensor
-    appearance_tokens: Tensor | None
-    appearance_embedding: Tensor | None
-    states: list[QueryState]
-    similarity: Tensor | None = None
+from seem_ros.model.states import Decoded, ImageTensors, OfficialCall, QueryState
 
 
 class QueryDecoder(nn.Module):
     """See the module's docstring; parameters carry the official names."""
 
-    def __init__(self, config: DecoderConfig, text_dim: int) -> None:
+    def __init__(self, config: DecoderConfig, text_dim: int, mask_convolution: nn.Conv2d | None = None) -> None:
+        """Makes an untrained decoder.
+
+        Args:
+            config: sizes and rules.
+            text_dim: channels of texts' embeddings.
+            mask_convolution: the pixel decoder's last convolution, for images prepared without mask features. It stays
+                the pixel decoder's: in a tuple, torch does not count it twice.
+        """
         super().__init__()
         c, d, self.config = config, config.dim, config
+        self._mask_convolution = (mask_convolution,)
         self.query_feat = nn.Embedding(c.object_queries, d)
         self.query_embed = nn.Embedding(c.object_queries, d)
         self.level_embed = nn.Embedding(3, d)
@@ -144,29 +68,36 @@ class QueryDecoder(nn.Module):
             self.fine_embed = MLP(d, d, c.fine_dim, 3)
 
     # ---- the image, once -------------------------------------------------------------------------------------------
-    def prepare(self, levels: list[Tensor], mask_features: Tensor, fine_features: Tensor | None = None) -> ImageTensors:
+    def prepare(
+        self, levels: list[Tensor], mask_features: Tensor | None, fine_features: Tensor | None = None,
+        mask_source: Tensor | None = None,
+    ) -> ImageTensors:
         """Computes what all prompts on an image share.
 
         Args:
             levels: [N, C, h, w] at strides 32, 16, 8.
-            mask_features: [N, Cm, H/4, W/4].
+            mask_features: [N, Cm, H/4, W/4]; None if `mask_source` is given.
             fine_features: [N, Cf, H/2, W/2] or None.
+            mask_source: [N, Cy, H/4, W/4], the map that makes the mask features; their convolution is then folded.
         """
         flat, placed, sources, level_masks = [], [], [], []
         for i, level in enumerate(levels):
-            n, c, h, w = level.shape
+            c, h, w = level.shape[1:]
             source = level.permute(0, 2, 3, 1) + self.level_embed.weight[i]
             position = sine_position(h, w, c, level.device).flatten(2).transpose(1, 2).to(level.dtype)
             sources.append(source)
             flat.append(source.flatten(1, 2))
             placed.append(flat[-1] + position)
-            level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
+            if mask_source is None:
+                level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
+            else:
+                level_masks.append(resized_features(mask_source, self._mask_convolution[0], mask_source.shape[2] // h))
         keys, values = [], []
         for level, block in zip(self.config.levels, self.transformer_cross_attention_layers):
             keys.append(block.attention.keys(placed[level]))
             values.append(block.attention.values(flat[level]))
         dense = self.prior.dense_embedding(sources[2]) if self.config.prior else None
-        return ImageTensors(sources, keys, values, mask_features, level_masks, fine_features, dense)
+        return ImageTensors(sources, keys, values, mask_features, level_masks, fine_features, dense, mask_source)
 
     def sample(self, image: ImageTensors, points_xy: Tensor, points_label: Tensor) -> tuple[Tensor, Tensor]:
         """Reads the image at a prompt's points (REFERENCE section 10).
@@ -184,10 +115,14 @@ class QueryDecoder(nn.Module):
         tokens = []
         for source, matrix in zip(image.sources, self.mask_sptial_embed):
             tokens.append((sample_points(source, flat) @ matrix).reshape(n, p, k, -1) + sign)
-        positive = (points_label > 0)[..., None].to(image.mask_features.dtype)
-        read = sample_points(image.mask_features.permute(0, 2, 3, 1), flat).reshape(n, p, k, -1)
+        positive = (points_label > 0)[..., None].to(image.sources[0].dtype)
         count = positive.sum(2)
-        mean = (read * positive).sum(2) / count.clamp(min=1)
+        if image.mask_features is None:
+            share = positive[..., 0] / count.clamp(min=1)
+            mean = folded_means(image.mask_source, self._mask_convolution[0], points_xy, share)
+        else:
+            read = sample_points(image.mask_features.permute(0, 2, 3, 1), flat).reshape(n, p, k, -1)
+            mean = (read * positive).sum(2) / count.clamp(min=1)
         if self.config.rules == "v1":
             mean = torch.where(count > 0, mean, -torch.ones_like(mean))
         return torch.stack(tokens, 3), mean
@@ -203,13 +138,23 @@ class QueryDecoder(nn.Module):
 
     def masks(self, state: QueryState, features: Tensor) -> Tensor:
         """Mask logits of all queries on `features` [N, Cm, h, w] -> [N, P, Q, h, w], gated by the queries' boxes."""
-        n, _, h, w = features.shape
         logits = torch.einsum("npqc,nchw->npqhw", state.mask_embedding, features)
-        return logits if state.box is None else logits - box_gate(state.box, h, w)
+        return logits if state.box is None else logits - box_gate(state.box, *features.shape[-2:])
+
+    def _ungated(self, state: QueryState, image: ImageTensors) -> Tensor:
+        """Mask logits [N, P, Q, H/4, W/4] before any box gate."""
+        if image.mask_features is None:
+            return folded_masks(state.mask_embedding, image.mask_source, self._mask_convolution[0])
+        return torch.einsum("npqc,nchw->npqhw", state.mask_embedding, image.mask_features)
+
+    def coarse_masks(self, state: QueryState, image: ImageTensors) -> Tensor:
+        """Mask logits [N, P, Q, H/4, W/4]."""
+        logits = self._ungated(state, image)
+        return logits if state.box is None else logits - box_gate(state.box, *logits.shape[-2:])
 
     def fine_masks(self, state: QueryState, image: ImageTensors) -> Tensor:
         """Mask logits [N, P, Q, hm, wm] at the model's finest stride."""
-        coarse = torch.einsum("npqc,nchw->npqhw", state.mask_embedding, image.mask_features)
+        coarse = self._ungated(state, image)
         if self.config.fine_dim:
             h, w = image.fine_features.shape[-2:]
             coarse = F.interpolate(coarse.flatten(0, 1), size=(h, w), mode="bilinear", align_corners=False)
@@ -229,14 +174,17 @@ class QueryDecoder(nn.Module):
 
     def _run(
         self, image: ImageTensors, query: Tensor, query_position: Tensor, prompts: PromptTensors | None,
-        point_tokens: Tensor | None, box_prior: Tensor | None,
+        point_tokens: Tensor | None, box_prior: Tensor | None, use_memory: bool = False,
+        query_valid: Tensor | None = None, official: OfficialCall | None = None,
     ) -> list[QueryState]:
         """Runs all layers; returns the prediction before the first layer and after each of them."""
         c = self.config
         n, p, q, dim = query.shape
-        ones = torch.ones(n, p, q, dtype=torch.bool, device=query.device)
+        if query_valid is None:
+            query_valid = torch.ones(n, p, q, dtype=torch.bool, device=query.device)
+        official = official or OfficialCall()
         rows, positions, groups = [query], [query_position], [("query", q)]
-        valid: list[tuple[str, Tensor]] = [("query", ones)]
+        valid: list[tuple[str, Tensor]] = [("query", query_valid)]
         extra: list[tuple[Tensor, Tensor]] = []
         memory = 0
         if prompts is not None:
@@ -245,12 +193,20 @@ class QueryDecoder(nn.Module):
                 positions.append(prompts.text_tokens)
                 groups.append(("text", prompts.text_tokens.shape[2]))
                 valid.append(("text", prompts.text_valid))
-            if c.rules != "demo":
+            if official.audio_tokens is not None:
+                rows.append(official.audio_tokens)
+                positions.append(official.audio_tokens)
+                groups.append(("audio", official.audio_tokens.shape[2]))
+                valid.append(("audio", official.audio_valid))
+            if use_memory and c.rules != "demo":
                 memory = c.memory_slots
                 rows.append(self.spatial_featured.weight.expand(n, p, -1, -1).to(query.dtype))
                 positions.append(self.spatial_embed.weight.expand(n, p, -1, -1).to(query.dtype))
                 groups.append(("memory", memory))
-                valid.append(("memory", prompts.has_previous[..., None].expand(-1, -1, memory)))
+                remembered = prompts.has_previous[..., None].expand(-1, -1, memory)
+                if official.memory_valid is not None:
+                    remembered = remembered & official.memory_valid
+                valid.append(("memory", remembered))
             if not c.text_rows:
                 valid.append(("text", prompts.text_valid))
             valid.append(("spatial", prompts.points_label != 0))
@@ -324,7 +280,7 @@ class QueryDecoder(nn.Module):
         return self._run(image, query, position, None, None, None)
 
     def start_queries(
-        self, image: ImageTensors, prompts: PromptTensors, point_tokens: Tensor, query_indices: Tensor | None
+        self, image: ImageTensors, prompts: PromptTensors, point_tokens: Tensor, query_indices: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Content and position [N, P, Q, C] of every prompt's queries, and the prior's similarity (or None).
 
@@ -343,35 +299,53 @@ class QueryDecoder(nn.Module):
         start, place, similarity = self.prior(image.sources[2], image.dense, prompts, point_tokens.mean(3))
         return content + start[:, :, None], position + place[:, :, None], similarity
 
+    def _query_valid(self, prompts: PromptTensors, official: OfficialCall) -> Tensor | None:
+        """Which queries a prompt may use [N, P, Q] bool, or None for all.
+
+        Under the rules v1 a visual prompt has three object queries (officially drawn at random in every call; here the
+        same three always, so that an answer does not depend on its neighbours) and a text has all of them.
+        """
+        if self.config.rules != "v1" or self.config.prompt_queries or official.query_indices is not None:
+            return None
+        index = torch.arange(self.config.object_queries, device=prompts.select_by.device)
+        few = (index[:, None] == torch.tensor(V1_QUERIES, device=index.device)).any(-1)
+        return few | (prompts.select_by == 2)[..., None]
+
     def decode(
-        self, image: ImageTensors, prompts: PromptTensors, query_indices: Tensor | None = None, appearance: bool = True
+        self, image: ImageTensors, prompts: PromptTensors, official: OfficialCall | None = None,
+        appearance: bool = True, memory: bool = True,
     ) -> Decoded:
         """Answers P prompts on each of N images.
 
         Args:
             image: from `prepare`.
             prompts: padded prompts.
-            query_indices: [P, Q] int64, which object queries a prompt copies (rules v1); None = all.
+            official: reproduces what one call of the official code draws or shares; None in normal use.
             appearance: also read what is under the winning masks.
+            memory: False leaves the memory slots out, which is the same when no prompt has a previous mask.
         """
         tokens, mean = self.sample(image, prompts.points_xy, prompts.points_label)
-        query, position, similarity = self.start_queries(image, prompts, tokens, query_indices)
+        official = official or OfficialCall()
+        query, position, similarity = self.start_queries(image, prompts, tokens, official.query_indices)
+        query_valid = self._query_valid(prompts, official)
         box_prior = box_prior_logits(prompts) if self.config.prior and self.config.box_head else None
-        states = self._run(image, query, position, prompts, tokens, box_prior)
+        states = self._run(image, query, position, prompts, tokens, box_prior, memory, query_valid, official)
         last = states[-1]
         embedding = last.hidden @ self.class_embed
-        chosen, score = self._select(last, embedding, mean, prompts)
-        winner = QueryState(*(None if t is None else take(t, chosen) for t in (last.hidden, last.mask_embedding, last.box)))
-        coarse = self.masks(winner, image.mask_features)[:, :, 0]
+        chosen, score = self._select(last, embedding, mean, prompts, query_valid)
+        parts = (last.hidden, last.mask_embedding, last.box)
+        winner = QueryState(*(None if part is None else take(part, chosen) for part in parts))
+        coarse = self.coarse_masks(winner, image)[:, :, 0]
         fine = self.fine_masks(winner, image)[:, :, 0] if self.config.fine_dim else coarse
         look, look_mean = self.appearance(image, winner) if appearance else (None, None)
         nan = torch.full_like(score, float("nan"))
         presence = self.presence_logits(winner)[..., 0].sigmoid() if self.config.presence_head else nan
         box = winner.box[:, :, 0] if winner.box is not None else nan[..., None].expand(-1, -1, 4)
         return Decoded(
-            mask_logits=fine, memory_mask=coarse, presence=presence, score=score, embedding=take(embedding, chosen)[:, :, 0],
-            selected=chosen, box=box, sampled_tokens=tokens, sampled_embedding=mean, appearance_tokens=look,
-            appearance_embedding=look_mean, states=states, similarity=similarity,
+            mask_logits=fine, memory_mask=coarse, presence=presence, score=score,
+            embedding=take(embedding, chosen)[:, :, 0], selected=chosen, box=box, sampled_tokens=tokens,
+            sampled_embedding=mean, appearance_tokens=look, appearance_embedding=look_mean, states=states,
+            similarity=similarity,
         )
 
     def presence_logits(self, state: QueryState) -> Tensor:
@@ -379,7 +353,7 @@ class QueryDecoder(nn.Module):
         return self.presence_embed(state.hidden)[..., 0]
 
     def _select(
-        self, state: QueryState, embedding: Tensor, mean: Tensor, prompts: PromptTensors
+        self, state: QueryState, embedding: Tensor, mean: Tensor, prompts: PromptTensors, query_valid: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The winning query of each prompt [N, P] and its score (REFERENCE section 12)."""
         by_point = (state.mask_embedding * mean[:, :, None]).sum(-1)
@@ -387,6 +361,8 @@ class QueryDecoder(nn.Module):
         by_text = F.cosine_similarity(embedding.float(), prompts.text_embedding[:, :, None].float(), dim=-1, eps=1e-7)
         rule = prompts.select_by[..., None]
         score = torch.where(rule == 2, by_text, torch.where(rule == 1, by_reference.float(), by_point.float()))
+        if query_valid is not None:
+            score = score.masked_fill(~query_valid, float("-inf"))
         best, chosen = score.max(-1)
         return chosen, best
 

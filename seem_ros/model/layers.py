@@ -2,6 +2,8 @@
 """The few layers that every part of the model shares."""
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -68,10 +70,38 @@ class MLP(nn.Module):
     def __init__(self, dim_in: int, dim: int, dim_out: int, layers: int) -> None:
         super().__init__()
         sizes = [dim_in] + [dim] * (layers - 1) + [dim_out]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:]))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., dim_in] -> [..., dim_out]."""
         for i, layer in enumerate(self.layers):
             x = layer(x if i == 0 else x.relu())
         return x
+
+
+class AttentionBlock(nn.Module):
+    """Attention with residual and LayerNorm; `name` is the official name of the attention."""
+
+    def __init__(self, name: str, dim: int, heads: int) -> None:
+        super().__init__()
+        self.add_module(name, Attention(dim, heads))
+        self.norm = nn.LayerNorm(dim)
+
+    @property
+    def attention(self) -> Attention:
+        """The attention module, whatever its official name."""
+        return self.multihead_attn if hasattr(self, "multihead_attn") else self.self_attn
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with ReLU, residual and LayerNorm."""
+
+    def __init__(self, dim: int, ffn: int) -> None:
+        super().__init__()
+        self.linear1 = nn.Linear(dim, ffn)
+        self.linear2 = nn.Linear(ffn, dim)
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., C] -> [..., C]."""
+        return self.norm(x + self.linear2(self.linear1(x).relu()))

@@ -50,3 +50,27 @@ def allowed(rules: str, rows: tuple[str, ...], keys: tuple[str, ...]) -> list[li
     """Returns the table of `rules` restricted to `rows` x `keys` (True = may read)."""
     table = RULES[rules]
     return [[key in table[row] for key in keys] for row in rows]
+
+
+def v1_query_indices(prompts: int, object_queries: int = 101) -> list[list[int]]:
+    """Which object queries each prompt copies under the rules v1: a fixed draw in place of the official random one.
+
+    The official code draws 3 of 101 anew in every call, so that the same click gives another mask each time. Here prompt p
+    of one joint call takes (17 + 29 i) mod 101 for i = 3p .. 3p + 2: 29 and 101 have no common divisor, so the first 33
+    prompts share no query.
+
+    Returns:
+        [prompts][3] indices.
+    """
+    return [[(17 + 29 * i) % object_queries for i in range(3 * p, 3 * p + 3)] for p in range(prompts)]
+
+
+def v1_memory_owner(prompts: int, slots: int = 32) -> list[int]:
+    """Which prompt each memory slot serves when n prompts share one official v1 call: floor(slot * n / slots).
+
+    The official code draws the owners at random, anew in every layer.
+    """
+    return [slot * prompts // slots for slot in range(slots)]
+
+
+V1_QUERIES = tuple(v1_query_indices(1)[0])

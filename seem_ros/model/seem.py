@@ -5,9 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from seem_ros.errors import ModelError
 from seem_ros.model.config import ModelConfig
-from seem_ros.model.decoder import Decoded, ImageTensors, QueryDecoder, QueryState
+from seem_ros.model.decoder import QueryDecoder
 from seem_ros.model.prompt_tensors import PromptTensors
+from seem_ros.model.states import Decoded, ImageTensors, OfficialCall, QueryState
 
 PIXEL_MEAN = (123.675, 116.280, 103.530)
 PIXEL_STD = (58.395, 57.120, 57.375)
@@ -31,7 +33,7 @@ class Seem(nn.Module):
         self.backbone = build_backbone(config.backbone)
         self.pixel_decoder = build_pixel_decoder(self.backbone, config.pixel_decoder)
         self.text_encoder = TextEncoder(config.text)
-        self.decoder = QueryDecoder(config.decoder, config.text.dim)
+        self.decoder = QueryDecoder(config.decoder, config.text.dim, self.pixel_decoder.mask_features)
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD)[:, None, None], persistent=False)
 
@@ -39,19 +41,37 @@ class Seem(nn.Module):
         """[N, 3, H, W] RGB in 0..255 (float or uint8) -> normalised float; pad afterwards, with zeros."""
         return (rgb.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
 
-    def encode_image(self, pixels: Tensor) -> ImageTensors:
-        """Encodes N normalised pictures [N, 3, H, W], H and W multiples of the size divisor."""
-        maps = self.backbone(pixels)
-        maps, fine = maps if isinstance(maps, tuple) else (maps, None)
+    def encode_image(self, pixels: Tensor, fold: bool | None = None) -> ImageTensors:
+        """Encodes pictures.
+
+        Args:
+            pixels: [N, 3, H, W] normalised, H and W multiples of the size divisor.
+            fold: do not make the mask features but fold their convolution into what reads them (`mask_features.py`):
+                the same answers up to rounding. Default: wherever the model has no finer masks that need them.
+
+        Raises:
+            ModelError: the size does not fit.
+        """
+        height, width = pixels.shape[-2:]
+        divisor = self.config.size_divisor
+        if height % divisor or width % divisor or not height or not width:
+            raise ModelError(f"{self.config.name} reads pictures padded to multiples of {divisor}, got "
+                             f"{height}x{width}")
+        maps, fine = self.backbone(pixels)
+        if fold is None:
+            fold = not self.config.decoder.fine_dim
+        if fold:
+            levels, source = self.pixel_decoder.pyramid(maps)
+            return self.decoder.prepare(levels, None, None, source)
         return self.decoder.prepare(*self.pixel_decoder(maps, fine))
 
     def encode_text(self, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Token ids [N, L] -> token features [N, L, D] and pooled embeddings [N, D] (not normalised)."""
         return self.text_encoder(ids)
 
-    def decode(self, image: ImageTensors, prompts: PromptTensors, query_indices: Tensor | None = None) -> Decoded:
+    def decode(self, image: ImageTensors, prompts: PromptTensors, official: OfficialCall | None = None) -> Decoded:
         """Answers prompts; see `QueryDecoder.decode`."""
-        return self.decoder.decode(image, prompts, query_indices)
+        return self.decoder.decode(image, prompts, official)
 
     def decode_objects(self, image: ImageTensors) -> list[QueryState]:
         """Runs the object queries; see `QueryDecoder.decode_objects`."""

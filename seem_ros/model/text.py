@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seem_ros.model.config import TextConfig
-from seem_ros.model.tokenizer import END_ID, START_ID
+from seem_ros.model.tokenizer import END_ID
 
 LAYER_NORM_EPS = 1e-12  # the official tower's own LayerNorm class; the rest of the model has 1e-5
 LOGIT_SCALE_INIT = 2.6592600  # ln(1/0.07), the temperature that CLIP starts training with
@@ -35,7 +35,7 @@ class TextEncoder(nn.Module):
             intermediate_size=4 * config.dim, projection_dim=config.dim, num_hidden_layers=config.layers,
             num_attention_heads=config.heads, max_position_embeddings=config.length, hidden_act="quick_gelu",
             layer_norm_eps=LAYER_NORM_EPS, attention_dropout=0.0,
-            bos_token_id=START_ID, eos_token_id=END_ID, pad_token_id=0 if config.token_rank else END_ID))
+            **dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"), 0 if config.token_rank else END_ID)))
         # transformers 4 wraps the tower once more than transformers 5; our key names must not depend on it.
         self.tower = getattr(tower, "text_model", tower)
         if config.token_rank:

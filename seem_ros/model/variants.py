@@ -23,8 +23,6 @@ RULES_OF: dict[str, tuple[str, ...]] = {
     name: ("v0", "v1", "demo") if name.startswith("focal") else ("v1",) for name in BACKBONES
 }
 OFFICIAL = tuple(f"{backbone}_{rules}" for backbone, every in RULES_OF.items() for rules in every)
-V1_QUERIES_PER_PROMPT = 3
-V1_MEMORY_DRAWS = 32
 
 
 def official_config(backbone: str, rules: str) -> ModelConfig:
@@ -68,25 +66,3 @@ def build_model(name: str) -> Seem:
         ModelError: the name is unknown.
     """
     return Seem(model_config(name)).eval()
-
-
-def v1_query_indices(prompts: int, object_queries: int = 101) -> list[list[int]]:
-    """Which object queries each prompt copies under the rules v1: a fixed draw in place of the official random one.
-
-    The official code draws 3 of 101 anew in every call, so that the same click gives another mask each time. Here prompt p
-    of one joint call takes (17 + 29 i) mod 101 for i = 3p .. 3p + 2: 29 and 101 have no common divisor, so the first 33
-    prompts share no query.
-
-    Returns:
-        [prompts][3] indices.
-    """
-    per = V1_QUERIES_PER_PROMPT
-    return [[(17 + 29 * i) % object_queries for i in range(per * p, per * p + per)] for p in range(prompts)]
-
-
-def v1_memory_owner(prompts: int, slots: int = V1_MEMORY_DRAWS) -> list[int]:
-    """Which prompt each memory slot serves when n prompts share one official v1 call: floor(slot * n / slots).
-
-    The official code draws the owners at random, anew in every layer.
-    """
-    return [slot * prompts // slots for slot in range(slots)]
