@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clicks, boxes and strokes on single pictures: what interactive segmentation is judged by."""
+"""Clicks, boxes and strokes on single pictures: what interactive segmentation is judged by.
+
+An answer counts as a user gets it: "not there" is an empty mask, IoU 0. "if_always_answered" is what the same masks
+would score without that judgement.
+"""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -29,6 +33,7 @@ class StillScores:
         self._sheet = sheet
         self._max_clicks = max_clicks
         self._sized = {kind: SizedMean() for kind in ("1 click", "3 clicks", "box", "scribble")}
+        self._always: dict[str, list[float]] = {}
         self._sessions: list[list[float]] = []
 
     def add(self, name: str, rgb: np.ndarray, objects: Sequence[TrueObject], seen: bool = False) -> None:
@@ -79,6 +84,8 @@ class StillScores:
     def _count(self, kind: str, name: str, rgb: np.ndarray, thing: TrueObject, prompt: Prompt, guess: Guess) -> None:
         value = iou(guess.mask, thing.mask, thing.void)
         self._sized[kind].add(value, thing.mask)
+        if guess.best_mask is not None:
+            self._always.setdefault(kind, []).append(iou(guess.best_mask, thing.mask, thing.void))
         if self._sheet is not None:
             self._sheet.offer(f"{self.predictor.name} {kind}",
                               Case(rgb, thing.mask, guess.mask, prompt, f"{name} {thing.name}", value))
@@ -88,5 +95,8 @@ class StillScores:
         for kind, values in self._sized.items():
             if values.values:
                 report.add(f"{section}: IoU", f"{self.predictor.name}, {kind}", values.summary())
+            if kind in self._always:
+                report.add(f"{section}: IoU", f"{self.predictor.name}, {kind}",
+                           {"if_always_answered": float(np.mean(self._always[kind]))})
         if self._sessions:
             report.add(f"{section}: clicks", self.predictor.name, click_summary(self._sessions, self._max_clicks))

@@ -6,8 +6,8 @@ import pytest
 from seem_ros.errors import DataError
 from seem_ros.training.datasets.refcoco import RefCoco
 
-
-REFS = [{"ref_id": 1, "ann_id": 11, "image_id": 1, "split": "val", "sentences": [{"sent": "left one"}, {"sent": "the man"}]},
+REFS = [{"ref_id": 1, "ann_id": 11, "image_id": 1, "split": "val",
+         "sentences": [{"sent": "left one"}, {"sent": "the man"}]},
         {"ref_id": 2, "ann_id": 12, "image_id": 1, "split": "val", "sentences": [{"sent": "right strip"}]},
         {"ref_id": 3, "ann_id": 12, "image_id": 1, "split": "testA", "sentences": [{"sent": "it"}]}]
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from seem_ros.tools.evaluate import main
+
+
+def discs(folder, count=4):
+    """A small clip of a moving disc, in images/ and masks/."""
+    (folder / "images").mkdir(parents=True)
+    (folder / "masks").mkdir()
+    rng = np.random.default_rng(1)
+    wall = cv2.GaussianBlur(rng.integers(0, 90, (60, 80, 3)).astype(np.uint8), (0, 0), 2)
+    for index in range(count):
+        mask = np.zeros((60, 80), np.uint8)
+        cv2.circle(mask, (30 + 2 * index, 30), 12, 255, -1)
+        picture = wall.copy()
+        picture[mask > 0] = (40, 40, 220)
+        cv2.imwrite(str(folder / "images" / f"{index}.png"), picture)
+        cv2.imwrite(str(folder / "masks" / f"{index}.png"), mask)
+    return folder
+
+
+def test_pictures_are_measured_without_a_model_and_reported(tmp_path, capsys):
+    data = discs(tmp_path / "data")
+    assert main(["--model", "none", "--interactive", str(data), "--grabcut", "all", "--max-clicks", "3", "--limit", "2",
+                 "--out", str(tmp_path / "out")]) == 0
+    assert "cv2.grabCut, box" in capsys.readouterr().out
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["results"]["interactive: IoU"]["cv2.grabCut, box"]["all"] > 0.95
+    assert report["results"]["interactive: IoU"]["cv2.grabCut, box"]["n"] == 2
+    assert report["about"]["limit"] == 2
+    assert cv2.imread(str(tmp_path / "out" / "interactive.png")) is not None
+
+
+def test_a_folder_of_pictures_and_masks_is_measured_as_video(tmp_path):
+    data = discs(tmp_path / "data")
+    assert main(["--model", "none", "--davis", str(data), "--out", str(tmp_path / "out")]) == 0
+    rows = json.loads((tmp_path / "out" / "report.json").read_text())["results"][
+        "video data: J&F from a first-frame click"]
+    assert rows["cv2.DISOpticalFlow, true mask"]["J&F"] > rows["copied first mask, true mask"]["J&F"]
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ([], "nothing to measure on"),
+    (["--davis", "missing"], "missing is not a folder"),
+    (["--interactive", "."], "has none of the folder pairs"),
+    (["--world", "."], "holds no shard"),
+    (["--coco-panoptic", "."], "need a model"),
+    (["--davis", "d", "--limit", "0"], "--limit must be at least 1"),
+])
+def test_mistakes_are_told_in_one_sentence(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--model", "none", "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+
+
+def test_a_model_that_does_not_exist_is_told(tmp_path, capsys):
+    data = discs(tmp_path / "data")
+    assert main(["--model", "no_such_model", "--davis", str(data), "--out", str(tmp_path / "out")]) == 2
+    assert "no_such_model" in capsys.readouterr().err
