@@ -9,7 +9,8 @@ import numpy as np
 
 from seem_ros.perception import regions
 from seem_ros.perception.geometry import Geometry
-from seem_ros.perception.prompts import Box, Click, Reference, Shape
+from seem_ros.perception.prompts import Box, Click, Prompt, Reference, Shape
+from seem_ros.perception.results import Round
 from seem_ros.runtime.interface import (
     PRIOR_MASK,
     SELECT_POINTS,
@@ -68,20 +69,30 @@ def put_shapes(batch: PromptBatch, row: int, shapes: tuple[Shape, ...], geometry
         batch.select_by[row] = SELECT_POINTS
 
 
-def put_previous(batch: PromptBatch, row: int, memory_mask: np.ndarray, use_prior: bool = True) -> None:
+def put_previous(batch: PromptBatch, row: int, memory_mask: np.ndarray, box: np.ndarray | None = None) -> None:
     """Gives row ``row`` the last mask (float32 [h4, w4] logits) as memory; an empty mask says nothing and is left out.
 
-    Where the prompt brings no extent of its own the mask's box is the prior. A click keeps its own prior: it is the
-    correction of the round.
+    Where the prompt brings no extent of its own, ``box`` (float32 [4] centre x, centre y, width, height, normalised) is
+    the prior.
     """
-    positive = memory_mask > 0
-    if not positive.any():
+    if not (memory_mask > 0).any():
         return
     batch.previous_mask[row] = memory_mask
     batch.has_previous[row] = True
-    if use_prior and not batch.prior_kind[row]:
-        batch.prior_box[row] = regions.region_box(positive, positive.shape)
+    if box is not None and not batch.prior_kind[row]:
+        batch.prior_box[row] = box
         batch.prior_kind[row] = PRIOR_MASK
+
+
+def put_round(batch: PromptBatch, row: int, before: Round, more: Prompt) -> None:
+    """Makes row ``row`` a further round on the same picture: the last mask is memory.
+
+    The first round's prior stays (later clicks correct a mask, they do not say anew where the object is), unless the
+    further prompt brings a box.
+    """
+    if not any(not box.negative for box in more.boxes):
+        batch.prior_box[row], batch.prior_kind[row] = before.prior_box, before.prior_kind
+    put_previous(batch, row, before.memory_mask)
 
 
 def asks_something(batch: PromptBatch) -> np.ndarray:

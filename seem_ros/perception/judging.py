@@ -43,14 +43,31 @@ class Claim:
     likeness: float
 
 
-def make_place(mask_logits: np.ndarray, picture: np.ndarray, geometry_key: tuple[int, int]) -> Place | None:
-    """The place of a mask (float32 [h4, w4] logits), None where it is empty."""
-    mask = mask_logits > 0
-    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+def make_place(
+    mask_logits: np.ndarray, memory_mask: np.ndarray, picture: np.ndarray, geometry_key: tuple[int, int]
+) -> Place | None:
+    """The place of a mask.
+
+    Args:
+        mask_logits: float32 [hm, wm] at the model's mask stride.
+        memory_mask: float32 [h4, w4] logits at stride 4.
+        picture: uint8 [h4, w4, 3].
+        geometry_key: Source size.
+
+    Returns:
+        None where the mask is empty. A mask too small for stride 4 has the cells that it touches.
+    """
+    fine = mask_logits > 0
+    columns, rows = np.flatnonzero(fine.any(axis=0)), np.flatnonzero(fine.any(axis=1))
     if not len(columns):
         return None
-    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
-    return Place(mask_logits, mask, box, picture, geometry_key)
+    step = mask_logits.shape[0] // memory_mask.shape[0]
+    if not (memory_mask > 0).any():
+        height, width = memory_mask.shape
+        memory_mask = mask_logits.reshape(height, step, width, step).max(axis=(1, 3))
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64) / step
+    # a copy: a view would keep the whole batch's masks alive as long as the target remembers this one
+    return Place(memory_mask.copy(), memory_mask > 0, box, picture, geometry_key)
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> float:

@@ -51,18 +51,11 @@ def look(segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch) -> See
     """One batched decode of a frame."""
     result = segmenter.decode(encoded, batch)
     picture, key = encoded.small_picture, encoded.geometry.source_hw
-    scores = mask_scores(result.mask_logits)
-    places = [make_place(mask, picture, key) for mask in result.memory_mask]
-    for row in np.flatnonzero(scores > 0):
-        if places[row] is None:  # too small for stride 4: a cell counts if any of it is inside
-            places[row] = make_place(_coarse(result.mask_logits[row], result.memory_mask.shape[1:]), picture, key)
-    return Seen(encoded, batch, result, scores, places)
-
-
-def _coarse(logits: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
-    """Greatest logit in each cell of a coarser grid: float32 [h, w] to [size_hw]."""
-    step = logits.shape[0] // size_hw[0]
-    return logits.reshape(size_hw[0], step, size_hw[1], step).max(axis=(1, 3))
+    places = [
+        make_place(mask, memory, picture, key)
+        for mask, memory in zip(result.mask_logits, result.memory_mask, strict=True)
+    ]
+    return Seen(encoded, batch, result, mask_scores(result.mask_logits), places)
 
 
 def read_appearance(segmenter: Segmenter, seen: Seen, row: int) -> ReferenceTokens:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from seem_ros.errors import DataError
+from seem_ros.perception.geometry import Geometry
 from seem_ros.perception.prompts import Prompt
 
 STATES = ("", "TRACKED", "OCCLUDED", "LOST")
@@ -82,11 +83,15 @@ class Round:
 
     Attributes:
         memory_mask: float32 [h4, w4], mask logits at stride 4.
-        network_hw: Height and width of the padded network input it belongs to, pixels.
+        geometry: Of the picture.
+        prior_box: float32 [4], the first round's extent (centre x, centre y, width, height), normalised.
+        prior_kind: Its kind, ``PRIOR_*``.
     """
 
     memory_mask: np.ndarray
-    network_hw: tuple[int, int]
+    geometry: Geometry
+    prior_box: np.ndarray
+    prior_kind: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -225,8 +225,8 @@ class Segmenter:
         prompt = answer.prompt.joined(more)
         self.check([prompt], *encoded.geometry.source_hw)
         batch, unknown = self.ask([prompt], encoded.geometry)
-        if answer.round is not None and answer.round.network_hw == encoded.geometry.network_hw:
-            asking.put_previous(batch, 0, answer.round.memory_mask)
+        if answer.round is not None and answer.round.geometry == encoded.geometry:
+            asking.put_round(batch, 0, answer.round, more)
         return self._answer([prompt], batch, unknown, encoded, wide)
 
     def ask(self, prompts: Sequence[Prompt], geometry: Geometry) -> tuple[PromptBatch, list[tuple[str, ...]]]:
@@ -313,7 +313,11 @@ class Segmenter:
                 prompt, bool(asked[i]), bool(found[i]), segment is not None, presence, threshold, unknown[i]
             )
             label, label_score = labels[i] if found[i] else ("", 0.0)
-            memory = Round(result.memory_mask[i], encoded.geometry.network_hw) if asked[i] else None
+            memory = None
+            if asked[i]:
+                memory = Round(
+                    result.memory_mask[i], encoded.geometry, batch.prior_box[i].copy(), int(batch.prior_kind[i])
+                )
             mask_score = float(scores[i]) if found[i] else 0.0
             answers.append(Answer(
                 prompt, bool(found[i]), presence, mask_score, label, label_score, unknown[i], message, segment, memory

@@ -19,6 +19,7 @@ from seem_ros.errors import TargetError
 from seem_ros.perception import asking
 from seem_ros.perception.asking import ReferenceTokens
 from seem_ros.perception.prompts import Prompt
+from seem_ros.perception.results import Round
 from seem_ros.perception.tracker_config import TrackerConfig
 from seem_ros.runtime.interface import PromptBatch, TextFeatures
 
@@ -102,7 +103,7 @@ class Place:
     Attributes:
         mask_logits: float32 [h4, w4].
         mask: bool [h4, w4].
-        box: float64 [4] (x0, y0, x1, y1) in cells.
+        box: float64 [4] (x0, y0, x1, y1) in cells, to the mask's own resolution.
         picture: uint8 [h4, w4, 3], the frame it was seen in.
         geometry_key: Source size it belongs to; another size makes the place meaningless.
     """
@@ -112,6 +113,13 @@ class Place:
     box: np.ndarray
     picture: np.ndarray
     geometry_key: tuple[int, int]
+
+    @property
+    def normalised(self) -> np.ndarray:
+        """The box as float32 [4] (centre x, centre y, width, height) of the padded input."""
+        height, width = self.mask.shape
+        corners = self.box / (width, height, width, height)
+        return np.concatenate([(corners[:2] + corners[2:]) / 2, corners[2:] - corners[:2]]).astype(np.float32)
 
     @property
     def centre(self) -> np.ndarray:
@@ -146,6 +154,7 @@ class Target:
     state: TargetState = TargetState.TRACKED
     presence: float = 0.0
     place: Place | None = None
+    round: Round | None = None
     round_stamp_ns: int = 0
     first_seen_ns: int = 0
     last_seen_ns: int = 0
@@ -176,7 +185,7 @@ class Target:
         if appearance is not None:
             asking.put_reference(batch, row, appearance)
         if with_place and self.place is not None and config.use_previous_mask:
-            asking.put_previous(batch, row, self.place.mask_logits)
+            asking.put_previous(batch, row, self.place.mask_logits, self.place.normalised)
 
     def appearance(self, config: TrackerConfig, slots: int) -> ReferenceTokens | None:
         """What it looks like: the bank's tokens in full, the reference's thinned to the slots they leave."""

@@ -19,7 +19,7 @@ _MAX_NAMES = 4096
 _FILLERS = frozenset({
     "a", "an", "the", "this", "that", "these", "those", "some", "my", "your", "our", "his", "her", "its", "their", "of",
     "in", "on", "at", "by", "to", "is", "are", "please", "find", "show", "me", "segment", "mark", "select", "one",
-    "and", "with", "it",
+    "and", "with", "it", "pick", "up", "take", "grab", "where",
 })
 
 

@@ -15,7 +15,7 @@ from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame
 from seem_ros.perception.looking import Seen, compose, look, read_appearance
 from seem_ros.perception.prompts import Prompt
-from seem_ros.perception.results import Answer, Segments
+from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.target import IdAllocator, Place, Target, TargetInfo, TargetState
 from seem_ros.perception.tracker_config import TrackerConfig
@@ -192,8 +192,11 @@ class Tracker:
                 asking.put_text(batch, 0, target.text, 0)
             appearance = target.appearance(self.config, self._segmenter.spec.max_references)
             asking.put_reference(batch, 0, appearance or target.reference)
-        if target.place is not None and target.place.geometry_key == size and self._place_is_of(target, encoded):
-            asking.put_previous(batch, 0, target.place.mask_logits)
+        if same_frame and target.round is not None and target.round.geometry == encoded.geometry:
+            asking.put_round(batch, 0, target.round, prompt)
+        elif target.place is not None and target.place.geometry_key == size \
+                and encoded.frame.stamp_ns == target.last_seen_ns:
+            asking.put_previous(batch, 0, target.place.mask_logits, target.place.normalised)
         seen = look(self._segmenter, encoded, batch)
         asked = bool(asking.asks_something(batch)[0])
         presence, threshold = float(seen.result.presence[0]) if asked else 0.0, self._segmenter.presence_threshold
@@ -202,7 +205,7 @@ class Tracker:
         if found:
             label = self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)[0] if prompt.text \
                 else target.label
-            target.prompt, target.label, target.round_stamp_ns = joined, label, encoded.frame.stamp_ns
+            target.prompt, target.label = joined, label
             if prompt.text and batch.has_text[0]:
                 target.text = self._segmenter.text_features(prompt.text)
             self._anchor(target, seen, 0)
@@ -222,9 +225,6 @@ class Tracker:
         self._segmenter.check(prompts, *encoded.geometry.source_hw, refining)
         return encoded
 
-    def _place_is_of(self, target: Target, encoded: EncodedFrame) -> bool:
-        return encoded.frame.stamp_ns in (target.last_seen_ns, target.round_stamp_ns)
-
     def _same(self, place: Place, stamp_ns: int) -> Target | None:
         """The living target that was seen in this very frame at this place."""
         for target in self._targets.values():
@@ -242,7 +242,7 @@ class Tracker:
         empty = ReferenceTokens(*(np.zeros(shape, np.float32) for shape in ((0,), (0,))))
         target = Target(
             target_id, value, prompt, stamp, empty, label=(label[0], min(max(label[1], 0.0), 1.0)),
-            round_stamp_ns=stamp, first_seen_ns=stamp,
+            first_seen_ns=stamp,
         )
         if seen.batch.has_text[row]:
             target.text = self._segmenter.text_features(prompt.text)
@@ -255,7 +255,11 @@ class Tracker:
         target.reference = read_appearance(self._segmenter, seen, row)
         target.bank.clear()
         target.likeness = target.likeness_of(seen.result.appearance_embedding[row])
-        target.stamp_ns = seen.encoded.frame.stamp_ns
+        target.stamp_ns = target.round_stamp_ns = seen.encoded.frame.stamp_ns
+        target.round = Round(
+            seen.result.memory_mask[row].copy(), seen.encoded.geometry, seen.batch.prior_box[row].copy(),
+            int(seen.batch.prior_kind[row]),
+        )
         self._see(target, seen, row, target.likeness)
 
     def _finish(
