@@ -15,7 +15,7 @@ from seem_ros.training.clips import Clip, Thing
 from seem_ros.training.phrases import Phrase, Vocabulary, say
 
 MIN_AREA_PX = 24  # smaller visible parts are neither asked for nor punished
-REFERENCES = 16
+REFERENCES = 8
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-POINTS = 32  # points per prompt, padded
+POINTS = 16  # points per prompt, padded
 
 
 @dataclass

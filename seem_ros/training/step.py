@@ -71,7 +71,8 @@ class Step:
             scale = self.model.text_encoder.logit_scale
             things = [t for s in scenes for i, t in s.things.items() if t.shape and any(i in v for v in s.visible)]
             classes, pairs = self.vocabulary.classes, self.vocabulary.pair_bank(things, rng, PAIR_BANK)
-            banks = [(classes, self.bank(classes)), (pairs, self.bank(pairs))]
+            both = self.bank(classes + pairs)
+            banks = [(classes, both[:len(classes)]), (pairs, both[len(classes):])]
             parts: dict[str, Tensor] = {}
             parts.update(self._objects(image, scenes, banks, scale))
             parts.update(self._dense(image, scenes, banks))
@@ -89,7 +90,8 @@ class Step:
         for s, scene in enumerate(scenes):
             named = any(t.shape for t in scene.things.values())
             for f in range(2):
-                geometry = [ask_geometry(scene, f, rng, k) for k in ("click", "clicks", "box", "scribble")]
+                third = "clicks" if rng.random() < 0.5 else "scribble"
+                geometry = [ask_geometry(scene, f, rng, k) for k in ("click", "box", third)]
                 foreign = scenes[(s + 1) % len(scenes)]
                 if named:
                     more = [ask_text(scene, f, rng, self.vocabulary, 0.0), ask_text(scene, f, rng, self.vocabulary, 0.45),
@@ -109,7 +111,7 @@ class Step:
         for s, scene in enumerate(scenes):
             for f in range(2):
                 n, row = 2 * s + f, []
-                for slot in (0, (1, 2, 3, 4, 6)[rng.integers(5)]):
+                for slot in (0, int(rng.integers(1, 7)))[:1 + int(rng.random() < 0.5)]:
                     ask = asks[n][slot]
                     if not ask.counted or not ask.answers:
                         row.append(Ask(n, counted=False))
@@ -132,7 +134,7 @@ class Step:
                         row.append(Ask(n, (target,), geometry, ask.text, ask.reference, ask.pooled, previous_logits=previous))
                     else:
                         row.append(Ask(n, (target,), geometry, ask.text, ask.reference, ask.pooled))
-                row += [ask_memory(scene, f, rng), ask_memory(scene, f, rng)]
+                row += [ask_memory(scene, f, rng) for _ in range(3 - len(row))]
                 rows.append(row)
         return rows
 
@@ -141,16 +143,22 @@ class Step:
         decoder, config = self.model.decoder, self.model.config
 
         def read(wanted: list[tuple[int, np.ndarray]]) -> tuple[Tensor, Tensor]:
-            frames = torch.tensor([f for f, _ in wanted])
-            points = torch.from_numpy(np.stack([p for _, p in wanted])).to(self.device)[:, None]
-            there = ImageTensors([s[frames] for s in image.sources], [], [], image.mask_features[frames], [])
-            tokens, mean = decoder.sample(there, points, torch.ones(points.shape[:3], dtype=torch.int8, device=self.device))
-            return tokens[:, 0], mean[:, 0]
+            slots, used = [], [0] * len(image.mask_features)
+            for frame, _ in wanted:
+                slots.append(used[frame])
+                used[frame] += 1
+            points = torch.zeros(len(used), max(used), *wanted[0][1].shape)
+            for (frame, at), slot in zip(wanted, slots):
+                points[frame, slot] = torch.from_numpy(at)
+            labels = torch.ones(points.shape[:3], dtype=torch.int8)
+            tokens, mean = decoder.sample(image, points.to(self.device), labels.to(self.device))
+            frames = [f for f, _ in wanted]
+            return tokens[frames, slots], mean[frames, slots]
 
         dims = (config.decoder.dim, config.text.dim, config.decoder.mask_dim)
         masks = lambda frame, thing: scenes[frame // 2].mask(frame % 2, thing)  # noqa: E731
         prompts = to_tensors(asks, size, self.encode, read, masks, dims, rng, self.device)
-        return decoder.decode(image, prompts, appearance=False)
+        return decoder.decode(image, prompts, appearance=False, memory=bool(prompts.has_previous.any()))
 
     # ---- losses ----------------------------------------------------------------------------------------------------
     def _layers(self, image: ImageTensors, states: list[QueryState], fine: Tensor, truth: Tensor, boxes: Tensor,
@@ -164,12 +172,14 @@ class Step:
         small = F.avg_pool2d(truth[:, None], 4)[:, 0]
         total = mask_loss(fine, truth, weight, self.mask_points)
         for i, state in enumerate(states):
+            if i % 2 != (len(states) - 1) % 2:  # every other layer is enough supervision, and saves a tenth of a step
+                continue
             masks = self.model.decoder.masks(state, image.level_masks[2])
             masks = masks[:, :, 0].flatten(0, 1) if pick is None else masks[pick[0], pick[1], pick[2]]
             box = state.box[:, :, 0].flatten(0, 1) if pick is None else state.box[pick[0], pick[1], pick[2]]
             share = 1.0 if i == len(states) - 1 else 0.5
             total = total + share * (mask_loss(masks, small, weight) + box_loss(box, boxes, weight))
-        return total / 4
+        return total / 3
 
     def _prompts(self, image: ImageTensors, scenes: list[Scene], asks: list[list[Ask]], answer: Decoded,
                  banks: list[tuple[tuple[str, ...], Tensor]], scale: Tensor, name: str) -> dict[str, Tensor]:

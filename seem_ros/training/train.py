@@ -68,9 +68,8 @@ def save(path: Path, state: dict) -> None:
     os.replace(part, path)
 
 
-def batch(config: TrainConfig, shards: Shards, cutouts: Cutouts | None, rng: np.random.Generator) -> list:
-    """The clips of one step of one process."""
-    whole = rng.random() < config.whole_share
+def batch(config: TrainConfig, shards: Shards, cutouts: Cutouts | None, rng: np.random.Generator, whole: bool) -> list:
+    """The clips of one step of one process: all whole or all cropped, so that they stack."""
     clips = []
     for _ in range(config.clips):
         if cutouts is not None and rng.random() < config.cutout_share:
@@ -128,7 +127,9 @@ def work(rank: int, config: TrainConfig) -> None:
         rate = learning_rate(config, step, steps)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        loss, parts = compute(batch(config, shards, cutouts, rng), rng)
+        # The same for all processes, which wait for each other.
+        whole = np.random.default_rng((config.seed, step)).random() < config.whole_share
+        loss, parts = compute(batch(config, shards, cutouts, rng, whole), rng)
         if not torch.isfinite(loss):
             raise SeemError(f"the loss is {float(loss)} at step {step}: {parts}; lower the learning rate or change the seed")
         optimiser.zero_grad(set_to_none=True)
