@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make the CMake files of the ROS wheels point to this environment.
 
-The wheels' exported CMake files name the folders of the machine they were built on, /opt/python/cp311-cp311/include/python3.11
-and /opt/python/cp311-cp311/lib/python3.11/site-packages. Run with the environment's own Python; running it again changes nothing.
+The wheels' exported CMake files name the folders of the machine they were built on, below /opt/python/cp311-cp311:
+include/python3.11 and lib/python3.11/site-packages. Run with the environment's own Python; twice changes nothing.
 """
 import re
 import sys

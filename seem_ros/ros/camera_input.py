@@ -124,7 +124,7 @@ class CameraInput:
             choice = self._choice  # nobody there now: keep the ears open as they are
         if choice != self._choice:
             self._subscribe(choice)
-        users = [info for info in (packed if choice.topic != topic else publishers)]
+        users = packed if choice.topic != topic else publishers
         if foreign and not found:
             self._say(f"{topic} carries {', '.join(sorted(foreign))}, but {IMAGE_TYPE} or {COMPRESSED_TYPE} is needed")
         elif choice.reliable and any(is_best_effort(info) for info in users):

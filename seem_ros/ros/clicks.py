@@ -93,8 +93,8 @@ class Clicks:
             raise PromptError("a point in space needs a frame and camera_info")
         if msg.header.frame_id != newest.header.frame_id:
             raise PromptError(
-                f"the point is in frame {msg.header.frame_id!r}, the image in {newest.header.frame_id!r}; set the fixed "
-                "frame of the tool to the camera's optical frame"
+                f"the point is in frame {msg.header.frame_id!r}, the image in {newest.header.frame_id!r}; set the "
+                "fixed frame of the tool to the camera's optical frame"
             )
         lens = intrinsics_of(info, info.height, info.width)
         if lens is None:

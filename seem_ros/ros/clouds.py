@@ -12,8 +12,8 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from seem_ros.perception.frames import Frame
-from seem_ros.perception.overlay import colour
-from seem_ros.perception.results import Segment, Segments
+from seem_ros.perception.overlay import colour_of
+from seem_ros.perception.results import Segments
 from seem_ros.ros.conversions import to_data
 
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("label", "<u2"), ("", "<u2")])
@@ -30,7 +30,7 @@ NAME_HEIGHT_M = 0.04
 def cloud(frame: Frame, segments: Segments, header: Header, stride: int) -> PointCloud2:
     """Points of all pixels with depth, in the camera's optical frame, metres.
 
-    Fields: x, y, z, rgb (the segment's colour mixed with the picture's; packed as RViz expects), label (the pixel value).
+    Fields: x, y, z, rgb (the segment's colour mixed with the picture's, packed as RViz expects), label (pixel value).
 
     Args:
         frame: With depth and intrinsics.
@@ -51,7 +51,7 @@ def cloud(frame: Frame, segments: Segments, header: Header, stride: int) -> Poin
     rgb = frame.rgb[::stride, ::stride][rows, columns].astype(np.uint32)
     for segment in segments:
         mine = labels == segment.value
-        rgb[mine] = (rgb[mine] + np.array(segment_colour(segment), np.uint32)) // 2
+        rgb[mine] = (rgb[mine] + np.array(colour_of(segment), np.uint32)) // 2
     points["rgb"] = (rgb[:, 0] << 16) | (rgb[:, 1] << 8) | rgb[:, 2]
     points["label"] = labels
     return PointCloud2(
@@ -59,11 +59,6 @@ def cloud(frame: Frame, segments: Segments, header: Header, stride: int) -> Poin
         point_step=POINT.itemsize, row_step=POINT.itemsize * len(points), data=to_data(points.view(np.uint8)),
         is_dense=True,
     )
-
-
-def segment_colour(segment: Segment) -> tuple[int, int, int]:
-    """Red, green, blue 0..255: a target's for life, else the pixel value's."""
-    return colour(segment.target_id or segment.value)
 
 
 def markers(segments: Segments, header: Header, shown_before: Collection[int]) -> tuple[MarkerArray, set[int]]:
@@ -80,7 +75,7 @@ def markers(segments: Segments, header: Header, shown_before: Collection[int]) -
         shown.add(segment.value)
         x, y, z = (float(value) for value in segment.position_m)
         size = [max(float(value), 0.005) for value in segment.size_m or (0.02, 0.02, 0.02)]
-        red, green, blue = (value / 255.0 for value in segment_colour(segment))
+        red, green, blue = (value / 255.0 for value in colour_of(segment))
         box = _marker(header, "segments", segment.value, Marker.CUBE)
         box.pose.position = Point(x=x, y=y, z=z)
         box.scale = Vector3(x=size[0], y=size[1], z=size[2])

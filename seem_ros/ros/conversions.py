@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image messages to arrays and back.
 
-The usual encodings are read here, whatever the padding of a row and the byte order; cv_bridge, where it can be imported,
-serves the rest. Encodings: sensor_msgs/image_encodings.hpp; depth: REP 118; intrinsics: sensor_msgs/CameraInfo.
+The usual encodings are read here, whatever the padding of a row and the byte order; cv_bridge, where it can be
+imported, serves the rest. Encodings: sensor_msgs/image_encodings.hpp; depth: REP 118; intrinsics: sensor_msgs/CameraInfo.
 """
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which depth image belongs to an image: the nearest stamp within a tolerance, from a short memory that time cannot trick.
+"""Which depth image belongs to an image: the nearest stamp within a tolerance, from a short memory.
 
-Own code instead of message_filters' approximate synchroniser, which never forgets old stamps and stalls when a bag loops.
+Own code instead of message_filters' approximate synchroniser, which never forgets old stamps and stalls when a bag
+loops.
 """
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The newest frames of a camera, so that a request may name the one it was drawn on.
 
-A message is kept as it came and becomes a picture only when somebody looks at it: a frame that is dropped costs nothing.
+A message is kept as it came and becomes a picture only when somebody looks at it: a frame that is dropped costs
+nothing.
 """
 from __future__ import annotations
 
@@ -131,7 +132,7 @@ class FrameRing:
         return best
 
     def between(self, after: StoredFrame, until: StoredFrame, at_most: int) -> tuple[StoredFrame, ...]:
-        """The frames after one and up to another, thinned out evenly to ``at_most``; the last one is always among them."""
+        """The frames after one and up to another, thinned out evenly to ``at_most``; the last is always among them."""
         with self._lock:
             frames = [stored for stored in self._frames if after.stamp_ns < stored.stamp_ns <= until.stamp_ns]
         if len(frames) <= at_most:

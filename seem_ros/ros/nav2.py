@@ -21,7 +21,7 @@ UNLABELED = 255
 
 
 class ClassTable:
-    """Numbers of class names, given out in order of appearance and never changed: 0 is nothing, 255 everything beyond."""
+    """Numbers of class names, in order of appearance and never changed: 0 is nothing, 255 everything beyond."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -46,7 +46,7 @@ def class_mask(segments: Segments, table: ClassTable) -> tuple[np.ndarray, np.nd
     """Class and confidence of every pixel.
 
     Returns:
-        uint8 [H, W] class numbers, and uint8 [H, W] confidence, 255 = sure; pixels of nothing are 0 with confidence 255.
+        uint8 [H, W] class numbers, and uint8 [H, W] confidence, 255 = sure, also of nothing (class 0).
     """
     size = int(np.iinfo(segments.labels.dtype).max) + 1
     classes, confidence = np.zeros(size, np.uint8), np.full(size, 255, np.uint8)

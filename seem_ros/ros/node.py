@@ -60,7 +60,7 @@ class SeemNode(LifecycleNode):
         self._load = load
         self._running: Running | None = None
         self._active = False
-        self._services: Services | None = None
+        self._seem_services: Services | None = None
         self._outputs: dict[str, CameraOutput] = {}
         self._inputs: dict[str, CameraInput] = {}
         self._clicks: list[Clicks] = []
@@ -131,7 +131,7 @@ class SeemNode(LifecycleNode):
             )
 
         self._running = Running(self._load, make_camera, settings, self._on_thread_error)
-        self._services = Services(
+        self._seem_services = Services(
             self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
         )
         status = self._running.segmenter.backend.status
@@ -175,7 +175,7 @@ class SeemNode(LifecycleNode):
 
     def _cleanup(self) -> None:
         running, self._running = self._running, None
-        services, self._services = self._services, None
+        services, self._seem_services = self._seem_services, None
         outputs, self._outputs = self._outputs, {}
         try:
             if running is not None:

@@ -101,7 +101,9 @@ def _number(value: float | None) -> str:
     return "any" if value is None else f"{value:g}"
 
 
-def _row(default: Any, description: str, *limits: float | None, choices: tuple[str, ...] = (), fixed: bool = False) -> Any:
+def _row(
+    default: Any, description: str, *limits: float | None, choices: tuple[str, ...] = (), fixed: bool = False
+) -> Any:
     minimum, maximum = limits or (None, None)
     metadata = {
         "description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "fixed": fixed
@@ -152,7 +154,7 @@ class Settings:
     stuff: str = _row("", "Vocabulary of what cannot be counted, like table or wall, separated by commas.")
     presence_threshold: float = _row(-1.0, "Presence from which something counts as found; below 0 = the model's own.",
                                      -1.0, 1.0)
-    unknown_words: str = _row("refuse", "Text with words the model was never trained on: answer 'not found', or use it.",
+    unknown_words: str = _row("refuse", "Text with words the model never saw: refuse answers 'not found', use tries.",
                               choices=("refuse", "use"))
     overlay_alpha: float = _row(0.5, "Opacity of the colours in ~/overlay.", 0.0, 1.0)
     overlay_names: bool = _row(True, "Write names and ids into ~/overlay.")
@@ -167,7 +169,7 @@ class Settings:
             raise PromptError(f"cameras must name 1 to {MAX_CAMERAS} cameras, got {len(names)}")
         for name in names:
             if not CAMERA_NAME.fullmatch(name):
-                raise PromptError(f"a camera's name takes letters, digits and _, and starts with a letter, got {name!r}")
+                raise PromptError(f"a camera's name takes letters, digits and _, a letter first, got {name!r}")
         if len(set(names)) != len(names):
             raise PromptError(f"cameras must have different names, got {', '.join(names)}")
         if not self.model:

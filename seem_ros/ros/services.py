@@ -11,7 +11,7 @@ from std_srvs.srv import SetBool
 
 from seem_ros.errors import PromptError, SeemError, TargetError
 from seem_ros.perception.frames import Frame
-from seem_ros.ros.camera_pipeline import CameraPipeline, Found, segment_picture
+from seem_ros.ros.camera_pipeline import Found, segment_picture
 from seem_ros.ros.conversions import stamp_to_ns
 from seem_ros.ros.prompt_messages import picture_of, prompt_from_message, prompts_from_messages
 from seem_ros.ros.result_messages import STATES, segments_to_message
@@ -19,7 +19,7 @@ from seem_ros.ros.runtime_state import Running
 from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
 
 SERVICES: dict[str, tuple[type, str]] = {
-    "segment": (Segment, "Find what is described, in a camera's frame or in a picture of your own; track it if wanted."),
+    "segment": (Segment, "Find what is described, in a camera's frame or a picture of your own; track it if wanted."),
     "refine": (Refine, "Another round on a target: more clicks, boxes, strokes, words."),
     "remove_targets": (RemoveTargets, "Stop following some or all targets."),
     "set_vocabulary": (SetVocabulary, "The names for segments, and what the panoptic output looks for."),
@@ -136,7 +136,7 @@ class Services:
             raise TargetError("which targets? give target_ids, or all: true")
         if request.all:
             pipelines = [running.camera(request.camera)] if request.camera else list(running.cameras.values())
-            chosen = {pipeline: () for pipeline in pipelines}
+            chosen = dict.fromkeys(pipelines, ())
         else:
             chosen = {}
             for target_id in ids:

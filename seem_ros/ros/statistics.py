@@ -17,8 +17,8 @@ STAGES = ("convert", "encode", "decode", "panoptic", "messages", "overlay", "tot
 class Statistics:
     """Times per stage over the last frames, and counts since the start.
 
-    Stages: convert (message to picture), encode, decode (masks at source size included), panoptic, messages (label image
-    and records, published), overlay, total (all of them), latency (arrival of the image to publication).
+    Stages: convert (message to picture), encode, decode (masks at source size included), panoptic, messages (label
+    image and records, published), overlay, total (all of them), latency (arrival of the image to publication).
     """
 
     def __init__(self) -> None:

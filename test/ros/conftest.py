@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures for tests that need ROS: a private DDS domain, a client, nodes in their own processes."""
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+for folder in (HERE, HERE.parent / "perception"):
+    sys.path.insert(0, str(folder))
+
+try:
+    import rclpy  # noqa: F401
+    import seem_ros.msg  # noqa: F401
+except ImportError as error:  # without `make build` or a ROS workspace there is nothing to test here
+    collect_ignore_glob = ["test_*.py"]
+    print(f"test/ros is left out: {error}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_ros(tmp_path_factory):
+    """A domain of our own on this machine only, and logs outside the home folder."""
+    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="module")
+def client(private_ros):
+    """A client node for a module's tests."""
+    from harness import Client
+
+    made = Client()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def start_node(private_ros):
+    """Starts nodes over the colour model; all are ended after the module."""
+    from harness import NodeProcess
+
+    started = []
+
+    def start(*parameters, remaps=(), name="seem"):
+        node = NodeProcess(HERE / "colour_node.py", *parameters, remaps=remaps, name=name)
+        started.append(node)
+        return node
+
+    yield start
+    for node in started:
+        node.stop()
