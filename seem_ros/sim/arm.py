@@ -12,13 +12,15 @@ _STIFFNESS, _DAMPING = 900.0, 45.0  # N m / rad and N m s / rad: follows a path 
 JOINTS = ("arm yaw", "arm shoulder", "arm elbow", "arm wrist")
 
 
-def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False) -> None:
+def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False,
+            opening_m: float = 0.036) -> None:
     """Adds the arm as body "arm" (its pose is set later through the body's position) with four hinge joints.
 
     Args:
         spec: where to add it.
         thickness: factor on the links' radii.
         solid: whether hand and fore-arm push objects.
+        opening_m: half the distance between the fingers; closed fingers push surely, open ones straddle.
     """
     t = thickness
     reach_bit = 2 if solid else 0  # see solids.py: the arm meets objects, never the table or itself
@@ -47,7 +49,7 @@ def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False)
     hand.add_joint(name=JOINTS[3], axis=[0, 1, 0], damping=4, armature=0.1)
     geom(hand, "palm", box, [0.030 * t, 0.050 * t, 0.035], [0, 0, 0.04], True)
     for side in (-1, 1):
-        geom(hand, f"finger {side}", box, [0.011 * t, 0.009 * t, 0.042], [0, side * 0.036 * t, 0.108], True)
+        geom(hand, f"finger {side}", box, [0.011 * t, 0.009 * t, 0.042], [0, side * opening_m * t, 0.108], True)
     if solid:
         for body in (base, yaw, upper, fore, hand):
             body.gravcomp = 1

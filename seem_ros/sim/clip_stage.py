@@ -68,7 +68,7 @@ class ClipStage:
     def __init__(self, rng: np.random.Generator, split: str, height_px: int, width_px: int) -> None:
         self._split = split
         samples = 4 if rng.random() < 0.6 else 2
-        spec = new_spec(height_px, width_px, samples=samples, shadow_px=512)
+        spec = new_spec(height_px, width_px, samples=samples, shadow_px=768)
         self._table_half_m = tuple(rng.uniform([0.46, 0.40], [0.75, 0.60]))
         add_room(spec, self._table_half_m)
         add_room_materials(spec, rng)

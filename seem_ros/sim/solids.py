@@ -55,7 +55,7 @@ def add_solid(body: object, shape: str, vertices_m: np.ndarray, mesh_name: str) 
         middle = (outer + foot) / 2 - wall
         _around(middle, lambda x, y, quat: add(
             geom.mjGEOM_BOX, [wall, outer * np.tan(np.pi / _PIECES), height / 2 / np.cos(lean)],
-            [x, y, height / 2], quat), lean, standing=True)
+            [x, y, height / 2 + wall * np.sin(lean)], quat), lean, standing=True)
         if upright:
             add(geom.mjGEOM_BOX, [(high[0] - outer) / 2, 0.006, 0.3 * height], [(high[0] + outer) / 2, 0, height / 2])
     else:  # cone, pyramid, bottle, plate, star: the convex hull

@@ -68,7 +68,7 @@ def hand_at(waypoints: tuple[Waypoint, ...], time_s: float) -> tuple[np.ndarray,
     return tip, (1 - share) * before.pitch + share * after.pitch
 
 
-def play(world: World, story: Story, frames: int, rate_hz: float) -> Iterator[Frame]:
+def play(world: World, story: Story, frames: int, rate_hz: float, *, first: bool = True) -> Iterator[Frame]:
     """Acts a story out and yields one frame per period, the first one before anything has moved.
 
     Args:
@@ -76,6 +76,7 @@ def play(world: World, story: Story, frames: int, rate_hz: float) -> Iterator[Fr
         story: the script.
         frames: how many frames.
         rate_hz: frames per second of simulated time.
+        first: whether to begin with a frame of this very moment (not when another story has just ended).
 
     Raises:
         DataError: the frame count or the rate is out of range.
@@ -84,7 +85,7 @@ def play(world: World, story: Story, frames: int, rate_hz: float) -> Iterator[Fr
         raise DataError(f"a clip has at least 1 frame at 1 to 120 per second, got {frames} at {rate_hz}")
     period, start = 1 / rate_hz, world.viewpoint
     pending = sorted(story.events, key=lambda event: event.time_s)
-    for index in range(frames):
+    for index in range(0 if first else 1, frames if first else frames + 1):
         if index:
             time_s = index * period
             while pending and pending[0].time_s <= time_s:

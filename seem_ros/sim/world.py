@@ -44,7 +44,7 @@ class World:
         add_room_materials(spec, rng)
         if scene.with_arm:
             add_material(spec, "arm", None, rgba=(*arm_colour(rng), 1))
-            add_arm(spec, thickness=1.2, solid=True)
+            add_arm(spec, thickness=1.2, solid=True, opening_m=0.012)
             spec.body("arm").pos = scene.arm_base_m
         shapes = [self._add_object(spec, number, thing, rng) for number, thing in enumerate(scene.objects, 1)]
         self._model = spec.compile()
