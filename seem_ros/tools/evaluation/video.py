@@ -68,7 +68,7 @@ class VideoScores:
     """Runs all contenders over clips and sums J, F and memory scores for each.
 
     Every object of a clip's first frame that covers at least `min_share` of the picture is followed, all at once.
-    Objects that come later are not asked about. The number of both is reported.
+    Objects that come later are not asked about. The number of all three is reported.
     """
 
     def __init__(self, contenders: Sequence[Contender], prompt: str = "click", min_share: float = 0.0,
@@ -79,7 +79,7 @@ class VideoScores:
         self._sized: dict[str, dict[str, list[float]]] = {}
         self._memory: dict[str, MemoryScores] = {}
         self._per_clip: dict[str, dict[str, float]] = {}
-        self.followed = self.too_small = self.frames = 0
+        self.followed = self.too_small = self.come_later = self.frames = 0
 
     def add(self, clip: Clip) -> None:
         """Follow the objects of one clip.
@@ -96,6 +96,8 @@ class VideoScores:
         ids = [int(v) for v in np.unique(first.labels) if v and int(v) not in clip.ignored]
         kept = [v for v in ids if np.count_nonzero(first.labels == v) >= max(1, self._min_share * first.labels.size)]
         self.too_small += len(ids) - len(kept)
+        later = {int(v) for frame in frames[1:] for v in np.unique(frame.labels)} - {0, *ids, *clip.ignored}
+        self.come_later += len(later)
         if not kept:
             raise DataError(f"the first frame of {clip.name} shows no object to follow")
         self.followed += len(kept)
@@ -160,8 +162,9 @@ class VideoScores:
             if per_clip:
                 for clip, value in self._per_clip[name].items():
                     report.add(f"{section}: J&F by clip", clip, {name: value})
-        report.add(f"{section}: asked about", "all", {"objects": self.followed, "too_small_to_ask": self.too_small,
-                                                       "frames": self.frames})
+        report.add(f"{section}: asked about", "all", {
+            "objects": self.followed, "too_small_to_ask": self.too_small, "come_later_not_asked": self.come_later,
+            "frames": self.frames})
 
 
 def _twins(frames: Sequence[VideoFrame], kept: Sequence[int], clip: Clip) -> dict[int, list[list[np.ndarray]]]:
