@@ -28,6 +28,7 @@ from seem_ros.training.metrics.presence import PresenceScores
 from seem_ros.training.metrics.strata import SizedMean
 
 MIN_SHARE = 0.0005
+PRESENCE_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 SECTION = "tabletop"
 
 
@@ -42,6 +43,7 @@ class WorldScores:
         self.text_sized: dict[str, SizedMean] = {}
         self.best_text: dict[str, MaskScores] = {}
         self.presence = {"all": PresenceScores(), "near": PresenceScores(), "far": PresenceScores()}
+        self.presence_values: dict[bool, list[float]] = {True: [], False: []}
         self.reference = SizedMean()
         self.twins = {kind: SizedMean() for kind in ("text alone", "click alone", "text + click")}
         self.asked = self.too_small = 0
@@ -95,6 +97,7 @@ class WorldScores:
             else:
                 if kinds[0] == "colour + shape":
                     self.presence["all"].add(True, guess.found)
+                    self.presence_values[True].append(guess.presence)
                 best = guess.mask if guess.best_mask is None else guess.best_mask
                 for kind in kinds:
                     value = self.text.setdefault(kind, MaskScores()).add(guess.mask, truth)
@@ -105,6 +108,7 @@ class WorldScores:
     def _count_absent(self, kind: str, clip: WorldClip, prompt: Prompt, guess: Guess) -> None:
         for name in ("all", kind):
             self.presence[name].add(False, guess.found)
+        self.presence_values[False].append(guess.presence)
         nothing = np.zeros(clip.ids.shape[1:], bool)
         caption = f'"{prompt.text}" is not there; presence {guess.presence:.2f}'
         self._show("absent text", Case(clip.rgb[0], nothing, guess.mask, prompt, caption, float(not guess.found)))
@@ -153,6 +157,7 @@ class WorldScores:
         if self.text:
             for kind, presence in self.presence.items():
                 report.add(f"{SECTION}: presence", f"{name}, {kind}", presence.summary())
+            self._report_thresholds(report)
         if self.reference.values:
             report.add(f"{SECTION}: IoU", f"{name}, reference picture", self.reference.summary())
         for kind, values in self.twins.items():
@@ -160,6 +165,14 @@ class WorldScores:
                 report.add(f"{SECTION}: several of one name", f"{name}, {kind}", values.summary())
         self.scenery.report(report, SECTION, name)
         report.add(f"{SECTION}: asked about", name, {"objects": self.asked, "too_small_to_ask": self.too_small})
+
+
+    def _report_thresholds(self, report: Report) -> None:
+        """What other presence thresholds would give: for choosing the package's."""
+        present, absent = (np.asarray(self.presence_values[key]) for key in (True, False))
+        for threshold in PRESENCE_THRESHOLDS if len(present) and len(absent) else ():
+            report.add(f"{SECTION}: presence by threshold, {self.predictor.name}", f"{threshold:.1f}",
+                       {"false_found": float((absent >= threshold).mean()), "missed": float((present < threshold).mean())})
 
 
 def evaluate_world(predictor: Predictor, shards: WorldShards, numbers: Iterable[int], report: Report,
