@@ -3,7 +3,7 @@
 
     python -m seem_ros.tools.evaluate --world out/val --render 300         # our held-out tabletop, rendered if missing
     python -m seem_ros.tools.evaluate --davis DAVIS --prompt mask          # video: J, F, J&F
-    python -m seem_ros.sim.clips --out out/clips && python -m seem_ros.tools.evaluate --davis out/clips   # our own video
+    python -m seem_ros.sim.clips --out out/clips && python -m seem_ros.tools.evaluate --davis out/clips   # ours
     python -m seem_ros.tools.evaluate --interactive GrabCut --grabcut all  # clicks, boxes, strokes
     python -m seem_ros.tools.evaluate --coco-panoptic COCO --model focalt_v1.pt
 

@@ -172,7 +172,8 @@ class WorldScores:
         present, absent = (np.asarray(self.presence_values[key]) for key in (True, False))
         for threshold in PRESENCE_THRESHOLDS if len(present) and len(absent) else ():
             report.add(f"{SECTION}: presence by threshold, {self.predictor.name}", f"{threshold:.1f}",
-                       {"false_found": float((absent >= threshold).mean()), "missed": float((present < threshold).mean())})
+                       {"false_found": float((absent >= threshold).mean()),
+                        "missed": float((present < threshold).mean())})
 
 
 def evaluate_world(predictor: Predictor, shards: WorldShards, numbers: Iterable[int], report: Report,
