@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model to a package on disk."""
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+
+from seem_ros.errors import ModelError
+from seem_ros.model.seem import Seem
+from seem_ros.model.tokenizer import DATA_FILE
+from seem_ros.runtime.folding import fold_batch_norms
+from seem_ros.runtime.gate import write_gate_inputs
+from seem_ros.runtime.package import GraphFiles, Package, open_package, write_description
+from seem_ros.runtime.spec import ModelSpec
+from seem_ros.tools.exporting.graphs import Traceable, traceables
+from seem_ros.tools.exporting.precision import lower_precision
+from seem_ros.tools.exporting.weights import WeightStore
+
+OPSET = 20  # 19 is the lowest with LayerNormalization fit for fp16; TensorRT 10.0 reads up to 20
+WEIGHTS, TOKENIZER, GATE = "weights.safetensors", "tokenizer.json", "gate.npz"
+_FORBIDDEN = {"GridSample", "NonZero", "If", "Loop", "Scan"}
+
+
+def write_package(
+    model: Seem, spec: ModelSpec, folder: Path, precision: str = "fp32", half_weights: bool | None = None,
+    tokenizer: Path = DATA_FILE, progress: Callable[[str], None] = lambda line: None,
+) -> Package:
+    """Exports a model. Batch norms of ``model`` are folded in place.
+
+    Args:
+        model: Trained model.
+        spec: Sizes and rules of the package; ``spec.precision`` is set to ``precision``.
+        folder: Where the package goes; replaced as a whole at the end, so that a failed export leaves the old one.
+        precision: ``fp32``, or ``fp16``/``bf16`` to write such graphs beside the fp32 ones.
+        half_weights: Store matrices in float16 (graphs compute in their own precision); default: with fp16 graphs.
+        tokenizer: Tokenizer file to ship.
+        progress: Told one line per step.
+
+    Raises:
+        ModelError: A graph holds an operator that some runtime gets wrong.
+    """
+    model = fold_batch_norms(model.eval())
+    half = precision == "fp16" if half_weights is None else half_weights
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        graphs: dict[str, ir.Model] = {}
+        for name, traced in traceables(model, spec).items():
+            progress(f"tracing {name}")
+            graphs[name] = trace(traced)
+        state = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
+        store = WeightStore(state, half)
+        for graph in graphs.values():
+            store.collect(graph)
+        store.write(work / WEIGHTS)
+        sets: dict[str, GraphFiles] = {}
+        for graph in graphs.values():
+            store.attach(graph, work / WEIGHTS)
+        sets["fp32"] = _save(graphs, work, "")
+        if precision != "fp32":
+            for name, graph in graphs.items():
+                if name != "text_encoder":  # runs once per text: precision is worth more than its time
+                    progress(f"{name}: {lower_precision(graph, precision)} nodes in {precision}")
+            sets[precision] = _save(graphs, work, f"_{precision}")
+        shutil.copyfile(tokenizer, work / TOKENIZER)
+        write_gate_inputs(work / GATE, spec)
+        fields: dict[str, Any] = spec.to_mapping() | {"precision": precision, "sha256": {}}
+        write_description(
+            Package(work, ModelSpec.from_mapping(fields), sets, WEIGHTS, TOKENIZER, GATE, model.config.to_dict())
+        )
+        open_package(work)
+        work.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(work, folder)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return open_package(folder)
+
+
+def trace(traced: Traceable) -> ir.Model:
+    """One graph, static shapes, checked for operators that runtimes get wrong.
+
+    Raises:
+        ModelError: It holds such an operator.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            traced.module, tuple(traced.inputs.values()), input_names=list(traced.inputs),
+            output_names=list(traced.outputs), opset_version=OPSET, dynamo=True, verbose=False,
+        )
+    model = program.model
+    taken = {v.name for v in (*model.graph.inputs, *model.graph.outputs)}
+    for value in (output for node in model.graph for output in node.outputs):
+        if value.name in taken and not value.is_graph_output():  # the exporter does not look for such clashes
+            value.name = f"{value.name}_inner"
+    found = sorted({node.op_type for node in model.graph} & _FORBIDDEN)
+    if found:
+        raise ModelError(f"the graph holds {found}, which some runtimes compute wrongly or cannot compile")
+    dynamic = [v.name for v in (*model.graph.inputs, *model.graph.outputs) if not v.shape.is_static()]
+    if dynamic:
+        raise ModelError(f"the graph's shapes must be static, these are not: {dynamic}")
+    return model
+
+
+def _save(graphs: Mapping[str, ir.Model], folder: Path, suffix: str) -> GraphFiles:
+    names = {}
+    for name, graph in graphs.items():
+        for value in (*graph.graph.inputs, *graph.graph.outputs):
+            value.metadata_props.clear()
+        for node in graph.graph:
+            node.metadata_props.clear()  # stack traces with paths of the exporting machine
+            node.doc_string = None
+        graph.metadata_props.clear()
+        own = suffix if name != "text_encoder" else ""
+        names[name] = f"{name}{own}.onnx"
+        ir.save(graph, folder / names[name])
+    decoders = {int(k.removeprefix("decoder_")): v for k, v in names.items() if k.startswith("decoder_")}
+    return GraphFiles(names["image_encoder"], names["text_encoder"], decoders, names.get("objects"))
+
+
+def parameters(model: Seem) -> int:
+    """Number of weights."""
+    return int(sum(np.prod(p.shape) for p in model.parameters()))
