@@ -7,7 +7,6 @@ that a run that was interrupted goes on as if it had not been, as long as the da
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import os
 import sys
@@ -25,6 +24,7 @@ from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
 from seem_ros.training.clips import Shards, crop
 from seem_ros.training.config import TrainConfig
+from seem_ros.training.curve import Curve
 from seem_ros.training.cutouts import Cutouts
 from seem_ros.training.phrases import Vocabulary
 from seem_ros.training.step import Step
@@ -82,8 +82,8 @@ def batch(config: TrainConfig, shards: Shards, cutouts: Cutouts | None, rng: np.
     return clips
 
 
-def work(rank: int, config: TrainConfig) -> None:
-    """One training process."""
+def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0.0) -> None:
+    """One training process; stops early, with a checkpoint, after `most_steps` steps or `minutes` (0 = no limit)."""
     torch.set_num_threads(1 if config.processes > 1 else torch.get_num_threads())
     torch.set_flush_denormal(True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -116,7 +116,7 @@ def work(rank: int, config: TrainConfig) -> None:
         optimiser.load_state_dict(state["optimiser"])
         average, start, spent = state["average"], state["step"], state["seconds"]
     compute = Step(model, vocabulary, device, mask_points=4096 if device.type == "cuda" else 0)
-    curve = (out / "curve.csv").open("a", newline="") if rank == 0 else None
+    curve = Curve(out / "curve.csv") if rank == 0 else None
     bar = tqdm(total=steps, initial=start, disable=rank != 0, mininterval=5, unit="step")
     clock, history = time.monotonic(), []
     for step in range(start, steps):
@@ -137,7 +137,13 @@ def work(rank: int, config: TrainConfig) -> None:
         average_gradients(parameters, config.processes)
         norm = float(torch.nn.utils.clip_grad_norm_(parameters, config.clip_norm))
         optimiser.step()
+        late = torch.tensor([float(minutes > 0 and time.monotonic() - clock > 60 * minutes)])
+        if config.processes > 1 and minutes:
+            dist.broadcast(late, 0)
+        ends = step + 1 == steps or bool(late) or (most_steps and step + 1 - start >= most_steps)
         if rank:
+            if ends:
+                break
             continue
         decay = min(config.ema, (1 + step) / (10 + step))
         with torch.no_grad():
@@ -150,16 +156,17 @@ def work(rank: int, config: TrainConfig) -> None:
         bar.update()
         if (step + 1) % 20 == 0:
             mean = {k: float(np.mean([r[k] for r in history if k in r])) for k in sorted({k for r in history for k in r})}
-            row = {"step": step + 1, "images": (step + 1) * per_step, "seconds": round(spent + time.monotonic() - clock, 1),
-                   "rate": rate, "clips": len(shards)}
-            csv.writer(curve).writerow([f"{k}={v:.5g}" for k, v in {**row, **mean}.items()])
-            curve.flush()
+            curve.add({"step": step + 1, "images": (step + 1) * per_step, "rate": rate, "clips": len(shards),
+                       "seconds": round(spent + time.monotonic() - clock, 1), **mean})
             bar.set_postfix(loss=f"{mean['loss']:.2f}")
             history = []
-        if (step + 1) % config.save_every == 0 or step + 1 == steps:
+        if (step + 1) % config.save_every == 0 or ends:
             save(last, {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average,
                         "step": step + 1, "seconds": spent + time.monotonic() - clock})
             save(out / "average.pt", average)
+            curve.plot(out / "curve.png")
+        if ends:
+            break
     if config.processes > 1:
         dist.barrier()
         dist.destroy_process_group()
@@ -171,7 +178,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="YAML file of TrainConfig's fields")
     for name, kind in (("data", str), ("cutouts", str), ("out", str), ("init", str), ("images", int), ("processes", int)):
         parser.add_argument(f"--{name}", type=kind, help="wins over the configuration file")
+    parser.add_argument("--minutes", type=float, default=0.0, help="stop after so long, with a checkpoint to go on from")
+    parser.add_argument("--most-steps", type=int, default=0, help="stop after so many steps, with a checkpoint to go on from")
     given = vars(parser.parse_args(arguments))
+    minutes, most_steps = given.pop("minutes"), given.pop("most_steps")
     try:
         config = TrainConfig.load(given.pop("config"), **given)
         out = Path(config.out)
@@ -180,9 +190,9 @@ def main(arguments: list[str] | None = None) -> int:
         (out / "rendezvous").unlink(missing_ok=True)
         Shards(config.data)
         if config.processes > 1:
-            mp.spawn(work, (config,), nprocs=config.processes)
+            mp.spawn(work, (config, most_steps, minutes), nprocs=config.processes)
         else:
-            work(0, config)
+            work(0, config, most_steps, minutes)
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
