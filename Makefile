@@ -58,7 +58,6 @@ $(BUILT): $(VENV)/.ros.stamp $(INTERFACES)
 	@touch $@
 
 test: $(VENV)/.test.stamp $(BUILT)
-	$(WITH_ROS) ruff check .
 	$(WITH_ROS) python -m pytest $(ARGS)
 
 quick: $(VENV)/.test.stamp $(BUILT)

@@ -2,7 +2,7 @@
 """Image messages to arrays and back.
 
 The usual encodings are read here, whatever the padding of a row and the byte order; cv_bridge, where it can be
-imported, serves the rest. Encodings: sensor_msgs/image_encodings.hpp; depth: REP 118; intrinsics: sensor_msgs/CameraInfo.
+imported, serves the rest. Encodings: sensor_msgs/image_encodings.hpp; depth: REP 118; intrinsics: CameraInfo.msg.
 """
 from __future__ import annotations
 

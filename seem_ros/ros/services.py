@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
@@ -17,6 +18,9 @@ from seem_ros.ros.prompt_messages import picture_of, prompt_from_message, prompt
 from seem_ros.ros.result_messages import STATES, segments_to_message
 from seem_ros.ros.runtime_state import Running
 from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
+
+# the default keeps ten calls: an eleventh at the same moment would be dropped without an answer
+QUEUE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 
 SERVICES: dict[str, tuple[type, str]] = {
     "segment": (Segment, "Find what is described, in a camera's frame or a picture of your own; track it if wanted."),
@@ -46,7 +50,9 @@ class Services:
             "set_vocabulary": self._vocabulary, "enable": self._enable,
         }
         self._services = [
-            node.create_service(kind, f"~/{name}", self._guarded(handlers[name]), callback_group=group)
+            node.create_service(
+                kind, f"~/{name}", self._guarded(handlers[name]), qos_profile=QUEUE, callback_group=group
+            )
             for name, (kind, _) in SERVICES.items()
         ]
 

@@ -138,8 +138,8 @@ class Camera:
 
     def __init__(
         self, client: Client, topic: str, picture: Callable[[int], np.ndarray], rate_hz: float = 20.0,
-        qos: Any = RELIABLE, kind: type = Image, convert: Callable[[np.ndarray, Header], Any] = array_to_image, frame_id: str = "optical",
-        start_ns: int = 100_000_000_000,
+        qos: Any = RELIABLE, kind: type = Image, convert: Callable[[np.ndarray, Header], Any] = array_to_image,
+        frame_id: str = "optical", start_ns: int = 100_000_000_000,
     ) -> None:
         self.stamps_ns: list[int] = []
         self._publisher = client.publisher(kind, topic, qos)
