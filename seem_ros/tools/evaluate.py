@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 import seem_ros
-from seem_ros.errors import DataError, SeemError
+from seem_ros.errors import CheckpointError, DataError, SeemError
 from seem_ros.tools.evaluation import standard
 from seem_ros.tools.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
 from seem_ros.tools.evaluation.predictor import Predictor
@@ -38,6 +38,9 @@ from seem_ros.training.datasets.tabletop_names import names_of_clip
 from seem_ros.training.datasets.world import WorldShards
 from seem_ros.training.datasets.ycb import YcbFrames
 from seem_ros.training.metrics.clicks import MAX_CLICKS
+
+# Network input of weights that come without a package: a 240x320 picture, padded to a multiple of 32.
+TRAINED_HW = (256, 320)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--split", help="default: val2017 (COCO), val (RefCOCO), all (VOC)")
     who = parser.add_argument_group("who is measured")
     who.add_argument("--model", default="pico", help="package name or folder, checkpoint, or none (default pico)")
+    who.add_argument("--weights", type=Path, metavar="FILE",
+                     help="weights of our own training (average.pt) for the built-in architecture, run in torch")
     who.add_argument("--backend", default="auto", help="that runs the package (default auto)")
     who.add_argument("--grabcut", choices=("none", "box", "all"), default="box",
                      help="cv2.grabCut beside it: from boxes, or also from clicks and strokes (slow); default box")
@@ -77,11 +82,15 @@ class Evaluation:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        self.segmenter = None if options.model == "none" else _load(options.model, options.backend)
+        if options.weights is not None:
+            self.segmenter = _from_training(options.weights)
+        else:
+            self.segmenter = None if options.model == "none" else _load(options.model, options.backend)
         self.name = "ours" if self.segmenter is None else f"ours ({self.segmenter.spec.name})"
         self.report = Report({
-            "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]), "model": options.model,
-            "backend": options.backend, "version": seem_ros.__version__, "limit": options.limit,
+            "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]),
+            "model": str(options.weights or options.model), "backend": options.backend,
+            "version": seem_ros.__version__, "limit": options.limit,
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")})
 
     def numbers(self, count: int) -> list[int]:
@@ -146,6 +155,27 @@ def _load(model: str, backend: str):
     if Path(model).is_file():
         return Segmenter.from_checkpoint(model)
     return Segmenter.load(model, backend=backend)
+
+
+def _from_training(weights: Path):
+    """A segmenter for weights as training leaves them: to judge a run before it is exported."""
+    import pickle
+
+    import torch
+
+    from seem_ros.model.config import PICO
+    from seem_ros.model.seem import Seem
+    from seem_ros.perception.segmenter import Segmenter
+    from seem_ros.runtime.spec import ModelSpec
+    from seem_ros.runtime.torch_backend import TorchBackend
+
+    try:
+        state = torch.load(weights, map_location="cpu", weights_only=True)
+        model = Seem(PICO)
+        model.load_state_dict(state)
+    except (OSError, RuntimeError, pickle.UnpicklingError, AttributeError) as error:
+        raise CheckpointError(f"{weights} does not hold the built-in model's weights: {error}") from error
+    return Segmenter(TorchBackend(model, ModelSpec.of_config(PICO, TRAINED_HW)))
 
 
 def _named(method, start: str):

@@ -63,3 +63,26 @@ def test_a_model_that_does_not_exist_is_told(tmp_path, capsys):
     data = discs(tmp_path / "data")
     assert main(["--model", "no_such_model", "--davis", str(data), "--out", str(tmp_path / "out")]) == 2
     assert "no_such_model" in capsys.readouterr().err
+
+
+def test_weights_that_are_not_the_built_in_models_are_told(tmp_path, capsys):
+    data = discs(tmp_path / "data")
+    (tmp_path / "average.pt").write_bytes(b"not a checkpoint")
+    assert main(["--weights", str(tmp_path / "average.pt"), "--davis", str(data), "--out", str(tmp_path / "out")]) == 2
+    assert "does not hold the built-in model's weights" in capsys.readouterr().err
+
+
+def test_our_model_answers_through_the_product_from_training_weights(tmp_path):
+    torch = pytest.importorskip("torch")
+    from seem_ros.model.config import PICO
+    from seem_ros.model.seem import Seem
+
+    torch.manual_seed(0)
+    torch.save(Seem(PICO).state_dict(), tmp_path / "average.pt")
+    data = discs(tmp_path / "data")
+    assert main(["--weights", str(tmp_path / "average.pt"), "--interactive", str(data), "--davis", str(data),
+                 "--limit", "1", "--max-clicks", "3", "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out" / "report.json").read_text())["results"]
+    assert {"ours (pico), 1 click", "ours (pico), box", "cv2.grabCut, box"} <= set(results["interactive: IoU"])
+    assert {"ours (pico)", "ours (pico), no memory", "cv2.DISOpticalFlow, our mask"} <= set(
+        results["video data: J&F from a first-frame click"])
