@@ -13,7 +13,7 @@ import numpy as np
 from seem_ros.errors import DataError
 from seem_ros.perception.prompts import Prompt
 
-_PANEL_WIDTH_PX = 240
+_PANEL_WIDTH_PX = 200
 _CAPTION_PX = 16
 _TRUE_COLOUR, _OUR_COLOUR = (40, 200, 90), (240, 150, 30)
 _POSITIVE, _NEGATIVE = (30, 230, 60), (240, 40, 40)
@@ -34,7 +34,7 @@ class Case:
 class ContactSheet:
     """Keeps the few worst and best cases of every kind while an evaluation runs, then draws them."""
 
-    def __init__(self, per_kind: int = 4) -> None:
+    def __init__(self, per_kind: int = 2) -> None:
         self._per_kind = per_kind
         self._worst: dict[str, list[tuple[float, int, Case]]] = defaultdict(list)
         self._best: dict[str, list[tuple[float, int, Case]]] = defaultdict(list)

@@ -236,7 +236,7 @@ def test_the_sheet_keeps_the_worst_and_the_best():
         sheet.offer("click", Case(rgb, block(1, 1, 5, 5), block(1, 1, 5, 5), Prompt(text="mug"), "", score))
     assert sorted(case.score for _, _, case in sheet._worst["click"]) == [0.1, 0.3]
     assert sorted(case.score for _, _, case in sheet._best["click"]) == [0.7, 0.9]
-    assert sheet.draw().shape[0] == 2 * (16 + 180)
+    assert sheet.draw().shape[0] == 2 * (16 + 150)
 
 
 def test_a_report_shows_and_stores_missing_numbers_as_missing(tmp_path):
