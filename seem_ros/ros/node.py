@@ -60,7 +60,6 @@ class SeemNode(LifecycleNode):
         self._load = load
         self._running: Running | None = None
         self._active = False
-        self._seem_services: Services | None = None
         self._outputs: dict[str, CameraOutput] = {}
         self._inputs: dict[str, CameraInput] = {}
         self._clicks: list[Clicks] = []
@@ -75,11 +74,15 @@ class SeemNode(LifecycleNode):
         self._vocabulary_in_use = (self.settings.things, self.settings.stuff)
         self.add_on_set_parameters_callback(self._on_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        # there from the start to the end, whatever the state: a caller is always told, and nothing is ever there twice
+        self._seem_services = Services(
+            self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
+        )
 
     # ------------------------------------------------------------------------------------------------- lifecycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the model; open services and publishers."""
+        """Load the model; open publishers."""
         return self._transition("configure", self._configure)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -91,7 +94,7 @@ class SeemNode(LifecycleNode):
         return self._transition("deactivate", self._deactivate, super().on_deactivate, state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Free the model; close services and publishers; targets end."""
+        """Free the model; close publishers; targets end."""
         return self._transition("clean up", self._cleanup)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -131,9 +134,6 @@ class SeemNode(LifecycleNode):
             )
 
         self._running = Running(self._load, make_camera, settings, self._on_thread_error)
-        self._seem_services = Services(
-            self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
-        )
         status = self._running.segmenter.backend.status
         self.get_logger().info(
             f"model {self._running.segmenter.spec.name} on {status.backend} ({status.device}, {status.precision}): "
@@ -175,14 +175,11 @@ class SeemNode(LifecycleNode):
 
     def _cleanup(self) -> None:
         running, self._running = self._running, None
-        services, self._seem_services = self._seem_services, None
         outputs, self._outputs = self._outputs, {}
         try:
             if running is not None:
                 running.close()
         finally:
-            if services is not None:
-                services.close()
             for output in outputs.values():
                 output.close()
 

@@ -49,18 +49,10 @@ class Services:
             "segment": self._segment, "refine": self._refine, "remove_targets": self._remove,
             "set_vocabulary": self._vocabulary, "enable": self._enable,
         }
-        self._services = [
+        for name, (kind, _) in SERVICES.items():
             node.create_service(
                 kind, f"~/{name}", self._guarded(handlers[name]), qos_profile=QUEUE, callback_group=group
             )
-            for name, (kind, _) in SERVICES.items()
-        ]
-
-    def close(self) -> None:
-        """Take all services down."""
-        for service in self._services:
-            self._node.destroy_service(service)
-        self._services.clear()
 
     def _guarded(self, handler: Callable[[Running, Any, Any], None]) -> Callable[[Any, Any], Any]:
         """Nothing escapes: an exception in a callback would end the executor and leave the caller without an answer."""

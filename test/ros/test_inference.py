@@ -77,7 +77,7 @@ def test_a_call_too_many_is_told_so_at_once(thread):
 
 def test_a_call_that_takes_too_long_is_answered_and_undone(thread):
     release, undone = threading.Event(), []
-    with pytest.raises(BusyError, match="within 0.05 s"):
+    with pytest.raises(BusyError, match=r"within 0\.05 s"):
         thread.call(lambda: release.wait(5), 0.05, undo=undone.append)
     ran = []
     with pytest.raises(BusyError):

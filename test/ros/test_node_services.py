@@ -8,13 +8,13 @@ from colour_backend import scene
 from harness import Camera, Client, wait_for
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
+from seem_ros.msg import Box, Click, Pixel, Polygon, Prompt, Reference, Scribble, SegmentArray, Target, TargetArray
+from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
-from seem_ros.msg import Box, Click, Pixel, Polygon, Prompt, Reference, Scribble, SegmentArray, Target, TargetArray
 from seem_ros.ros.conversions import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
-from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
 
 BLOBS = {(30, 30): "red", (90, 60): "green", (30, 70): "blue"}
 
@@ -211,8 +211,10 @@ def test_a_disabled_node_lets_frames_pass_and_still_answers(client, camera):
 
 
 def set_parameters(client, **values):
-    kinds = {bool: ("bool_value", ParameterType.PARAMETER_BOOL), float: ("double_value", ParameterType.PARAMETER_DOUBLE),
-             str: ("string_value", ParameterType.PARAMETER_STRING), int: ("integer_value", ParameterType.PARAMETER_INTEGER)}
+    kinds = {
+        bool: ("bool_value", ParameterType.PARAMETER_BOOL), float: ("double_value", ParameterType.PARAMETER_DOUBLE),
+        str: ("string_value", ParameterType.PARAMETER_STRING), int: ("integer_value", ParameterType.PARAMETER_INTEGER),
+    }
     parameters = []
     for name, value in values.items():
         field, kind = kinds[type(value)]

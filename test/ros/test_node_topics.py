@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is published and listened to: every topic, two cameras, compressed and best-effort input, depth, loops."""
+import time
+
+import numpy as np
+import pytest
+from colour_backend import scene
+from diagnostic_msgs.msg import DiagnosticArray
+from harness import BEST_EFFORT, RELIABLE, Camera, wait_for
+from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
+from seem_ros.srv import RemoveTargets, Segment
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from visualization_msgs.msg import MarkerArray
+
+from seem_ros.ros.conversions import array_to_image, array_to_jpeg, compressed_to_rgb, image_to_rgb, stamp_to_ns
+
+
+def picture(index):
+    """A red blob that moves, a green one that stands still."""
+    return scene({(30 + 2 * abs(index % 20 - 10), 30): "red", (90, 60): "green"})
+
+
+def ask(client, node, text="red", **more):
+    """Segment until it succeeds: the camera may not have been heard yet."""
+    request = Segment.Request(prompts=[Prompt(text=text)], **more)
+    answers = []
+
+    def succeeded():
+        answers.append(client.call(Segment, f"/{node}/segment", request))
+        return answers[-1].success
+
+    wait_for(succeeded, "an answer", 60)
+    return answers[-1]
+
+
+@pytest.mark.parametrize("qos", [RELIABLE, BEST_EFFORT], ids=["reliable", "best_effort"])
+def test_a_camera_of_any_reliability_is_heard_also_when_it_comes_later(client, start_node, qos, request):
+    name = f"late_{request.node.callspec.id}"
+    node = start_node(remaps=(f"image:=/{name}/image",), name=name)
+    before = client.call(Segment, f"/{name}/segment", Segment.Request(prompts=[Prompt(text="red")]), 60)
+    assert not before.success and "sent no frame yet" in before.message and f"/{name}/image" in before.message
+    camera = Camera(client, f"/{name}/image", picture, qos=qos)
+    assert ask(client, name).result.segments
+    wanted = "reliable" if qos is RELIABLE else "best effort"
+    wait_for(lambda: f"(raw, {wanted})" in node.log, "a subscription that fits")
+    camera.close()
+    node.stop()
+
+
+def test_a_forced_reliability_that_cannot_work_is_said(client, start_node):
+    node = start_node("reliability:=reliable", remaps=("image:=/forced/image",), name="forced")
+    camera = Camera(client, "/forced/image", picture, qos=BEST_EFFORT)
+    wait_for(lambda: "nothing can arrive" in node.log, "a warning", 60)
+    response = client.call(Segment, "/forced/segment", Segment.Request(prompts=[Prompt(text="red")]))
+    assert not response.success and "best effort" in response.message
+    camera.close()
+    node.stop()
+
+
+def test_compressed_images_are_found_beside_the_raw_topic(client, start_node):
+    node = start_node(remaps=("image:=/packed/image",), name="packed")
+    camera = Camera(client, "/packed/image/compressed", picture, kind=CompressedImage,
+                    convert=lambda rgb, header: array_to_jpeg(rgb, header, 95))
+    response = ask(client, "packed")
+    assert (response.result.labels.width, response.result.labels.height) == (128, 96)
+    assert stamp_to_ns(response.result.header.stamp) in camera.stamps_ns
+    camera.close()
+    node.stop()
+
+
+@pytest.fixture(scope="module")
+def two(client, start_node):
+    """A node with two cameras; the second sees yellow instead of green, is larger, and publishes bgr8."""
+    start_node('cameras:=["front","rear"]', "label_encoding:=mono16", name="two")
+    front = Camera(client, "/front/image", picture, frame_id="front_optical")
+
+    def bgr(rgb, header):
+        return array_to_image(np.ascontiguousarray(rgb[:, :, ::-1]), header, "bgr8")
+
+    rear = Camera(client, "/rear/image", lambda index: scene({(100, 80): "yellow"}, height=192, width=256),
+                  convert=bgr, frame_id="rear_optical", start_ns=500_000_000_000)
+    ask(client, "two", "red", camera="front")
+    ask(client, "two", "yellow", camera="rear")
+    yield front, rear
+    front.close()
+    rear.close()
+
+
+def test_two_cameras_have_their_own_topics_headers_and_targets_and_ids_are_unique(client, two):
+    front, rear = two
+    heard = {name: client.listen(SegmentArray, f"/two/{name}/segments") for name in ("front", "rear")}
+    first = ask(client, "two", "red", camera="front", track=True).target_ids[0]
+    second = ask(client, "two", "yellow", camera="rear", track=True).target_ids[0]
+    assert first and second and first != second
+    for messages in heard.values():
+        messages.clear()
+    wait_for(lambda: all(len(messages) > 5 for messages in heard.values()), "frames of both")
+    for name, camera, target, size in (("front", front, first, (128, 96)), ("rear", rear, second, (256, 192))):
+        for message in heard[name][2:]:
+            assert message.header.frame_id == f"{name}_optical" and message.camera == name
+            assert stamp_to_ns(message.header.stamp) in camera.stamps_ns
+            assert (message.labels.width, message.labels.height) == size and message.labels.encoding == "mono16"
+            assert [record.target_id for record in message.segments] == [target]
+    gone = client.call(RemoveTargets, "/two/remove_targets", RemoveTargets.Request(all=True, camera="rear"))
+    assert list(gone.removed) == [second] and list(gone.remaining) == [first]
+    client.call(RemoveTargets, "/two/remove_targets", RemoveTargets.Request(all=True))
+
+
+@pytest.fixture(scope="module")
+def rich(client, start_node):
+    """A node with one camera with depth, listened to on every topic, with a target."""
+    remaps = ("image:=/rich/image", "depth:=/rich/depth", "camera_info:=/rich/camera_info")
+    node = start_node("panoptic:=true", "diagnostics_rate_hz:=10.0", "depth_wait_s:=0.05", remaps=remaps, name="rich")
+    depth = client.publisher(Image, "/rich/depth", BEST_EFFORT)
+    info = client.publisher(CameraInfo, "/rich/camera_info", BEST_EFFORT)
+
+    def with_depth(rgb, header):
+        calibration = CameraInfo(header=header, height=96, width=128)
+        calibration.k = [100.0, 0.0, 64.0, 0.0, 100.0, 48.0, 0.0, 0.0, 1.0]
+        info.publish(calibration)
+        depth.publish(array_to_image(np.full((96, 128), 1500, np.uint16), header, "16UC1"))
+        return array_to_image(rgb, header)
+
+    camera = Camera(client, "/rich/image", picture, convert=with_depth)
+    kinds = {
+        "segments": SegmentArray, "labels": Image, "overlay": Image, "overlay/compressed": CompressedImage,
+        "targets": TargetArray, "markers": MarkerArray, "points": PointCloud2, "class_mask": Image, "confidence": Image,
+    }
+    heard = {name: client.listen(kind, f"/rich/{name}") for name, kind in kinds.items()}
+    heard["diagnostics"] = client.listen(DiagnosticArray, "/diagnostics")
+    ask(client, "rich", "green", track=True)
+    yield camera, heard, node
+    camera.close()
+
+
+def test_every_topic_is_published_with_the_images_header_at_its_size(rich):
+    camera, heard, _ = rich
+    topics = {name: messages for name, messages in heard.items() if name != "diagnostics"}
+    wait_for(lambda: all(len(messages) > 3 for messages in topics.values()), "messages on every topic")
+    for name, messages in topics.items():
+        message = messages[-1].markers[0] if name == "markers" else messages[-1]
+        assert message.header.frame_id == "optical", name
+        assert stamp_to_ns(message.header.stamp) in camera.stamps_ns, name
+    for name in ("labels", "overlay", "class_mask", "confidence"):
+        assert (topics[name][-1].width, topics[name][-1].height) == (128, 96), name
+    assert image_to_rgb(topics["overlay"][-1]).shape == compressed_to_rgb(topics["overlay/compressed"][-1]).shape
+
+
+def test_depth_gives_positions_in_the_optical_frame(rich):
+    _, heard, _ = rich
+    record = wait_for(
+        lambda: next((one for message in heard["segments"][-3:] for one in message.segments
+                      if one.target_id and one.has_position), None), "a position")
+    assert record.position.z == pytest.approx(1.5, abs=0.01)
+    assert record.position.x == pytest.approx((89.5 - 64) / 100 * 1.5, abs=0.02)
+    assert record.size.x == pytest.approx(16 / 100 * 1.5, abs=0.06)  # its visible core
+
+
+def test_the_panoptic_output_and_the_target_share_the_label_image(rich):
+    _, heard, _ = rich
+    message = wait_for(lambda: next((one for one in heard["segments"][-3:] if len(one.segments) > 1), None), "segments")
+    labels = np.frombuffer(message.labels.data, np.uint8).reshape(96, 128)
+    target = next(record for record in message.segments if record.target_id)
+    assert (labels == target.value).sum() == target.area == 256
+    assert {record.label for record in message.segments if not record.target_id} <= {"red", "green", "blue", "grey"}
+
+
+def test_diagnostics_tell_rate_latency_backend_and_targets(rich):
+    _, heard, _ = rich
+    array = wait_for(lambda: next((one for one in heard["diagnostics"][-3:] if len(one.status) == 2), None), "both")
+    values = {pair.key: pair.value for status in array.status for pair in status.values}
+    assert values["backend"] == "colour" and values["targets"] == "1" and values["targets_tracked"] == "1"
+    assert float(values["published_hz"]) > 2 and float(values["latency_p95_ms"]) > 0
+    assert float(values["resident_memory_mb"]) > 10 and int(values["frames_received"]) > 0
+
+
+def test_a_loop_back_in_time_keeps_the_target_and_the_stream(rich):
+    camera, heard, _ = rich
+    camera.rewind()
+    time.sleep(0.3)
+    heard["targets"].clear()
+    wait_for(lambda: any(
+        len(message.targets) == 1 and message.targets[0].state == Target.TRACKED for message in heard["targets"]
+    ), "the target in the new round")
+
+
+def test_frames_that_cannot_be_read_are_said_and_the_stream_goes_on(client, rich):
+    camera, heard, node = rich
+    publisher = client.publisher(Image, "/rich/image")
+    camera.pause()
+    publisher.publish(Image(height=10, width=10, step=30, encoding="rgb8", data=bytes(5)))
+    wait_for(lambda: "truncated" in node.log, "a warning")
+    camera.resume()
+    heard["segments"].clear()
+    wait_for(lambda: len(heard["segments"]) > 3, "frames again")
+
+
+def test_a_camera_that_changes_its_resolution_goes_on(client, start_node):
+    node = start_node(remaps=("image:=/resized/image",), name="resized")
+    size = {"height": 96, "width": 128}
+    camera = Camera(client, "/resized/image", lambda index: scene({(60, 40): "red"}, **size))
+    heard = client.listen(SegmentArray, "/resized/segments")
+    ask(client, "resized", track=True)
+    size.update(height=144, width=192)
+    wait_for(lambda: heard and heard[-1].labels.width == 192, "the new size")
+    assert client.call(Segment, "/resized/segment", Segment.Request(prompts=[Prompt(clicks=[Click(x=60.0, y=40.0)])])
+                       ).success
+    camera.close()
+    assert "Traceback" not in node.log
+    node.stop()
+
+
+def test_nothing_is_computed_when_nobody_listens_and_nothing_is_tracked(client, start_node):
+    node = start_node("diagnostics_rate_hz:=10.0", remaps=("image:=/quiet/image",), name="quiet")
+    camera = Camera(client, "/quiet/image", picture)
+    diagnostics = client.listen(DiagnosticArray, "/diagnostics")
+    ask(client, "quiet")
+
+    def values():
+        for array in reversed(diagnostics[-20:]):
+            for status in array.status:
+                if status.name == "quiet: camera camera":
+                    return {pair.key: pair.value for pair in status.values}
+        return None
+
+    first = wait_for(values, "diagnostics")
+    wait_for(lambda: int(values()["frames_received"]) > int(first["frames_received"]) + 5, "frames")
+    assert values()["frames_published"] == first["frames_published"] == "0"
+    camera.close()
+    node.stop()
