@@ -2,9 +2,9 @@
 """A simple robot arm: turning base, shoulder, elbow, wrist and a two-finger hand, with closed-form kinematics."""
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
+from seem_ros.sim.engine import mujoco
 from seem_ros.sim.stage import SHOWN
 
 UPPER_M, FORE_M, HAND_M, SHOULDER_Z_M = 0.40, 0.38, 0.15, 0.16

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 
 from seem_ros.sim import layout
 from seem_ros.sim.arm import add_arm, reach
+from seem_ros.sim.engine import mujoco
 from seem_ros.sim.looks import add_room_materials, arm_colour, dress_room, light_scene
 from seem_ros.sim.meshes import make_mesh
 from seem_ros.sim.render import Camera

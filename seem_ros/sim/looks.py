@@ -2,9 +2,9 @@
 """Colours of room and arm, choice of surfaces, and light: what varies a picture without changing its truth."""
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
+from seem_ros.sim.engine import mujoco
 from seem_ros.sim.stage import add_material
 from seem_ros.sim.textures import surface
 

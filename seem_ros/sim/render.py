@@ -2,14 +2,10 @@
 """Offscreen pictures of a MuJoCo model: colour, instance ids and depth from one camera."""
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
-from seem_ros.errors import DataError
+from seem_ros.sim.engine import GL_PROBLEM, mujoco, no_gl_error
 from seem_ros.sim.stage import HIDDEN, SHOWN
-
-_NO_GL = ("no OpenGL for offscreen rendering ({reason}): install Debian's libegl1 and libgl1-mesa-dri "
-          "and set MUJOCO_GL=egl")
 
 
 class Camera:
@@ -29,16 +25,15 @@ class Camera:
         self._model = model
         self.id_of_geom = np.asarray(id_of_geom, np.int32)
         self._gl = None
-        if not hasattr(mujoco, "GLContext") or mujoco.GLContext is None:
-            raise DataError(_NO_GL.format(reason="MuJoCo found no GL library"))
+        if GL_PROBLEM is not None or getattr(mujoco, "GLContext", None) is None:
+            raise no_gl_error(GL_PROBLEM or "MuJoCo found no GL library")
         try:
             self._gl = mujoco.GLContext(self.width_px, self.height_px)
             self._gl.make_current()
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         except Exception as error:  # the GL libraries raise anything: ImportError, RuntimeError, EGLError, FatalError
             self.close()
-            raise DataError(_NO_GL.format(reason=str(error).strip().splitlines()[0] if str(error) else "unknown")) \
-                from error
+            raise no_gl_error(str(error).strip().splitlines()[0] if str(error).strip() else "unknown") from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)
         self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         self._scene = mujoco.MjvScene(model, maxgeom=500)

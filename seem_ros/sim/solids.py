@@ -6,9 +6,9 @@ objects and never fights the table or itself.
 """
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
+from seem_ros.sim.engine import mujoco
 from seem_ros.sim.stage import HIDDEN
 
 _PIECES = 12

@@ -5,9 +5,9 @@ World frame: origin at the middle of the table top, x right, y away from the usu
 """
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
+from seem_ros.sim.engine import mujoco
 from seem_ros.sim.meshes import Mesh, slab
 
 #: Geom group that is drawn, and the group that never is (collision shapes, objects that are away).

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
+
+from seem_ros.sim.engine import mujoco
 
 
 @dataclass(frozen=True)

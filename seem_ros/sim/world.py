@@ -2,12 +2,12 @@
 """The tabletop world: a scene that is stepped by physics and photographed with ground truth."""
 from __future__ import annotations
 
-import mujoco
 import numpy as np
 
 from seem_ros.errors import DataError
 from seem_ros.sim import layout
 from seem_ros.sim.arm import JOINTS, add_arm, reach
+from seem_ros.sim.engine import mujoco
 from seem_ros.sim.frame import Frame, Instance
 from seem_ros.sim.looks import add_room_materials, arm_colour, dress_room, light_scene
 from seem_ros.sim.meshes import make_mesh

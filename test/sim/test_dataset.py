@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training clips."""
+import json
+import os
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mujoco")
+
+from seem_ros.errors import DataError
+from seem_ros.sim import dataset
+from seem_ros.sim.vocabulary import HELD_OUT_PAIRS
+
+pytestmark = pytest.mark.usefixtures("gl")
+
+
+def _make(folder, *more: str) -> int:
+    return dataset.main(["--out", str(folder), "--scenes", "3", "--seed", "4", "--height", "120", "--width", "160",
+                         *more])
+
+
+def _read(folder):
+    return (np.load(folder / "shard_0000004.rgb.npy", mmap_mode="r"),
+            np.load(folder / "shard_0000004.ids.npy", mmap_mode="r"),
+            json.loads((folder / "shard_0000004.json").read_text()))
+
+
+def test_a_shard_has_pictures_ids_and_names_that_belong_together(tmp_path):
+    assert _make(tmp_path) == 0
+    rgb, ids, meta = _read(tmp_path)
+    assert rgb.shape == (3, 3, 120, 160, 3) and ids.shape == (3, 3, 120, 160)
+    assert not list(tmp_path.glob(".*"))
+    for clip, record in zip(ids, meta["clips"], strict=True):
+        known = [item["id"] for item in record["instances"]]
+        assert known == list(range(1, len(known) + 1)) and set(np.unique(clip)) <= {0, *known}
+        assert [item["name"] for item in record["instances"] if not item["isthing"]] == meta["stuff"]
+        assert all((item["colour"], item["shape"]) not in HELD_OUT_PAIRS for item in record["instances"])
+
+
+def test_the_same_seed_gives_the_same_shard(tmp_path):
+    _make(tmp_path / "a")
+    _make(tmp_path / "b")
+    for one, other in zip(_read(tmp_path / "a"), _read(tmp_path / "b"), strict=True):
+        assert np.array_equal(one, other) if isinstance(one, np.ndarray) else one == other
+
+
+def test_a_finished_shard_is_not_made_again(tmp_path):
+    _make(tmp_path)
+    before = os.stat(tmp_path / "shard_0000004.rgb.npy").st_mtime_ns
+    _make(tmp_path)
+    assert os.stat(tmp_path / "shard_0000004.rgb.npy").st_mtime_ns == before
+
+
+def test_a_full_disk_is_one_clear_error_and_leaves_no_shard(tmp_path, monkeypatch):
+    def full(path, _):
+        with open("/dev/full", "wb", buffering=0) as file:
+            file.write(b"x")
+
+    monkeypatch.setattr(dataset.np, "save", full)
+    with pytest.raises(DataError, match="No space left"):
+        dataset.write_shard(tmp_path, "shard", 1, 0, "train", 60, 80)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wrong_count_is_refused(tmp_path, capsys):
+    assert dataset.main(["--out", str(tmp_path), "--scenes", "0"]) == 2
+    assert "at least 1" in capsys.readouterr().err
