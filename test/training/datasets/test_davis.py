@@ -4,6 +4,7 @@ import pytest
 
 from seem_ros.errors import DataError
 from seem_ros.training.datasets.davis import DavisVideos
+from seem_ros.training.datasets.tabletop_names import names_of_clip
 
 
 def columns(*spans):
@@ -87,3 +88,15 @@ def test_a_tree_without_sequences_is_refused(disk):
     (disk.folder / "Annotations").mkdir()
     with pytest.raises(DataError, match=r"no sequence"):
         DavisVideos(disk.folder)
+
+
+def test_recorded_tabletop_clips_bring_names_and_davis_itself_none(disk):
+    assert names_of_clip(disk.folder, "bear") == {}
+    truth = disk.folder / "Truth" / "bear"
+    truth.mkdir(parents=True)
+    (truth / "truth.json").write_text('{"instances": [{"id": 1, "name": "red mug", "isthing": true}, '
+                                      '{"id": 2, "name": "table", "isthing": false}]}')
+    assert names_of_clip(disk.folder, "bear") == {1: "red mug"}
+    (truth / "truth.json").write_text('{"instances": [{"id": 1}]}')
+    with pytest.raises(DataError, match="missing name, isthing"):
+        names_of_clip(disk.folder, "bear")
