@@ -108,29 +108,33 @@ def was_there_before(last: Place, place: Place, difference: float) -> bool:
     return float(best[place.mask].mean()) < difference
 
 
-def accept(target: Target, claim: Claim | None, config: TrackerConfig) -> bool:
-    """Rules 1 to 5; keeps count of candidates in the target."""
+def accept(target: Target, claim: Claim | None, with_place: bool, config: TrackerConfig) -> bool:
+    """Rules 1 to 5; keeps count of candidates in the target.
+
+    Args:
+        target: Whose claim it is.
+        claim: What its row answered, None where nothing.
+        with_place: The row was asked with the last place, and not by appearance alone.
+        config: The numbers.
+    """
     going_on = target.state is TargetState.TRACKED
     near = claim is not None and is_near(target, claim.place, config)
-    least = config.presence_lost if going_on and near else config.presence_found
-    if claim is None or claim.presence < least:
-        target.candidate, target.candidate_frames = None, 0
+    before = target.candidates.pop(with_place, None)
+    if claim is None or claim.presence < (config.presence_lost if going_on and near else config.presence_found):
         return False
     if going_on and near:
-        target.candidate, target.candidate_frames = None, 0
+        target.candidates.clear()
         return True
     if claim.likeness < target.likeness - config.similarity_margin:
-        target.candidate, target.candidate_frames = None, 0
         return False
     if not near and target.place is not None and was_there_before(
         target.place, claim.place, config.unchanged_difference
     ):
-        target.candidate, target.candidate_frames = None, 0
         return False
-    agrees = target.candidate is not None and overlap(target.candidate, claim.place.mask) > 0.3
-    target.candidate_frames = target.candidate_frames + 1 if agrees else 1
-    target.candidate = claim.place.mask
-    return near or target.candidate_frames >= config.refind_after
+    agrees = before is not None and overlap(before[0], claim.place.mask) > 0.3
+    frames = before[1] + 1 if agrees else 1
+    target.candidates[with_place] = claim.place.mask, frames
+    return near or frames >= config.refind_after
 
 
 def settle(

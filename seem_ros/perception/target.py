@@ -142,7 +142,12 @@ class Memory:
 
 @dataclass(eq=False)
 class Target:
-    """A target and its memory; owned by its tracker, not for use outside."""
+    """A target and its memory; owned by its tracker, not for use outside.
+
+    ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
+    where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
+    are answers that further frames have to agree with, apart for looks with and without a place.
+    """
 
     target_id: int
     value: int
@@ -161,8 +166,8 @@ class Target:
     frames_tracked: int = 0
     frames_unseen: int = 0
     likeness: float = 1.0
-    candidate: np.ndarray | None = None
-    candidate_frames: int = 0
+    hint: Place | None = None
+    candidates: dict[bool, tuple[np.ndarray, int]] = field(default_factory=dict)
     box_xyxy_px: tuple[int, int, int, int] | None = None
     bank: deque[Memory] = field(default_factory=deque)
     frames_since_bank: int = 0
@@ -184,8 +189,9 @@ class Target:
         appearance = self.appearance(config, batch.reference_valid.shape[1])
         if appearance is not None:
             asking.put_reference(batch, row, appearance)
-        if with_place and self.place is not None and config.use_previous_mask:
-            asking.put_previous(batch, row, self.place.mask_logits, self.place.normalised)
+        place = self.place or self.hint
+        if with_place and place is not None and config.use_previous_mask:
+            asking.put_previous(batch, row, place.mask_logits, place.normalised)
 
     def appearance(self, config: TrackerConfig, slots: int) -> ReferenceTokens | None:
         """What it looks like: the bank's tokens in full, the reference's thinned to the slots they leave."""
@@ -213,11 +219,12 @@ class Target:
         while len(self.bank) > config.bank_size:
             self.bank.popleft()
 
-    def forget_place(self) -> None:
-        """After a jump in time: appearance stays, places do not mean anything any more."""
+    def forget_place(self, keep_hint: bool) -> None:
+        """After a jump in time or a change of size: appearance stays, places do not mean anything any more."""
+        self.hint = (self.place or self.hint) if keep_hint else None
         self.place = None
         self.box_xyxy_px = None
-        self.candidate, self.candidate_frames = None, 0
+        self.candidates.clear()
         self.mask_logits = None
         if self.state is TargetState.TRACKED:
             self.state = TargetState.OCCLUDED

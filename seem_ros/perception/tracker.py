@@ -295,28 +295,30 @@ class Tracker:
             gap_s = (stamp - self._last_stamp_ns) * 1e-9
             if gap_s < 0 or gap_s > self.config.max_gap_s:
                 self.time_jumps += 1
-                self._forget_places()
+                self._forget_places(keep_hint=size == self._last_size)
             elif size != self._last_size:
-                self._forget_places()
+                self._forget_places(keep_hint=False)
         self._last_stamp_ns, self._last_size = stamp, size
         self._frames += 1
         self.last = self._follow(encoded, list(self._targets.values()))
         return self.last
 
-    def _forget_places(self) -> None:
+    def _forget_places(self, keep_hint: bool) -> None:
         for target in self._targets.values():
-            target.forget_place()
+            target.forget_place(keep_hint)
 
     def _follow(self, encoded: EncodedFrame, targets: list[Target]) -> Segments:
         active = [target for target in targets if self._is_looked_for(target)]
         if active:
             batch = PromptBatch.empty(self._segmenter.spec, len(active), points=1)
+            with_place = [self._with_place(target) for target in active]
             for row, target in enumerate(active):
-                target.put(batch, row, self.config, self._with_place(target))
+                target.put(batch, row, self.config, with_place[row])
             seen = look(self._segmenter, encoded, batch)
             claims = [seen.claim(target, row) for row, target in enumerate(active)]
             accepted = [
-                judging.accept(target, claim, self.config) for target, claim in zip(active, claims, strict=True)
+                judging.accept(target, claim, placed, self.config)
+                for target, claim, placed in zip(active, claims, with_place, strict=True)
             ]
             kept = judging.settle(active, claims, accepted, self.config)
             for row, target in enumerate(active):
@@ -348,7 +350,8 @@ class Tracker:
         target.presence = float(result.presence[row])
         target.frames_tracked += 1
         target.last_seen_ns = seen.encoded.frame.stamp_ns
-        target.candidate, target.candidate_frames = None, 0
+        target.candidates.clear()
+        target.hint = None
         target.mask_logits, target.mask_score = result.mask_logits[row], float(seen.scores[row])
         target.frames_since_bank += 1
         usual = likeness >= target.likeness - config.similarity_margin / 2

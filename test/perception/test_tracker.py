@@ -107,6 +107,24 @@ def test_time_going_backwards_forgets_places_and_never_freezes(tracker):
     assert [t.target_id for t in tracker.targets()] == [1, 2]
 
 
+def test_two_equal_targets_are_both_found_again_after_a_loop(tracker):
+    frames = film(*[{(30 + i, 40): "red", (100, 40): "red"} for i in range(8)])
+    ids = tracker.start([Prompt(clicks=[Click(30, 40)]), Prompt(clicks=[Click(100, 40)])], frames[0]).target_ids
+    for _ in range(2):
+        for frame in frames:
+            segments = tracker.step(frame)
+        assert (place(segments, ids[0]), place(segments, ids[1])) == ((37, 40), (100, 40))
+    assert tracker.time_jumps == 1
+
+
+def test_a_moving_camera_does_not_lose_targets(tracker):
+    frames = film(*[{(90 - 5 * i, 30 + i): "red", (110 - 5 * i, 60 + i): "blue"} for i in range(14)])
+    tracker.start([Prompt(text="red"), Prompt(text="blue")], frames[0])
+    for i, frame in enumerate(frames):
+        segments = tracker.step(frame)
+        assert place(segments, 1) == (90 - 5 * i, 30 + i) and place(segments, 2) == (110 - 5 * i, 60 + i)
+
+
 def test_a_long_gap_and_a_new_resolution_forget_places(segmenter):
     tracker = Tracker(segmenter, TrackerConfig(max_gap_s=1.0))
     tracker.start([Prompt(text="red")], Frame(scene({(30, 40): "red"}), stamp_ns=0))
