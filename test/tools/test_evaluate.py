@@ -86,3 +86,17 @@ def test_our_model_answers_through_the_product_from_training_weights(tmp_path):
     assert {"ours (pico), 1 click", "ours (pico), box", "cv2.grabCut, box"} <= set(results["interactive: IoU"])
     assert {"ours (pico)", "ours (pico), no memory", "cv2.DISOpticalFlow, our mask"} <= set(
         results["video data: J&F from a first-frame click"])
+
+
+def test_held_out_scenes_are_rendered_by_seed_when_asked_for(tmp_path, capsys):
+    pytest.importorskip("mujoco")
+    folder = tmp_path / "val"
+    code = main(["--model", "none", "--world", str(folder), "--render", "1", "--out", str(tmp_path / "out")])
+    if code:
+        assert "the scenes could not be rendered" in capsys.readouterr().err
+        pytest.skip("no OpenGL")
+    results = json.loads((tmp_path / "out" / "report.json").read_text())["results"]
+    assert results["tabletop: IoU"]["cv2.grabCut, box"]["n"] > 0
+    first = (folder / "shard_0900000.ids.npy").read_bytes()
+    assert main(["--model", "none", "--world", str(folder), "--render", "1", "--out", str(tmp_path / "out")]) == 0
+    assert (folder / "shard_0900000.ids.npy").read_bytes() == first
