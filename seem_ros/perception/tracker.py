@@ -50,12 +50,12 @@ class Tracker:
 
         Args:
             segmenter: Encodes and decodes; may be shared by the trackers of several cameras.
-            config: May be exchanged at any time.
+            config: May be exchanged at any time; default as the model's package says.
             ids: Shared by the trackers of several cameras, so that an id is unique over all.
             wide_labels: uint16 label images and up to 65535 targets; ignored where ``ids`` is given.
         """
         self._segmenter = segmenter
-        self.config = config or TrackerConfig()
+        self.config = config or TrackerConfig.for_model(segmenter.spec.thresholds)
         self._ids = ids or IdAllocator(wide_labels)
         self._targets: dict[int, Target] = {}
         self._last_stamp_ns: int | None = None

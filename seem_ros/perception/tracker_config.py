@@ -2,7 +2,7 @@
 """The tracker's numbers, each with its range and what it does, so that a node can offer them as parameters."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -79,6 +79,16 @@ class TrackerConfig:
                 f"tracker.presence_lost must not exceed presence_found, got {self.presence_lost:g} and "
                 f"{self.presence_found:g}: a target would be found and lost in turn"
             )
+
+    @classmethod
+    def for_model(cls, thresholds: Mapping[str, float]) -> TrackerConfig:
+        """The defaults with what a model package says about its own presence score.
+
+        Args:
+            thresholds: ``ModelSpec.thresholds``; ``presence_found`` and ``presence_lost`` are read.
+        """
+        known = {name: thresholds[name] for name in ("presence_found", "presence_lost") if name in thresholds}
+        return cls(**known)
 
     @classmethod
     def describe(cls) -> Iterator[Described]:
