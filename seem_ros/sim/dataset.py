@@ -72,7 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.scenes < 1 or options.shard_size < 1:
             raise DataError(f"--scenes and --shard-size must be at least 1, got {options.scenes}, {options.shard_size}")
-        options.out.mkdir(parents=True, exist_ok=True)
+        try:
+            options.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"the folder {options.out} cannot be made: {error.strerror or error}") from error
         for shard, start in enumerate(range(0, options.scenes, options.shard_size)):
             name = f"shard_{options.seed + shard:07d}"
             if (options.out / f"{name}.json").exists():

@@ -38,7 +38,7 @@ def _find_problem() -> str | None:
 
 
 #: Why no pictures can be drawn, or None when they probably can.
-GL_PROBLEM: str | None = None if "mujoco" in sys.modules else _find_problem()
+GL_PROBLEM: str | None = _find_problem()
 if GL_PROBLEM is not None:
     os.environ["MUJOCO_GL"] = "off"
 
@@ -48,10 +48,29 @@ except ImportError as error:
     raise DataError("the simulation needs MuJoCo: pip install mujoco") from error
 
 
+def new_gl_context(width_px: int, height_px: int) -> object:
+    """Returns a GL context of the chosen kind, also where MuJoCo was imported earlier with another choice.
+
+    Raises:
+        DataError: there is no OpenGL.
+    """
+    if GL_PROBLEM is not None:
+        raise no_gl_error(GL_PROBLEM)
+    try:
+        if os.environ.get("MUJOCO_GL", "").lower().strip() == "egl":
+            from mujoco.egl import GLContext
+        else:
+            GLContext = mujoco.GLContext
+        return GLContext(width_px, height_px)
+    except Exception as error:  # the GL libraries raise anything: ImportError, AttributeError, EGLError, ...
+        raise no_gl_error(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) \
+            from error
+
+
 def no_gl_error(reason: str) -> DataError:
     """Returns the error for a machine that cannot draw, in one sentence that says what to install."""
     return DataError(f"no OpenGL for offscreen rendering ({reason}): install Debian's libegl1 and libgl1-mesa-dri "
                      f"and set MUJOCO_GL=egl")
 
 
-__all__ = ["GL_PROBLEM", "mujoco", "no_gl_error"]
+__all__ = ["mujoco", "new_gl_context", "no_gl_error"]

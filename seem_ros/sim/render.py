@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seem_ros.sim.engine import GL_PROBLEM, mujoco, no_gl_error
+from seem_ros.sim.engine import mujoco, new_gl_context, no_gl_error
 from seem_ros.sim.stage import HIDDEN, SHOWN
 
 
@@ -24,14 +24,11 @@ class Camera:
         self.height_px, self.width_px = view.offheight, view.offwidth
         self._model = model
         self.id_of_geom = np.asarray(id_of_geom, np.int32)
-        self._gl = None
-        if GL_PROBLEM is not None or getattr(mujoco, "GLContext", None) is None:
-            raise no_gl_error(GL_PROBLEM or "MuJoCo found no GL library")
+        self._gl = new_gl_context(self.width_px, self.height_px)
         try:
-            self._gl = mujoco.GLContext(self.width_px, self.height_px)
             self._gl.make_current()
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
-        except Exception as error:  # the GL libraries raise anything: ImportError, RuntimeError, EGLError, FatalError
+        except Exception as error:  # MuJoCo raises FatalError, the GL library its own kinds
             self.close()
             raise no_gl_error(str(error).strip().splitlines()[0] if str(error).strip() else "unknown") from error
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN.value, self._context)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco")
-
 from seem_ros.errors import DataError
 from seem_ros.sim.render import Camera
 from seem_ros.sim.stage import new_spec

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-mujoco = pytest.importorskip("mujoco")
-
 from seem_ros.sim.arm import HAND_M, add_arm, reach
+from seem_ros.sim.engine import mujoco
 from seem_ros.sim.stage import add_material, new_spec
 
 

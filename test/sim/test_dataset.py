@@ -6,8 +6,6 @@ import os
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco")
-
 from seem_ros.errors import DataError
 from seem_ros.sim import dataset
 from seem_ros.sim.vocabulary import HELD_OUT_PAIRS
@@ -61,6 +59,12 @@ def test_a_full_disk_is_one_clear_error_and_leaves_no_shard(tmp_path, monkeypatc
     with pytest.raises(DataError, match="No space left"):
         dataset.write_shard(tmp_path, "shard", 1, 0, "train", 60, 80)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert _make(tmp_path / "file" / "deeper") == 2
+    assert "cannot be made" in capsys.readouterr().err
 
 
 def test_a_wrong_count_is_refused(tmp_path, capsys):

@@ -76,14 +76,14 @@ def test_the_palette_is_the_one_of_pascal_and_davis():
 
 def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be made under .*file"):
+    with pytest.raises(DataError, match=r"cannot be made under .*file"):
         ClipWriter(tmp_path / "file", "clip", 15.0)
 
 
 def test_a_disk_that_fills_up_is_reported(tmp_path):
     writer = ClipWriter(tmp_path, "clip", 15.0, video=False)
     (tmp_path / "JPEGImages" / "clip" / "00000.jpg").symlink_to("/dev/full")
-    with pytest.raises(DataError, match="00000.jpg cannot be written: No space left"):
+    with pytest.raises(DataError, match=r"00000\.jpg cannot be written: No space left"):
         writer.add(_frame(0))
 
 

@@ -3,8 +3,6 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco")
-
 from seem_ros.errors import DataError
 from seem_ros.sim.scene import ObjectSpec, SceneSpec, random_objects, random_scene
 from seem_ros.sim.vocabulary import HELD_OUT_PAIRS

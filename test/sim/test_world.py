@@ -5,8 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("mujoco")
-
 from seem_ros.errors import DataError
 from seem_ros.sim.scene import ObjectSpec, SceneSpec
 from seem_ros.sim.world import World
