@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,13 @@ class Session(ABC):
             BackendError: The device failed.
         """
 
-    def host(self, value: Any) -> np.ndarray:
-        """An output as a numpy array of its own."""
-        return np.asarray(value)
+    def host(self, found: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Outputs as numpy arrays of their own."""
+        return dict(found)
+
+    def keep(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Outputs that stay good when this session runs again."""
+        return dict(found)
 
     def close(self) -> None:  # noqa: B027 -- most sessions free themselves
         """Frees the device."""
@@ -108,6 +112,10 @@ class GraphBackend(Backend):
         """What serves now."""
         return self._status
 
+    def set_message(self, message: str, degraded: bool = False) -> None:
+        """What the status says from now on."""
+        self._status = replace(self._status, message=message, degraded=degraded)
+
     @property
     def package(self) -> Package:
         """The package it runs."""
@@ -117,7 +125,8 @@ class GraphBackend(Backend):
         """See `Backend.encode_image`."""
         content = self.check_image(rgb, content_hw)
         feeds = {"image": rgb, "content_hw": np.array(content, np.int32)}
-        return ImageFeatures(content, self._owner, self._session(self._graphs.image_encoder).run(feeds))
+        session = self._session(self._graphs.image_encoder)
+        return ImageFeatures(content, self._owner, session.keep(session.run(feeds)))
 
     def encode_text(self, texts: Sequence[str]) -> TextFeatures:
         """See `Backend.encode_text`."""
@@ -144,8 +153,8 @@ class GraphBackend(Backend):
         if self._graphs.objects is None:
             raise BackendError(f"model {self.spec.name} has no object queries")
         session = self._session(self._graphs.objects)
-        found = session.run({name: tensors[name] for name in session.inputs})
-        return ObjectBatch(*(session.host(found[f.name]) for f in fields(ObjectBatch)))
+        found = session.host(session.run({name: tensors[name] for name in session.inputs}))
+        return ObjectBatch(**{f.name: found[f.name] for f in fields(ObjectBatch)})
 
     def close(self) -> None:
         """Closes every session."""
@@ -180,8 +189,8 @@ class GraphBackend(Backend):
                 feeds[port.name] = tensors[port.name]
             else:
                 feeds[port.name] = np.ascontiguousarray(getattr(batch, port.name), port.kind)
-        found = session.run(feeds)
-        return DecodeBatch(**{f.name: session.host(found[f.name]) for f in fields(DecodeBatch)})
+        found = session.host(session.run(feeds))
+        return DecodeBatch(**{f.name: found[f.name] for f in fields(DecodeBatch)})
 
     def _restore_points(self, answer: DecodeBatch, asked: PromptBatch, features: ImageFeatures) -> DecodeBatch:
         """Gives ``sampled_*`` the point slots that were asked for.
@@ -217,8 +226,8 @@ class GraphBackend(Backend):
 
     def _text_features(self, ids: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         session = self._session(self._graphs.text_encoder)
-        found = session.run({"ids": np.ascontiguousarray(ids, session.inputs["ids"].kind)})
-        return session.host(found["tokens"]), session.host(found["embedding"])
+        found = session.host(session.run({"ids": np.ascontiguousarray(ids, session.inputs["ids"].kind)}))
+        return found["tokens"], found["embedding"]
 
     def _check(self, name: str, session: Session, wanted: Mapping[str, tuple[int, ...]]) -> None:
         for port, shape in wanted.items():

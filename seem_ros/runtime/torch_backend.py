@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,9 @@ from torch import Tensor
 
 from seem_ros.errors import BackendError, PackageError
 from seem_ros.model.config import ModelConfig
-from seem_ros.model.decoder import ImageTensors
 from seem_ros.model.prompt_tensors import PromptTensors
 from seem_ros.model.seem import Seem
+from seem_ros.model.states import ImageTensors
 from seem_ros.model.tokenizer import Tokenizer
 from seem_ros.runtime.folding import fold_batch_norms
 from seem_ros.runtime.interface import (
@@ -99,6 +100,27 @@ class TorchBackend(Backend):
         tokenizer = Tokenizer.load(package.path(package.tokenizer))
         return cls(model, package.spec, tokenizer, device, precision, identity, cache_dir)
 
+    @classmethod
+    def from_checkpoint(
+        cls, path: str | Path, input_hw: tuple[int, int] | None = None, rules: str | None = None, **options: Any
+    ) -> TorchBackend:
+        """Opens an official checkpoint, or the built-in model's training weights, at one input size.
+
+        Args:
+            path: Weight file.
+            input_hw: Height and width of the network input, pixels; default the model's usual size.
+            rules: ``v0``, ``v1`` or ``demo`` where the file's name does not say.
+            **options: For the constructor.
+
+        Raises:
+            CheckpointError: The file cannot be used.
+            ModelError: The size does not fit.
+        """
+        from seem_ros.runtime.checkpoint import open_checkpoint
+
+        model, spec = open_checkpoint(path, input_hw, rules)
+        return cls(model, spec, **options)
+
     @property
     def status(self) -> BackendStatus:
         """What serves now."""
@@ -164,19 +186,22 @@ class TorchBackend(Backend):
 
 
 class _Running:
-    """Inference mode and autocast; torch's errors become ours."""
+    """No gradients, and autocast; torch's errors become ours.
+
+    Not inference mode: the model keeps position tensors for later calls, which may be training.
+    """
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
-        self._inference = torch.inference_mode()
+        self._no_grad = torch.no_grad()
         self._autocast = torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
 
     def __enter__(self) -> None:
-        self._inference.__enter__()
+        self._no_grad.__enter__()
         self._autocast.__enter__()
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
         self._autocast.__exit__(kind, error, trace)
-        self._inference.__exit__(kind, error, trace)
+        self._no_grad.__exit__(kind, error, trace)
         if isinstance(error, torch.cuda.OutOfMemoryError):
             torch.cuda.empty_cache()
             raise BackendError(f"the GPU is out of memory: {error}") from error

@@ -11,15 +11,16 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
-from seem_ros.model.decoder import ImageTensors
 from seem_ros.model.prompt_tensors import PromptTensors
 from seem_ros.model.seem import Seem
+from seem_ros.model.states import ImageTensors
 from seem_ros.model.tokenizer import END_ID, START_ID
 from seem_ros.runtime.batches import DecodeBatch, PromptBatch
 from seem_ros.runtime.spec import ModelSpec
 from seem_ros.runtime.torch_backend import object_results
 
 DECODED = tuple(f.name for f in fields(DecodeBatch))
+_SINGLE = ("mask_features", "fine_features", "dense", "mask_source")
 _INTEGERS = ("points_label", "prior_kind", "select_by")
 
 
@@ -101,7 +102,7 @@ def pack_features(image: ImageTensors) -> OrderedDict[str, Tensor]:
     for name in ("sources", "keys", "values", "level_masks"):
         for i, tensor in enumerate(getattr(image, name)):
             packed[f"image_{name}_{i}"] = tensor
-    for name in ("mask_features", "fine_features", "dense"):
+    for name in _SINGLE:
         if getattr(image, name) is not None:
             packed[f"image_{name}"] = getattr(image, name)
     return packed
@@ -113,10 +114,7 @@ def unpack_features(packed: dict[str, Tensor]) -> ImageTensors:
         name: [packed[k] for k in packed if k.startswith(f"image_{name}_")]
         for name in ("sources", "keys", "values", "level_masks")
     }
-    return ImageTensors(
-        **lists, mask_features=packed["image_mask_features"], fine_features=packed.get("image_fine_features"),
-        dense=packed.get("image_dense"),
-    )
+    return ImageTensors(**lists, **{name: packed.get(f"image_{name}") for name in _SINGLE})
 
 
 @torch.no_grad()

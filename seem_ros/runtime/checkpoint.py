@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a weight file to a torch model and its spec. Needs torch."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from seem_ros.errors import CheckpointError
+from seem_ros.model.checkpoints import load_checkpoint, read_state
+from seem_ros.model.config import PICO
+from seem_ros.model.seem import Seem
+from seem_ros.runtime.spec import ModelSpec
+
+_PICO_MARK = "decoder.prompt_feat.weight"  # official decoders have no queries of their own for prompts
+_PICO_HW, _OFFICIAL_HW = (256, 320), (480, 640)
+
+
+def open_checkpoint(
+    path: str | Path, input_hw: tuple[int, int] | None = None, rules: str | None = None, **fields: Any
+) -> tuple[Seem, ModelSpec]:
+    """Reads an official checkpoint or the built-in model's training weights.
+
+    Args:
+        path: Weight file, ``.pt`` or ``.safetensors``.
+        input_hw: Height and width of the network input, pixels; default the model's usual size.
+        rules: ``v0``, ``v1`` or ``demo`` where the file's name does not say.
+        **fields: Fields of the spec to set.
+
+    Returns:
+        The model in evaluation mode and its spec.
+
+    Raises:
+        CheckpointError: The file cannot be used.
+        ModelError: The size does not fit.
+    """
+    path = Path(path)
+    state = read_state(path)
+    if _PICO_MARK not in state:
+        model = load_checkpoint(path, rules)
+        divisor = model.config.size_divisor
+        usual = _OFFICIAL_HW if all(side % divisor == 0 for side in _OFFICIAL_HW) else (divisor, divisor)
+        values: dict[str, Any] = {"logit_scale": model.text_encoder.logit_scale.item()}
+        return model, ModelSpec.of_config(model.config, input_hw or usual, **{**values, **fields})
+    model = Seem(PICO)
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
+        raise CheckpointError(f"{path} does not fit the built-in model: {first}") from error
+    # What its training read at most: more slots would never be filled as it knows them.
+    values = {
+        "max_points": 16, "max_references": 8, "text_length": 16, "logit_scale": model.text_encoder.logit_scale.item(),
+    }
+    return model.eval(), ModelSpec.of_config(PICO, input_hw or _PICO_HW, **{**values, **fields})

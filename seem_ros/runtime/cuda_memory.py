@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Device memory, pinned staging, streams and graphs through cuda-python: no torch, no PyCUDA."""
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+
+from seem_ros.errors import BackendError
+
+
+class DeviceMemoryError(BackendError):
+    """The GPU is out of memory; another backend can serve."""
+
+
+def cuda_runtime() -> Any:
+    """The CUDA runtime's bindings.
+
+    Raises:
+        BackendError: cuda-python is not installed.
+    """
+    try:
+        from cuda.bindings import runtime
+    except ImportError:
+        try:
+            from cuda import cudart as runtime  # cuda-python before 12.6, as on JetPack 6
+        except ImportError as error:
+            raise BackendError(f"TensorRT backends need cuda-python: pip install cuda-python ({error})") from error
+    return runtime
+
+
+class Cuda:
+    """One GPU, one stream.
+
+    Attributes:
+        stream: Handle of the stream everything runs on.
+        name: Of the GPU.
+        compute_capability: E.g. ``8.9``.
+        driver: CUDA version of the driver, e.g. ``13020``.
+    """
+
+    def __init__(self, index: int = 0) -> None:
+        self._api = cuda_runtime()
+        try:
+            count = self.call(self._api.cudaGetDeviceCount)
+        except BackendError as error:
+            raise BackendError(f"no NVIDIA driver that works with this CUDA was found ({error})") from error
+        if count <= index:
+            raise BackendError(f"no NVIDIA GPU number {index}, the driver sees {count}")
+        self.call(self._api.cudaSetDevice, index)
+        properties = self.call(self._api.cudaGetDeviceProperties, index)
+        raw = properties.name
+        self.name = (raw.decode() if isinstance(raw, bytes) else str(raw)).strip("\x00")
+        self.compute_capability = f"{properties.major}.{properties.minor}"
+        self.driver = str(self.call(self._api.cudaDriverGetVersion))
+        self._index = index
+        self._handle = self.call(self._api.cudaStreamCreateWithFlags, self._api.cudaStreamNonBlocking)
+        self.stream = int(self._handle)
+
+    def call(self, function: Any, *arguments: Any) -> Any:
+        """Calls the runtime; its error codes become exceptions.
+
+        Raises:
+            DeviceMemoryError: Out of memory.
+            BackendError: Any other error.
+        """
+        code, *rest = function(*arguments)
+        if int(code) != 0:
+            name = getattr(code, "name", str(code))
+            if name == "cudaErrorMemoryAllocation":
+                raise DeviceMemoryError(f"the GPU is out of memory ({function.__name__})")
+            raise BackendError(f"CUDA: {function.__name__} gave {name}")
+        return rest[0] if len(rest) == 1 else rest or None
+
+    def use(self) -> None:
+        """Makes this GPU the calling thread's."""
+        self.call(self._api.cudaSetDevice, self._index)
+
+    def device_array(self, shape: tuple[int, ...], kind: np.dtype) -> DeviceArray:
+        """New memory on the GPU, ordered by the stream."""
+        return DeviceArray(self, shape, kind)
+
+    def pinned(self, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
+        """A numpy array in page-locked memory; lives as long as the process' use of this object."""
+        count = int(np.prod(shape))
+        size = max(count * kind.itemsize, 1)
+        pointer = int(self.call(self._api.cudaHostAlloc, size, 0))
+        buffer = (ctypes.c_byte * size).from_address(pointer)
+        return np.frombuffer(buffer, kind, count=count).reshape(shape)
+
+    def free_pinned(self, array: np.ndarray) -> None:
+        """Frees what ``pinned`` gave."""
+        self._api.cudaFreeHost(array.ctypes.data)
+
+    def upload(self, target: int, source: np.ndarray) -> None:
+        """Copies to the GPU, in stream order; ``source`` must stay as it is until then."""
+        kind = self._api.cudaMemcpyKind.cudaMemcpyHostToDevice
+        self.call(self._api.cudaMemcpyAsync, target, source.ctypes.data, source.nbytes, kind, self._handle)
+
+    def download(self, target: np.ndarray, source: int) -> None:
+        """Copies from the GPU, in stream order; call ``wait`` before reading."""
+        kind = self._api.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        self.call(self._api.cudaMemcpyAsync, target.ctypes.data, source, target.nbytes, kind, self._handle)
+
+    def copy(self, target: int, source: int, size: int) -> None:
+        """Copies on the GPU, in stream order."""
+        kind = self._api.cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        self.call(self._api.cudaMemcpyAsync, target, source, size, kind, self._handle)
+
+    def allocate(self, size: int) -> int:
+        """Bytes on the GPU, in stream order."""
+        return int(self.call(self._api.cudaMallocAsync, max(size, 1), self._handle))
+
+    def free(self, pointer: int) -> None:
+        """Frees in stream order; errors at shutdown do not matter."""
+        self._api.cudaFreeAsync(pointer, self._handle)
+
+    def wait(self) -> None:
+        """Until everything on the stream is done."""
+        self.call(self._api.cudaStreamSynchronize, self._handle)
+
+    def record(self, enqueue: Any) -> Any:
+        """Captures what ``enqueue`` puts on the stream as a CUDA graph; None where it cannot be captured."""
+        mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self.call(self._api.cudaStreamBeginCapture, self._handle, mode)
+        good = bool(enqueue())
+        code, graph = self._api.cudaStreamEndCapture(self._handle)
+        if not good or int(code) != 0:
+            self._api.cudaGetLastError()
+            return None
+        executable = self.call(self._api.cudaGraphInstantiate, graph, 0)
+        self._api.cudaGraphDestroy(graph)
+        return executable
+
+    def launch(self, executable: Any) -> None:
+        """Runs a captured graph on the stream."""
+        self.call(self._api.cudaGraphLaunch, executable, self._handle)
+
+    def free_graph(self, executable: Any) -> None:
+        """Frees a captured graph."""
+        self._api.cudaGraphExecDestroy(executable)
+
+    def memory(self) -> tuple[int, int]:
+        """Free and total bytes of the GPU."""
+        free, total = self.call(self._api.cudaMemGetInfo)
+        return int(free), int(total)
+
+    def close(self) -> None:
+        """Frees the stream."""
+        self._api.cudaStreamDestroy(self._handle)
+
+
+class DeviceArray:
+    """An array on the GPU, freed with the object."""
+
+    def __init__(self, cuda: Cuda, shape: tuple[int, ...], kind: np.dtype) -> None:
+        self.shape, self.kind = shape, kind
+        self.nbytes = int(np.prod(shape)) * kind.itemsize
+        self._cuda = cuda
+        self.pointer = cuda.allocate(self.nbytes)
+
+    def __del__(self) -> None:
+        if getattr(self, "pointer", 0):
+            self._cuda.free(self.pointer)
+            self.pointer = 0

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Built engines on disk: keyed by all that they depend on, verified before use, rebuilt when anything is off."""
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+_FORMAT = 1
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EngineKey:
+    """All that an engine depends on; any difference is another engine.
+
+    Attributes:
+        flavour: ``tensorrt`` or ``tensorrt_rtx``.
+        version: Of the library.
+        gpu: Name of the GPU, or the target for an engine built ahead of time.
+        compute_capability: E.g. ``8.9``.
+        driver: CUDA driver version; empty for engines built ahead of time.
+        graph: File name of the graph.
+        sha256: Of the graph and its weights.
+        precision: Of the graph.
+        shapes: All inputs' shapes as text.
+    """
+
+    flavour: str
+    version: str
+    gpu: str
+    compute_capability: str
+    driver: str
+    graph: str
+    sha256: str
+    precision: str
+    shapes: str
+
+    @property
+    def digest(self) -> str:
+        """Name of this engine's files."""
+        content = json.dumps({"format": _FORMAT, **asdict(self)}, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class CachedEngine:
+    """An engine that came from the cache or was just built into it.
+
+    Attributes:
+        plan: The serialised engine.
+        built: It was built now.
+        note: What the cache knows beside the plan, e.g. the parity gate's result.
+    """
+
+    plan: bytes
+    built: bool
+    note: dict[str, Any]
+
+
+class EngineCache:
+    """A folder of engines, safe for several processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "engines"
+
+    def find(self, key: EngineKey) -> CachedEngine | None:
+        """A good engine of exactly this key, or None; what is truncated, foreign or stale counts as none."""
+        plan_path, note_path = self._paths(key)
+        try:
+            meta = json.loads(note_path.read_text(encoding="utf-8"))
+            plan = plan_path.read_bytes()
+            stored_key, size, digest = meta["key"], meta["size"], meta["sha256"]
+            note = dict(meta["note"])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("engine %s is unreadable and will be rebuilt: %s", plan_path, error)
+            return None
+        if stored_key != asdict(key):
+            _log.warning("engine %s was built for something else and will be rebuilt", plan_path)
+            return None
+        if len(plan) != size or hashlib.sha256(plan).hexdigest() != digest:
+            _log.warning("engine %s is truncated or altered and will be rebuilt", plan_path)
+            return None
+        return CachedEngine(plan, False, note)
+
+    def get_or_build(self, key: EngineKey, build: Callable[[], bytes]) -> CachedEngine:
+        """The engine of a key; built under a lock if there is none, so that two nodes do not build it twice."""
+        found = self.find(key)
+        if found is not None:
+            return found
+        with self._locked(key):
+            found = self.find(key)  # another process may have built it while we waited
+            if found is not None:
+                return found
+            plan = build()
+            self._store(key, plan, {})
+            return CachedEngine(plan, True, {})
+
+    def annotate(self, key: EngineKey, plan: bytes, note: dict[str, Any]) -> None:
+        """Keeps what was learned about an engine, such as its gate's result."""
+        with self._locked(key):
+            self._store(key, plan, note)
+
+    def forget(self, key: EngineKey) -> None:
+        """Removes an engine, for instance one that the runtime refuses to load."""
+        for path in self._paths(key):
+            path.unlink(missing_ok=True)
+
+    def timing_cache(self, key: EngineKey) -> Path:
+        """Where measured kernel times are kept: they hold for one library version on one GPU."""
+        parts = f"{key.flavour} {key.version} {key.gpu} {key.compute_capability} {key.driver}"
+        return self.folder / f"timing-{hashlib.sha256(parts.encode()).hexdigest()[:16]}.bin"
+
+    def _paths(self, key: EngineKey) -> tuple[Path, Path]:
+        return self.folder / f"{key.digest}.plan", self.folder / f"{key.digest}.json"
+
+    def _store(self, key: EngineKey, plan: bytes, note: dict[str, Any]) -> None:
+        plan_path, note_path = self._paths(key)
+        meta = {
+            "key": asdict(key), "size": len(plan), "sha256": hashlib.sha256(plan).hexdigest(), "note": note,
+        }
+        # The note last: a plan without one is never read.
+        write_atomically(plan_path, plan)
+        write_atomically(note_path, json.dumps(meta, indent=1).encode())
+
+    @contextlib.contextmanager
+    def _locked(self, key: EngineKey) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / f"{key.digest}.lock").open("w") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.flock(stream, fcntl.LOCK_UN)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes a file that is either the old or the new one, whatever happens meanwhile."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which backend runs a package: the one asked for, or the best that works here."""
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from seem_ros.errors import BackendError
+from seem_ros.runtime.interface import Backend
+from seem_ros.runtime.package import PRECISIONS, Package, open_package
+from seem_ros.runtime.text import default_cache_dir
+
+BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
+_MODULES = {
+    "onnxruntime": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt_rtx",
+    "torch": "torch",
+}
+_log = logging.getLogger(__name__)
+
+
+def available_backends() -> tuple[str, ...]:
+    """Backends whose library is installed (a device may still be missing)."""
+    return tuple(name for name in BACKENDS if importlib.util.find_spec(_MODULES[name]) is not None)
+
+
+def load_backend(
+    package: str | os.PathLike[str] | Package = "pico", backend: str = "auto", *, precision: str | None = None,
+    device: str | None = None, threads: int = 0, cache_dir: str | os.PathLike[str] | None = None,
+    preload: bool = False, background: bool = True,
+) -> Backend:
+    """Opens a model package.
+
+    ``auto`` takes, in this order, what is installed and works: TensorRT, TensorRT-RTX or ONNX Runtime's CUDA where
+    there is an NVIDIA GPU; OpenVINO on x86 CPUs; ONNX Runtime; torch. Each one that was tried and failed is logged as
+    a warning. A backend asked for by name is used or refused, never exchanged.
+
+    Args:
+        package: Name of an installed model, a folder with ``model.yaml``, or an opened package.
+        backend: ``auto`` or one of ``BACKENDS``.
+        precision: ``fp32``, ``fp16`` or ``bf16``; default fp32 on CPUs, the package's own on NVIDIA GPUs.
+        device: ``cpu`` or ``cuda`` for onnxruntime and torch, OpenVINO's device name for openvino.
+        threads: CPU threads; 0 leaves it to the backend.
+        cache_dir: Root of the cache of texts and engines; default ``~/.cache/seem_ros``.
+        preload: Open every graph now, so that no later call waits.
+        background: Build missing TensorRT engines in a thread and serve with ONNX Runtime meanwhile; else build first.
+
+    Raises:
+        PackageError: The package cannot be used.
+        BackendError: Unknown backend, not installed, no such device, or the device failed.
+    """
+    if backend != "auto" and backend not in BACKENDS:
+        raise BackendError(f"unknown backend {backend!r}; known are auto, {', '.join(BACKENDS)}")
+    if precision is not None and precision not in PRECISIONS:
+        raise BackendError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    opened = package if isinstance(package, Package) else open_package(package)
+    options: dict[str, Any] = {
+        "precision": precision, "device": device, "threads": threads, "preload": preload, "background": background,
+        "cache_dir": default_cache_dir() if cache_dir is None else Path(cache_dir),
+    }
+    if backend != "auto":
+        return _open(backend, opened, **options)
+    failures = []
+    for name, wanted_device in _order(device):
+        try:
+            return _open(name, opened, **(options | {"device": wanted_device}))
+        except BackendError as error:
+            failures.append(f"{name}: {error}")
+            _log.warning("backend %s cannot be used: %s", name, error)
+    raise BackendError(
+        "no backend can run this model; install one: pip install onnxruntime" + "".join(f"; {f}" for f in failures)
+    )
+
+
+def _order(device: str | None) -> list[tuple[str, str | None]]:
+    """Backends worth trying here, best first, with their device."""
+    installed, order = available_backends(), []
+    if device in (None, "cuda"):
+        from seem_ros.runtime.gpu_presence import nvidia_gpu
+
+        if nvidia_gpu():
+            order += [("tensorrt", None), ("tensorrt_rtx", None), ("onnxruntime", "cuda")]
+            if device == "cuda":
+                order.append(("torch", "cuda"))
+        elif device == "cuda":
+            raise BackendError("device cuda was asked for, but no NVIDIA driver with a GPU was found")
+    if device != "cuda":
+        if platform.machine() in ("x86_64", "AMD64"):
+            order.append(("openvino", device))
+        order += [("onnxruntime", "cpu"), ("torch", "cpu")]
+    return [(name, wanted) for name, wanted in order if name in installed]
+
+
+def _open(
+    name: str, package: Package, *, precision: str | None, device: str | None, threads: int, cache_dir: Path,
+    preload: bool, background: bool,
+) -> Backend:
+    if name == "onnxruntime":
+        from seem_ros.runtime.onnxruntime_backend import open_onnxruntime
+
+        return open_onnxruntime(
+            package, device or "cpu", precision or "fp32", threads, cache_dir=cache_dir, preload=preload
+        )
+    if name == "openvino":
+        from seem_ros.runtime.openvino_backend import open_openvino
+
+        return open_openvino(
+            package, device or "CPU", precision or "fp32", threads, cache_dir=cache_dir, preload=preload
+        )
+    if name == "torch":
+        return _open_torch(package, device, precision or "fp32", cache_dir)
+    from seem_ros.runtime.tensorrt_backend import open_tensorrt
+
+    return open_tensorrt(package, name, precision or package.spec.precision, cache_dir, background, threads)
+
+
+def _open_torch(package: Package, device: str | None, precision: str, cache_dir: Path) -> Backend:
+    missing = [m for m in ("torch", "timm", "transformers", "safetensors") if importlib.util.find_spec(m) is None]
+    if missing:
+        raise BackendError(f"backend torch needs {', '.join(missing)}: pip install 'seem_ros[torch]'")
+    from seem_ros.runtime.torch_backend import TorchBackend
+
+    return TorchBackend.from_package(package, device, precision, cache_dir)

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a model package from a checkpoint, and builds TensorRT engines ahead of time.
+
+    python -m seem_ros.tools.export seem_focalt_v0.pt --size 480x640 --precision fp16 --out models/focalt
+    python -m seem_ros.tools.export out/train/average.pt --card models/pico.card.yaml --out models/pico
+    python -m seem_ros.tools.export --package models/pico --build-engine --gpu SM89
+
+A package runs without torch: ``model.yaml``, ONNX graphs with static shapes, their weights stored once, the tokenizer,
+and stored inputs that every new engine is compared on.
+"""
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seem_ros.errors import ModelError, PackageError, SeemError
+from seem_ros.runtime.package import PRECISIONS, Package, open_package
+from seem_ros.runtime.spec import VocabularyEntry
+
+_CARD_FIELDS = ("name", "vocabulary", "known_words", "thresholds", "max_points", "max_references", "prompt_buckets")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m seem_ros.tools.export", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", nargs="?", help="official .pt or .safetensors, or the built-in model's weights")
+    parser.add_argument("--package", help="an existing package instead of a checkpoint, for --build-engine")
+    parser.add_argument("--out", help="folder of the package; default models/<name>")
+    parser.add_argument("--size", metavar="HxW", type=parse_size, help="network input; default the model's usual size")
+    parser.add_argument("--rules", choices=("v0", "v1", "demo"), help="where the file's name does not say")
+    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="fp16 and bf16 add such graphs")
+    parser.add_argument("--half-weights", action="store_true",
+                        help="store matrices in float16 (half the size; float32 graphs cast them)")
+    parser.add_argument("--points", type=int, help="point slots per prompt, both signs; 1024 for parity")
+    parser.add_argument("--references", type=int, help="reference point slots per prompt")
+    parser.add_argument("--buckets", metavar="N,N,...", type=parse_buckets, help="prompt counts to make graphs for")
+    parser.add_argument("--card", type=Path, help=f"YAML file with any of {', '.join(_CARD_FIELDS)}")
+    parser.add_argument("--build-engine", action="store_true", help="build TensorRT engines into the cache")
+    parser.add_argument("--gpu", default="current", metavar="SMxx",
+                        help="with --build-engine: this GPU, or another one by compute capability (TensorRT-RTX only)")
+    parser.add_argument("--cache-dir", type=Path, help="engine cache; default ~/.cache/seem_ros")
+    return parser
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """``480x640`` to (480, 640)."""
+    height, separator, width = text.lower().partition("x")
+    if not separator or not height.isdigit() or not width.isdigit():
+        raise argparse.ArgumentTypeError(f"a size is HEIGHTxWIDTH such as 480x640, got {text!r}")
+    return int(height), int(width)
+
+
+def parse_buckets(text: str) -> tuple[int, ...]:
+    """``1,4,16`` to (1, 4, 16)."""
+    parts = text.split(",")
+    if not all(p.isdigit() and int(p) > 0 for p in parts):
+        raise argparse.ArgumentTypeError(f"buckets are counts such as 1,4,16, got {text!r}")
+    return tuple(sorted({int(p) for p in parts}))
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """What a package says about its model beyond the architecture.
+
+    Raises:
+        ModelError: The file is missing or has unknown fields.
+    """
+    try:
+        card = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise ModelError(f"model card {path} cannot be read: {error}") from error
+    unknown = sorted(set(card) - set(_CARD_FIELDS))
+    if unknown:
+        raise ModelError(f"model card {path} has unknown fields {unknown}; allowed are {', '.join(_CARD_FIELDS)}")
+    if "vocabulary" in card:
+        card["vocabulary"] = tuple(
+            VocabularyEntry(**({"name": entry} if isinstance(entry, str) else entry)) for entry in card["vocabulary"]
+        )
+    for name in ("known_words", "prompt_buckets"):
+        if card.get(name) is not None:
+            card[name] = tuple(card[name])
+    return card
+
+
+def export(arguments: argparse.Namespace) -> Package:
+    """Writes the package that the command line asks for.
+
+    Raises:
+        SeemError: The checkpoint or the options cannot be used.
+    """
+    from seem_ros.runtime.checkpoint import open_checkpoint
+    from seem_ros.tools.exporting.write import write_package
+
+    fields = read_card(arguments.card) if arguments.card else {}
+    for name, value in (
+        ("max_points", arguments.points), ("max_references", arguments.references),
+        ("prompt_buckets", arguments.buckets),
+    ):
+        if value is not None:
+            fields[name] = value
+    model, spec = open_checkpoint(arguments.checkpoint, arguments.size, arguments.rules, **fields)
+    folder = Path(arguments.out or Path("models") / spec.name)
+    return write_package(
+        model, spec, folder, arguments.precision, arguments.half_weights or None, progress=lambda line: print(line)
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    parser = build_parser()
+    arguments = parser.parse_args(argv)
+    if bool(arguments.checkpoint) == bool(arguments.package):
+        parser.error("give either a checkpoint or --package")
+    try:
+        package = open_package(arguments.package) if arguments.package else export(arguments)
+        size = sum(package.path(name).stat().st_size for name in package.spec.sha256)
+        print(f"{package.folder}: {package.spec.name}, {package.spec.precision}, {size / 1e6:.1f} MB")
+        if arguments.build_engine:
+            from seem_ros.runtime.engine_build import build_engines
+
+            for line in build_engines(package, arguments.gpu, arguments.cache_dir):
+                print(line)
+        elif arguments.package:
+            raise PackageError("--package alone does nothing: add --build-engine")
+    except SeemError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
