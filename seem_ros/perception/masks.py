@@ -81,6 +81,39 @@ def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None
     return Patch(x0, y0, size)
 
 
+def drop_specks(mask_logits: np.ndarray, memory_mask: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    """Masks without parts that are small beside their largest part.
+
+    Args:
+        mask_logits: float32 [B, hm, wm].
+        memory_mask: float32 [B, h4, w4], the same masks, as coarse or coarser.
+        share: Parts below this share of the largest part's area are left out; 0 keeps everything.
+
+    Returns:
+        Both, with the sign of what was left out turned; the inputs themselves where nothing was.
+    """
+    if share <= 0:
+        return mask_logits, memory_mask
+    fine, coarse = mask_logits, memory_mask
+    for row, logits in enumerate(mask_logits):
+        count, parts, stats, _ = cv2.connectedComponentsWithStats((logits > 0).astype(np.uint8), connectivity=8)
+        if count <= 2:
+            continue
+        areas = stats[:, cv2.CC_STAT_AREA]
+        small = areas < share * areas[1:].max()
+        small[0] = False
+        if not small.any():
+            continue
+        if fine is mask_logits:
+            fine, coarse = mask_logits.copy(), memory_mask.copy()
+        drop = small[parts]
+        fine[row][drop] = -np.abs(fine[row][drop])
+        kept = cv2.resize((fine[row] > 0).astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA) > 0
+        lost = (coarse[row] > 0) & ~kept
+        coarse[row][lost] = -np.abs(coarse[row][lost])
+    return fine, coarse
+
+
 def mask_scores(logits: np.ndarray) -> np.ndarray:
     """Mean mask probability inside each mask.
 

@@ -16,7 +16,7 @@ from seem_ros.perception.composing import answer_message, compose_panoptic, fini
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
-from seem_ros.perception.masks import mask_scores
+from seem_ros.perception.masks import drop_specks, mask_scores
 from seem_ros.perception.postprocess import panoptic as panoptic_rule
 from seem_ros.perception.prompts import Prompt, Reference
 from seem_ros.perception.results import Answer, Round, Segments
@@ -256,13 +256,14 @@ class Segmenter:
         return self._texts.encode([text])
 
     def decode(self, encoded: EncodedFrame, batch: PromptBatch) -> DecodeBatch:
-        """One batched decode; rows whose presence the model does not say get their mask score."""
+        """One batched decode, without specks; rows whose presence the model does not say get their mask score."""
         result = self._backend.decode(encoded.features, batch)
+        fine, coarse = drop_specks(result.mask_logits, result.memory_mask, self._config.min_part)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)
         if silent.any():  # a model without presence head always answers something: how sure the outline is
-            presence[silent] = mask_scores(result.mask_logits[silent])
-        return replace(result, presence=presence.astype(np.float32))
+            presence[silent] = mask_scores(fine[silent])
+        return replace(result, mask_logits=fine, memory_mask=coarse, presence=presence.astype(np.float32))
 
     def _reference(self, reference: Reference) -> asking.ReferenceTokens:
         key = asking.reference_key(reference)

@@ -21,6 +21,8 @@ class SegmenterConfig:
         max_texts_cached: Text features kept.
         max_references_cached: Reference pictures whose tokens are kept.
         name_prompts: Prompts without text are named from the vocabulary.
+        min_part: Parts of a prompt's mask below this share of its largest part are left out, 0..1: specks on other
+            objects would stretch its box and pull its centre away. 0 keeps the official masks as they are.
     """
 
     presence_threshold: float | None = None
@@ -30,9 +32,10 @@ class SegmenterConfig:
     max_texts_cached: int = 512
     max_references_cached: int = 16
     name_prompts: bool = True
+    min_part: float = 0.05
 
     def __post_init__(self) -> None:
-        for name in ("presence_threshold", "panoptic_score", "panoptic_overlap"):
+        for name in ("presence_threshold", "panoptic_score", "panoptic_overlap", "min_part"):
             value = getattr(self, name)
             if value is not None and not 0.0 <= value <= 1.0:
                 raise PromptError(f"{name} must lie in 0..1, got {value!r}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seem_ros.perception.geometry import fit
-from seem_ros.perception.masks import Patch, enlarge, mask_scores, paint
+from seem_ros.perception.masks import Patch, drop_specks, enlarge, mask_scores, paint
 
 NET = (240, 320)
 
@@ -72,6 +72,20 @@ def test_a_mask_that_lost_all_its_pixels_has_no_extent():
     patch = Patch(0, 0, np.full((3, 3), 1.0, np.float32))
     _, extents = paint([patch, patch], [0.2, 0.9], [1, 2], (3, 3))
     assert extents[0] is None and extents[1].area_px == 9
+
+
+def test_specks_are_left_out_and_large_parts_stay():
+    fine = np.full((3, 24, 32), -4, np.float32)
+    fine[0, 2:14, 2:14] = 3  # the object
+    fine[0, 20:22, 28:30] = 3  # a speck
+    fine[1, 2:14, 2:14] = fine[1, 2:14, 20:26] = 3  # an object behind an arm: two large parts
+    before = fine.copy()
+    coarse = fine.reshape(3, 12, 2, 16, 2).mean((2, 4))
+    kept, memory = drop_specks(fine, coarse, 0.05)
+    assert (fine == before).all(), "the inputs are not written to"
+    assert (kept[0] > 0).sum() == 144 and (memory[0] > 0).sum() == 36 and kept[0, 20, 28] == -3
+    assert (kept[1:] == fine[1:]).all() and (memory[1:] == coarse[1:]).all()
+    assert drop_specks(fine, coarse, 0.0)[0] is fine
 
 
 def test_the_mask_score_is_the_mean_probability_inside():
