@@ -17,7 +17,7 @@ ROS_WHEELS := "ros-kilted-rclpy[fastrtps]" ros-std-msgs ros-sensor-msgs ros-geom
   colcon-common-extensions
 RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm
 TEST := torch torchvision timm transformers safetensors huggingface_hub onnx openvino tensorrt-rtx mujoco scipy \
-  pycocotools matplotlib pillow psutil rosbags pytest pytest-timeout ruff
+  pycocotools matplotlib pillow psutil rosbags rosbags-image pytest pytest-timeout ruff
 
 INTERFACES := $(wildcard msg/*.msg srv/*.srv) CMakeLists.txt package.xml
 BUILT := install/seem_ros/.built

@@ -14,7 +14,7 @@ EXTRAS = {
     "sim": ["mujoco>=3.1"],
 }
 EXTRAS["train"] = EXTRAS["torch"] + EXTRAS["sim"] + ["onnx>=1.16", "matplotlib", "scipy", "pycocotools", "pillow"]
-EXTRAS["dev"] = EXTRAS["train"] + EXTRAS["openvino"] + ["pytest", "pytest-timeout", "ruff", "rosbags"]
+EXTRAS["dev"] = EXTRAS["train"] + EXTRAS["openvino"] + ["pytest", "pytest-timeout", "ruff", "rosbags", "rosbags-image"]
 
 
 def model_files() -> list[tuple[str, list[str]]]:

@@ -72,7 +72,7 @@ class CameraPipeline:
     ) -> None:
         self.name, self.output, self.statistics = name, output, statistics
         self.settings, self.enabled, self.names = settings, False, {}
-        self.tracker = Tracker(segmenter, settings.tracker, ids)
+        self.tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.thresholds), ids)
         self.ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
         self.pairing = DepthPairing()
         self.last_error = ""
@@ -115,8 +115,8 @@ class CameraPipeline:
 
     def apply(self, settings: Settings) -> None:
         """Use other settings from the next frame on."""
+        self.tracker.config = settings.tracker_config(self._segmenter.spec.thresholds)
         self.settings = settings
-        self.tracker.config = settings.tracker
 
     def age_s(self) -> float | None:
         """Seconds since the last frame arrived; None before the first."""

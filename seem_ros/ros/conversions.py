@@ -209,6 +209,20 @@ def image_to_mask(msg: Image) -> np.ndarray:
     return _rows(msg, "u1", 1, msg.height) > 0
 
 
+def image_to_labels(msg: Image) -> np.ndarray:
+    """A label image.
+
+    Returns:
+        uint8 (mono8) or uint16 (mono16) [height, width]; 0 = nothing.
+
+    Raises:
+        FrameError: Another encoding, or the message is inconsistent.
+    """
+    if msg.encoding not in ("mono8", "mono16"):
+        raise FrameError(f"a label image must be mono8 or mono16, got encoding {msg.encoding[:40]!r}")
+    return _rows(msg, "u1" if msg.encoding == "mono8" else "u2", 1, msg.height)
+
+
 def image_to_depth(msg: Image) -> np.ndarray:
     """A depth image in metres along the optical axis.
 

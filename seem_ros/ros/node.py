@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -225,6 +227,8 @@ class SeemNode(LifecycleNode):
             for opened in list(self._inputs.values()):
                 opened.watch()
         except Exception:  # nothing escapes a callback
+            if not self.context.ok():
+                return  # the process is ending
             self.get_logger().error(f"internal error while looking at the cameras:\n{traceback.format_exc()}")
 
     def _diagnose(self) -> None:
@@ -245,12 +249,33 @@ class SeemNode(LifecycleNode):
                 )
             self._diagnostics.publish(array)
         except Exception:  # nothing escapes a callback
+            if not self.context.ok():
+                return  # the process is ending
             self.get_logger().error(f"internal error in diagnostics:\n{traceback.format_exc()}")
 
     def _on_thread_error(self, error: BaseException) -> None:
         self._thread_error = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
         self.get_logger().error(f"internal error on the inference thread:\n{trace}", throttle_duration_sec=5.0)
+
+
+def spin(executor: Executor, logger: Any) -> None:
+    """Spin until the process is told to end.
+
+    rclpy's executor raises out of `spin` when a publisher or subscription is destroyed on one thread while another
+    gathers what to wait for. That is no reason to end: what was ready is still ready in the next round.
+    """
+    while True:
+        try:
+            executor.spin()
+            return
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except rclpy_implementation.InvalidHandle:
+            continue
+        except Exception:
+            logger.error(f"internal error in the executor:\n{traceback.format_exc()}", throttle_duration_sec=5.0)
+            time.sleep(0.01)
 
 
 def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = load_segmenter) -> int:
@@ -275,8 +300,8 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
     try:
         if node.settings.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             node.trigger_activate()
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
+        spin(executor, node.get_logger())
+    except KeyboardInterrupt:
         pass
     finally:
         try:

@@ -21,6 +21,7 @@ BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torc
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MAX_CAMERAS = 16
 TRACKER_PREFIX = "tracker."
+MODELS_OWN = ("presence_found", "presence_lost")
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,19 @@ class Settings:
         threshold = None if self.presence_threshold < 0 else self.presence_threshold
         return SegmenterConfig(presence_threshold=threshold, unknown_words=self.unknown_words)
 
+    def tracker_config(self, thresholds: Mapping[str, float]) -> TrackerConfig:
+        """The tracker's numbers; presence thresholds that nobody changed are the model's own.
+
+        Args:
+            thresholds: ``ModelSpec.thresholds``.
+
+        Raises:
+            TargetError: What was set contradicts what the model says.
+        """
+        own, default = TrackerConfig.for_model(thresholds), TrackerConfig()
+        unset = [name for name in MODELS_OWN if getattr(self.tracker, name) == getattr(default, name)]
+        return replace(self.tracker, **{name: getattr(own, name) for name in unset})
+
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """These settings with some values replaced, checked each and together.
 
@@ -245,6 +259,8 @@ def table() -> tuple[Parameter, ...]:
         rows.append(Parameter(item.name, default, meta["description"], meta["minimum"], meta["maximum"],
                               meta["choices"], not meta["fixed"]))
     for name, _, default, minimum, maximum, description in TrackerConfig.describe():
+        if name in MODELS_OWN:
+            description += "; the default takes the model's own"
         rows.append(Parameter(TRACKER_PREFIX + name, default, description, minimum, maximum))
     return tuple(rows)
 

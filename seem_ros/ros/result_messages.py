@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 
 from seem_ros.msg import Box, Pixel, SegmentArray, SegmentRecord, Target, TargetArray
 from seem_ros.perception.results import Segment, Segments
-from seem_ros.ros.conversions import array_to_image, ns_to_stamp
+from seem_ros.ros.conversions import array_to_image, image_to_labels, ns_to_stamp, stamp_to_ns
 
 STATES = {"TRACKED": Target.TRACKED, "OCCLUDED": Target.OCCLUDED, "LOST": Target.LOST}
 NO_NAMES: Mapping[int, str] = {}
@@ -29,6 +29,33 @@ def segments_to_message(segments: Segments, header: Header) -> SegmentArray:
         camera=segments.camera,
         labels=array_to_image(segments.labels, header),
         segments=[record(segment) for segment in segments],
+    )
+
+
+def segments_from_message(msg: SegmentArray) -> Segments:
+    """What a listener of ``~/segments`` sees, as the value that perception works with.
+
+    Raises:
+        FrameError: The label image cannot be read.
+    """
+    return Segments(
+        image_to_labels(msg.labels),
+        tuple(_segment(one) for one in msg.segments),
+        stamp_to_ns(msg.header.stamp),
+        msg.header.frame_id,
+        msg.camera,
+    )
+
+
+def _segment(msg: SegmentRecord) -> Segment:
+    box, place, size = msg.box, msg.position, msg.size
+    return Segment(
+        value=msg.value, target_id=msg.target_id, label=msg.label, label_score=msg.label_score,
+        mask_score=msg.mask_score, presence=msg.presence, area_px=msg.area, is_thing=msg.is_thing,
+        box_xyxy_px=(int(box.x0), int(box.y0), int(box.x1), int(box.y1)),
+        centroid_xy_px=(msg.centroid.x, msg.centroid.y),
+        position_m=(place.x, place.y, place.z) if msg.has_position else None,
+        size_m=(size.x, size.y, size.z) if msg.has_position else None,
     )
 
 

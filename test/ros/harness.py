@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from seem_ros.ros.conversions import array_to_image, ns_to_stamp
+from seem_ros.ros.node import spin
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 20.0
@@ -89,10 +90,7 @@ class Client:
         self._clients: dict[str, Any] = {}
 
     def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except (ExternalShutdownException, RuntimeError):
-            pass
+        spin(self._executor, self.node.get_logger())
 
     def listen(self, kind: type, topic: str, qos: Any = RELIABLE) -> list[Any]:
         """A list that grows with every message of a topic."""

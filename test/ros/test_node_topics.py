@@ -158,7 +158,13 @@ def test_depth_gives_positions_in_the_optical_frame(rich):
 
 def test_the_panoptic_output_and_the_target_share_the_label_image(rich):
     _, heard, _ = rich
-    message = wait_for(lambda: next((one for one in heard["segments"][-3:] if len(one.segments) > 1), None), "segments")
+    def with_both():
+        for message in heard["segments"][-3:]:
+            if {bool(record.target_id) for record in message.segments} == {True, False}:
+                return message
+        return None
+
+    message = wait_for(with_both, "a target beside the vocabulary")
     labels = np.frombuffer(message.labels.data, np.uint8).reshape(96, 128)
     target = next(record for record in message.segments if record.target_id)
     assert (labels == target.value).sum() == target.area == 256

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shows the node at work over real ROS services: on the recorded tabletop clip, or on footage of your own.
+
+    make demo
+    make demo VIDEO=my.mp4 TEXT="the red mug"
+    python -m seem_ros.tools.demo --video 0 --click 210,96 --box 40,60,200,180
+
+Starts the node in its own process, plays the pictures to it as a camera, asks, prints what a planner would see, and
+writes an annotated video and a contact sheet. On the clip it also tells how well the targets match the truth.
+"""
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from seem_ros.errors import SeemError
+from seem_ros.msg import Box, Click, Prompt, Target
+from seem_ros.perception.results import Segments
+from seem_ros.ros.recorded_clip import RecordedClip, find_clip
+from seem_ros.srv import Segment
+from seem_ros.tools.demonstrating.film import Film, annotate, write_sheet
+from seem_ros.tools.demonstrating.marks import Mark, mark
+from seem_ros.tools.demonstrating.stage import Player, Stage
+from seem_ros.tools.demonstrating.story import play_story
+from seem_ros.tools.media import open_media
+
+STATES = {Target.TRACKED: "TRACKED", Target.OCCLUDED: "OCCLUDED", Target.LOST: "LOST"}
+SHEET_PICTURES = 9
+BURST_S = 4.0
+GOAL_IOU = 0.80
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m seem_ros.tools.demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--video", help="footage of your own: video, folder of pictures, bag, or a webcam's number")
+    parser.add_argument("--text", action="append", default=[], metavar="WORDS", help="an object, in words")
+    parser.add_argument("--click", action="append", default=[], metavar="X,Y", help="an object, by a click on it")
+    parser.add_argument("--box", action="append", default=[], metavar="X0,Y0,X1,Y1", help="an object, by its box")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of your footage at most")
+    parser.add_argument("--model", default="pico", help="model package: a name or a folder")
+    parser.add_argument("--backend", default="auto", help="what runs the model")
+    parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of video, sheet and log")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; returns the exit status: 1 where the clip's goals were missed, 2 for what cannot be run."""
+    options = build_parser().parse_args(arguments)
+    begin = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"[{time.monotonic() - begin:5.1f} s] {line}", flush=True)
+
+    def on_state(target_id: int, label: str, state: int) -> None:
+        say(f"    target {target_id} ({label}) is {STATES.get(state, '?')}")
+
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+        parameters = [f"model:={options.model}", f"backend:={options.backend}", "camera_timeout_s:=5.0"]
+        if options.video and not (options.text or options.click or options.box):
+            parameters.append("panoptic:=true")
+        say("starting the node")
+        with Stage(parameters, options.out / "node.log", on_state) as stage:
+            stage.wait_until_hearing()
+            say("the node listens")
+            good = _footage(stage, options, say) if options.video else _clip(stage, options, say)
+    except (SeemError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    say("done")
+    return 0 if good else 1
+
+
+def _clip(stage: Stage, options: argparse.Namespace, say: object) -> bool:
+    clip = RecordedClip(find_clip("tabletop"))
+    shots = list(clip)
+    player = Player(stage, (shot.rgb for shot in shots), clip.rate_hz, clip.intrinsics)
+    player.start()
+    player.wait_for(0)
+    _until_published(stage, player)
+    cast = play_story(stage, player, shots, say)
+    _settle(stage, player)
+    results = _results(stage, player)
+    _write(options.out, results, player, clip.rate_hz, cast.names)
+    frames = {number: (segments, shots[number].ids) for number, segments in results.items()}
+    last = len(shots) - 1
+    marks = [
+        mark(cast.names[one], one, true_id, frames, cast.since[one] + 1, cast.until.get(one, last + 1) - 1)
+        for one, true_id in cast.truth.items()
+    ]
+    rate = _burst(stage, [shot.rgb for shot in shots], clip)
+    return _report(marks, len(results), len(shots), rate, len(cast.names), options.out)
+
+
+def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, asked: int, out: Path) -> bool:
+    print(f"\n{'target':<44}{'frames':>8}{'mean IoU':>10}{'hidden':>8}{'false finds':>13}{'id switches':>13}")
+    for one in marks:
+        print(f"{one.target_id:>3} {one.name:<40}{one.frames:>8}{one.mean_iou:>10.3f}{one.hidden_frames:>8}"
+              f"{one.false_finds:>13}{one.switches:>13}")
+    mean = float(np.mean([one.mean_iou for one in marks])) if marks else 0.0
+    switches = sum(one.switches for one in marks)
+    good = len(marks) == 5 and mean >= GOAL_IOU and switches == 0
+    print(f"mean IoU of the tracked targets {mean:.3f} (goal {GOAL_IOU:.2f}), {switches} id switches, "
+          f"results for {published} of {shown} pictures")
+    print(f"with the {asked} targets alive at the end, pictures as fast as the node takes them: {rate_hz:.1f} a second")
+    print(f"written: {out / 'demo.mp4'}, {out / 'sheet.png'}, {out / 'node.log'}")
+    return good
+
+
+def _footage(stage: Stage, options: argparse.Namespace, say: object) -> bool:
+    media = open_media(options.video)
+    most = max(1, round(options.seconds * media.rate_hz))
+    player = Player(stage, (frame.rgb for _, frame in itertools.islice(media.frames, most)), media.rate_hz)
+    player.start()
+    if not player.wait_for(0):
+        raise player.error or SeemError(f"{options.video} has no pictures")
+    _until_published(stage, player)
+    names: dict[int, str] = {}
+    for name, prompt in _prompts(options):
+        answer = stage.call(Segment, "segment", Segment.Request(prompts=[prompt], track=True))
+        found = answer.success and answer.target_ids[0]
+        say(f"{name:<34} -> {f'target {answer.target_ids[0]}' if found else answer.message}")
+        if found:
+            names[answer.target_ids[0]] = name
+    player.play()
+    player.join()
+    if player.error is not None:
+        raise player.error
+    _settle(stage, player)
+    results = _results(stage, player)
+    _write(options.out, results, player, media.rate_hz, names)
+    say(f"results for {len(results)} of {player.index + 1} pictures; written: {options.out / 'demo.mp4'}, "
+        f"{options.out / 'sheet.png'}")
+    return True
+
+
+def _numbers(text: str, count: int, what: str) -> list[float]:
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise SeemError(f"{what} takes {count} numbers separated by commas, got {text!r}")
+    return numbers
+
+
+def _prompts(options: argparse.Namespace) -> list[tuple[str, Prompt]]:
+    asked = [(f'text "{text}"', Prompt(text=text)) for text in options.text]
+    for text in options.click:
+        x, y = _numbers(text, 2, "--click")
+        asked.append((f"click {text}", Prompt(clicks=[Click(x=x, y=y)])))
+    for text in options.box:
+        x0, y0, x1, y1 = _numbers(text, 4, "--box")
+        asked.append((f"box {text}", Prompt(boxes=[Box(x0=x0, y0=y0, x1=x1, y1=y1)])))
+    return asked
+
+
+def _until_published(stage: Stage, player: Player) -> None:
+    """Wait until a first result has come back; discovery takes a moment."""
+    end = time.monotonic() + 30
+    while not any(stamp in player.shown for stamp in stage.segments()):
+        if time.monotonic() > end:
+            raise SeemError(f"no results came back from the node; it said:\n{stage.log_tail()}")
+        time.sleep(0.02)
+
+
+def _settle(stage: Stage, player: Player) -> None:
+    """Wait for the results of the last pictures, two seconds at most."""
+    last, end = max(player.shown), time.monotonic() + 2.0
+    while last not in stage.segments() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def _results(stage: Stage, player: Player) -> dict[int, Segments]:
+    """The newest result of every picture, by its number."""
+    return {player.shown[stamp][0]: one for stamp, one in sorted(stage.segments().items()) if stamp in player.shown}
+
+
+def _write(out: Path, results: dict[int, Segments], player: Player, rate_hz: float, names: dict[int, str]) -> None:
+    """The annotated video of every picture, and a sheet of some."""
+    film, pictures = Film(out / "demo.mp4", rate_hz), dict(player.shown.values())
+    chosen = set(np.linspace(0, max(pictures), min(SHEET_PICTURES, len(pictures))).round().astype(int).tolist())
+    sheet = []
+    for number, rgb in sorted(pictures.items()):
+        segments = results.get(number)
+        alive = f"{len(segments)} segments" if segments is not None else "no result"
+        picture = annotate(rgb, segments, f"picture {number}: {alive}")
+        film.add(picture)
+        if number in chosen:
+            sheet.append(picture)
+    film.close()
+    write_sheet(out / "sheet.png", sheet)
+
+
+def _burst(stage: Stage, pictures: list[np.ndarray], clip: RecordedClip) -> float:
+    """Results a second when pictures come faster than the node takes them."""
+    before = len(stage.segments())
+    fast = Player(stage, itertools.cycle(pictures), 100.0, clip.intrinsics)
+    fast.play()
+    fast.start()
+    begin = time.monotonic()
+    time.sleep(BURST_S)
+    count = len(stage.segments()) - before
+    took = time.monotonic() - begin
+    fast.stop()
+    return count / took
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node in its own process, a camera that plays pictures to it, and a client that asks and listens."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from seem_ros.errors import BackendError, SeemError
+from seem_ros.msg import SegmentArray, TargetArray
+from seem_ros.perception.frames import Intrinsics
+from seem_ros.perception.results import Segments
+from seem_ros.ros.conversions import array_to_image, ns_to_stamp, stamp_to_ns
+from seem_ros.ros.node import spin
+from seem_ros.ros.result_messages import segments_from_message
+from seem_ros.ros.tabletop_camera import camera_info
+
+ROOT = Path(__file__).resolve().parents[3]
+ALL = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
+START_S = 90.0
+
+
+class Stage:
+    """Everything between the story and ROS. Use as a context manager.
+
+    Args:
+        parameters: Of the node, ``name:=value``.
+        log: File that takes what the node prints.
+        on_state: Told about every change of a target's state: id, label, new state.
+    """
+
+    def __init__(self, parameters: list[str], log: Path, on_state: Callable[[int, str, int], None]) -> None:
+        # a domain of our own on this machine: a demo must not meddle with a robot on the same network
+        os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        os.environ.setdefault("ROS_LOG_DIR", str(log.parent / "ros_log"))
+        self._log_path, self._log = log, log.open("w")
+        words = [word for one in parameters for word in ("-p", one)]
+        remaps = [word for name in ("image", "camera_info") for word in ("-r", f"{name}:=/demo/{name}")]
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts" / "seem"), "--ros-args", *words, *remaps],
+            stdout=self._log, stderr=subprocess.STDOUT,
+        )
+        rclpy.init()
+        self._node = rclpy.create_node("demo")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=spin, args=(self._executor, self._node.get_logger()), daemon=True)
+        self._image = self._node.create_publisher(Image, "/demo/image", 1)
+        self._info = self._node.create_publisher(CameraInfo, "/demo/camera_info", 1)
+        self._segments: dict[int, Segments] = {}
+        self._lock = threading.Lock()
+        self._states: dict[int, int] = {}
+        self._on_state = on_state
+        self._node.create_subscription(SegmentArray, "/seem/segments", self._on_segments, ALL)
+        self._node.create_subscription(TargetArray, "/seem/targets", self._on_targets, ALL)
+        self._thread.start()
+        self._clients: dict[str, Any] = {}
+
+    def _on_segments(self, msg: SegmentArray) -> None:
+        with self._lock:
+            self._segments[stamp_to_ns(msg.header.stamp)] = segments_from_message(msg)
+
+    def _on_targets(self, msg: TargetArray) -> None:
+        for target in msg.targets:
+            if self._states.get(target.target_id) != target.state:
+                self._states[target.target_id] = target.state
+                self._on_state(target.target_id, target.label, target.state)
+
+    def show(self, rgb: np.ndarray, stamp_ns: int, lens: Intrinsics | None = None) -> None:
+        """Publish a picture, uint8 [H, W, 3]."""
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id="demo_camera_optical_frame")
+        if lens is not None:
+            self._info.publish(camera_info(header, *rgb.shape[:2], lens))
+        self._image.publish(array_to_image(rgb, header))
+
+    def call(self, kind: type, service: str, request: Any, timeout_s: float = 30.0) -> Any:
+        """The answer of one of the node's services.
+
+        Raises:
+            BackendError: The node ended, or gave no answer in time.
+        """
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, f"/seem/{service}")
+        future = self._until(self._clients[service].service_is_ready, f"service {service}", START_S) \
+            and self._clients[service].call_async(request)
+        self._until(future.done, f"an answer of {service}", timeout_s)
+        return future.result()
+
+    def _until(self, condition: Callable[[], bool], what: str, timeout_s: float) -> bool:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if self._process.poll() is not None:
+                raise BackendError(f"the node ended ({self._process.returncode}):\n{self.log_tail()}")
+            if time.monotonic() > end:
+                raise BackendError(f"no {what} within {timeout_s:g} s; the node said:\n{self.log_tail()}")
+            time.sleep(0.002)
+        return True
+
+    def wait_until_hearing(self) -> None:
+        """Wait until the node listens to the camera, and we to the node.
+
+        Raises:
+            BackendError: It ended, or never did.
+        """
+        self._until(lambda: self._image.get_subscription_count() > 0, "camera subscription", START_S)
+        self._until(lambda: self._node.count_publishers("/seem/segments") > 0, "publisher of segments", START_S)
+
+    def segments(self) -> dict[int, Segments]:
+        """All segments published so far, by stamp."""
+        with self._lock:
+            return dict(self._segments)
+
+    def log_tail(self) -> str:
+        """The last lines that the node printed."""
+        return "\n".join(self._log_path.read_text().splitlines()[-12:])
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._executor.shutdown(timeout_sec=2)
+        rclpy.try_shutdown()
+        self._thread.join(5)
+        self._node.destroy_node()
+        self._log.close()
+
+
+class Player(threading.Thread):
+    """Shows pictures at their rate; stays on the picture where it is told to wait, while time goes on.
+
+    Args:
+        stage: Where to show them.
+        pictures: uint8 [H, W, 3] each, all of one size; may be endless.
+        rate_hz: Pictures per second.
+        lens: Calibration to publish, or None.
+    """
+
+    def __init__(self, stage: Stage, pictures: Any, rate_hz: float, lens: Intrinsics | None = None) -> None:
+        super().__init__(daemon=True)
+        self._stage, self._pictures, self._rate_hz, self._lens = stage, iter(pictures), rate_hz, lens
+        self._hold_at: int | None = 0
+        self._stopped = False
+        self.index = -1
+        self.shown: dict[int, tuple[int, np.ndarray]] = {}
+        self.error: SeemError | None = None
+
+    def play(self, until: int | None = None) -> None:
+        """Go on, and wait again at a picture; None = to the end."""
+        self._hold_at = until
+
+    def wait_for(self, index: int) -> bool:
+        """Block until a picture is shown; False when the pictures ended before."""
+        while self.index < index and self.is_alive():
+            time.sleep(0.005)
+        return self.index >= index
+
+    def stop(self) -> None:
+        """Show nothing more."""
+        self._stopped = True
+        self.join(5)
+
+    def run(self) -> None:
+        """The thread."""
+        begin, tick, picture = time.monotonic(), 0, None
+        start_ns = time.time_ns()
+        try:
+            while not self._stopped:
+                held = self._hold_at is not None and self.index >= self._hold_at
+                if picture is None or not held:
+                    picture = next(self._pictures, None)
+                    if picture is None:
+                        return
+                    self.index += 1
+                stamp_ns = start_ns + round(tick * 1e9 / self._rate_hz)
+                self.shown[stamp_ns] = (self.index, picture)
+                self._stage.show(picture, stamp_ns, self._lens)
+                tick += 1
+                time.sleep(max(0.0, begin + tick / self._rate_hz - time.monotonic()))
+        except SeemError as error:
+            self.error = error
