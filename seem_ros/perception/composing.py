@@ -25,6 +25,32 @@ def label_image(
     return paint(patches, scores, values, geometry.source_hw, wide)
 
 
+def same_objects(mask_logits: np.ndarray, found: np.ndarray, surety: np.ndarray, overlap: float) -> list[int]:
+    """Which answers show one and the same object.
+
+    Args:
+        mask_logits: float32 [B, hm, wm].
+        found: bool [B]; what was not found is its own.
+        surety: float32 [B].
+        overlap: Intersection over union from which two masks are one object.
+
+    Returns:
+        For each answer the index of the surest one of its object, its own index where it is that.
+    """
+    owner = list(range(len(mask_logits)))
+    rows = [int(row) for row in np.argsort(-surety, kind="stable") if found[row]]
+    if len(rows) < 2:
+        return owner
+    inside = (mask_logits[rows] > 0).reshape(len(rows), -1).astype(np.float32)
+    both = inside @ inside.T
+    areas = np.diagonal(both)
+    same = both >= overlap * np.maximum(areas[:, None] + areas[None] - both, 1.0)
+    for place, row in enumerate(rows):
+        surer = [rows[k] for k in np.flatnonzero(same[place, :place]) if owner[rows[k]] == rows[k]]
+        owner[row] = surer[0] if surer else row
+    return owner
+
+
 def make_segment(
     value: int, extent: Extent, label: tuple[str, float], mask_score: float, presence: float, target_id: int = 0,
     state: str = "", is_thing: bool = True,

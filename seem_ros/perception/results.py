@@ -106,7 +106,8 @@ class Answer:
         label, label_score: What it is and how sure.
         unknown_words: Words of the text that the model was never trained on.
         message: What to tell the user.
-        segment: Its record, None where nothing was found or other, surer segments took all its pixels.
+        segment: Its record, None where nothing was found or other, surer segments took all its pixels. Prompts that
+            mean one object share its record.
         round: For a further round; None where the text could not be used.
     """
 

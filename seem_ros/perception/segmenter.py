@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from seem_ros.errors import FrameError, ModelError, PromptError
-from seem_ros.perception import asking
-from seem_ros.perception.composing import answer_message, compose_panoptic, finish, label_image, make_segment
+from seem_ros.perception import asking, composing
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
@@ -23,6 +22,9 @@ from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.texts import TextCache, Vocabulary, unknown_words
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
+
+
+SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
 
 
 class Segmenter:
@@ -192,7 +194,8 @@ class Segmenter:
     ) -> Segments:
         """Answers prompts, each on its own: one more or less changes no other's mask.
 
-        Where masks overlap a pixel goes to the better score.
+        Where masks overlap a pixel goes to the better score. Prompts that turn out to mean one object share its
+        segment.
 
         Args:
             prompts: Any number.
@@ -298,21 +301,25 @@ class Segmenter:
         labels = self.label(prompts, unknown, result)
         threshold = self.presence_threshold
         found = asked & (result.presence >= threshold) & (scores > 0)
-        masks = [result.mask_logits[i] if found[i] else None for i in range(len(prompts))]
         surety = result.presence * scores
+        owner = composing.same_objects(result.mask_logits, found, surety, SAME_OBJECT)
+        masks = [result.mask_logits[i] if found[i] and owner[i] == i else None for i in range(len(prompts))]
         wide = wide or len(prompts) > 255
-        image, extents = label_image(
+        image, extents = composing.label_image(
             masks, surety, range(1, len(prompts) + 1), encoded.geometry, self.spec.mask_stride, wide
         )
-        answers, segments = [], []
+        records = {
+            i: composing.make_segment(i + 1, extent, labels[i], scores[i], result.presence[i])
+            for i, extent in enumerate(extents) if extent is not None
+        }
+        answers = []
         for i, prompt in enumerate(prompts):
-            presence, segment = float(result.presence[i]) if asked[i] else 0.0, None
-            if extents[i] is not None:
-                segment = make_segment(i + 1, extents[i], labels[i], scores[i], presence)
-                segments.append(segment)
-            message = answer_message(
+            presence, segment = float(result.presence[i]) if asked[i] else 0.0, records.get(owner[i])
+            message = composing.answer_message(
                 prompt, bool(asked[i]), bool(found[i]), segment is not None, presence, threshold, unknown[i]
             )
+            if owner[i] != i:
+                message = "; ".join(part for part in (message, f"the same object as prompt {owner[i] + 1}") if part)
             label, label_score = labels[i] if found[i] else ("", 0.0)
             memory = None
             if asked[i]:
@@ -324,7 +331,7 @@ class Segmenter:
                 prompt, bool(found[i]), presence, mask_score, label, label_score, unknown[i], message, segment, memory
             ))
         message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
-        return finish(image, segments, encoded.frame, message, tuple(answers))
+        return composing.finish(image, list(records.values()), encoded.frame, message, tuple(answers))
 
     def panoptic(
         self, vocabulary: Sequence[str] | None = None, frame: Frame | np.ndarray | EncodedFrame | None = None,
@@ -359,7 +366,7 @@ class Segmenter:
         _, chosen = panoptic_rule(
             logits, objects.mask_logits, np.array(bank.is_thing), threshold, self._config.panoptic_overlap
         )
-        return compose_panoptic(
+        return composing.compose_panoptic(
             chosen, bank, objects.mask_logits, encoded.geometry, self.spec.mask_stride, encoded.frame, wide
         )
 

@@ -167,15 +167,17 @@ def test_depth_gives_position_and_size(segmenter):
     assert segmenter.segment([Prompt(text="red")], Frame(TWO)).answers[0].segment.position_m is None
 
 
-def test_overlapping_masks_never_share_a_pixel(segmenter):
-    segments = segmenter.segment([Prompt(text="red"), Prompt(clicks=[Click(30, 30)])], Frame(TWO))
-    assert [a.found for a in segments.answers] == [True, True] and len(segments) == 1
-    assert segments.answers[1].message == "found, but other segments that are surer have all its pixels"
+def test_prompts_that_mean_one_object_share_its_segment(segmenter):
+    prompts = [Prompt(text="red"), Prompt(clicks=[Click(30, 30)]), Prompt(text="blue")]
+    segments = segmenter.segment(prompts, Frame(TWO))
+    assert [a.found for a in segments.answers] == [True] * 3 and [s.value for s in segments] == [1, 3]
+    assert segments.answers[1].segment == segments.answers[0].segment
+    assert segments.answers[1].message == "the same object as prompt 1"
 
 
 def test_more_than_255_prompts_get_a_wide_label_image(segmenter):
     segments = segmenter.segment([Prompt(text="blue")] * 256 + [Prompt(text="red")], Frame(TWO))
-    assert segments.labels.dtype == np.uint16 and segments.labels.max() == 257
+    assert segments.labels.dtype == np.uint16 and [s.value for s in segments] == [1, 257]
 
 
 def test_the_text_cache_is_bounded(backend):
