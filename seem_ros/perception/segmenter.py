@@ -23,7 +23,6 @@ from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.texts import TextCache, Vocabulary, unknown_words
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
 
-
 SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
 
 
