@@ -2,7 +2,6 @@
 """Reading weight files: official PyTorch checkpoints and safetensors, strictly, and without ever unpickling objects."""
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,21 +10,22 @@ import torch
 from torch import Tensor
 
 from seem_ros.errors import CheckpointError
-from seem_ros.model.official_keys import from_official, official_name, official_shapes
+from seem_ros.model.config import ModelConfig
+from seem_ros.model.deterministic import deterministic_state
+from seem_ros.model.official_keys import from_official, official_shapes
 from seem_ros.model.seem import Seem
-from seem_ros.model.variants import BACKBONES, RULES_OF, official_config
+from seem_ros.model.variants import BACKBONES, RULES_OF, model_config, official_config
 
 # Tensors an official file may hold that no inference needs.
 _IGNORED = re.compile(r"criterion\..*|dilation_kernel")
 _SAFETENSORS_SUFFIXES = (".safetensors",)
-_log = logging.getLogger(__name__)
 
 
 def load_checkpoint(path: str | Path, rules: str | None = None) -> Seem:
     """Make the model whose weights a file holds.
 
-    The backbone is recognised from names and shapes. The rules v0, v1 and demo share one layout, so they come from the file's
-    name (``seem_focalt_v1.pt``) or from `rules`.
+    The backbone is recognised from names and shapes. The rules v0, v1 and demo share one layout, so they come from the
+    file's name (``seem_focalt_v1.pt``) or from `rules`.
 
     Args:
         path: official ``.pt`` checkpoint or the same tensors as ``.safetensors``; a ``model.`` prefix on all names is
@@ -33,19 +33,17 @@ def load_checkpoint(path: str | Path, rules: str | None = None) -> Seem:
         rules: "v0", "v1" or "demo"; overrides the file's name (demo runs v0's weights).
 
     Returns:
-        The model in evaluation mode, float32.
+        The model in evaluation mode, float32, its parameters without gradients.
 
     Raises:
         CheckpointError: the file is missing, truncated, not a checkpoint, holds objects other than tensors, lacks or
-            exceeds the variant's tensors, or holds a tensor of wrong shape or with NaN or infinity. The message names the
-            file and the first offending key.
+            exceeds the variant's tensors, or holds a tensor of wrong shape or with NaN or infinity. The message names
+            the file and the first offending key.
     """
     path = Path(path)
     state = read_state(path)
     backbone = recognise_backbone(state, path)
-    model = Seem(official_config(backbone, _rules(path, backbone, rules)))
-    fill(model, state, path)
-    return model.eval()
+    return filled_model(official_config(backbone, _rules(path, backbone, rules)), state, path)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -93,37 +91,64 @@ def recognise_backbone(state: Mapping[str, Tensor], path: Path) -> str:
                           f"(its first key is {first!r}); known backbones are {', '.join(BACKBONES)}")
 
 
-def fill(model: Seem, state: Mapping[str, Tensor], path: str | Path) -> None:
-    """Copy official tensors into a model, every key used and none missing.
+def filled_model(config: ModelConfig, state: Mapping[str, Tensor], path: str | Path) -> Seem:
+    """Make a model straight from official tensors: every key used, none missing, nothing initialised in vain.
 
     Args:
-        model: its parameters are overwritten.
+        config: the variant.
         state: official key -> tensor.
         path: named in errors.
+
+    Returns:
+        The model in evaluation mode, float32, with tensors of its own.
 
     Raises:
         CheckpointError: see `load_checkpoint`.
     """
-    own = model.state_dict()
-    expected = official_shapes(own)
+    with torch.device("meta"):
+        model = Seem(config)
+    names = list(model.state_dict())
+    check_state(config.name, official_shapes(model.state_dict()), state, path)
+    tensors = from_official(state, names)
+    model.load_state_dict({name: tensors[name].to(torch.float32, copy=True) for name in names}, assign=True)
+    model.make_constants()
+    return model.requires_grad_(False).eval()
+
+
+def deterministic_model(name: str) -> Seem:
+    """An official variant with the weights of `deterministic.py`: no file needed.
+
+    Raises:
+        ModelError: the name is unknown.
+    """
+    config = model_config(name)
+    with torch.device("meta"):
+        shapes = official_shapes(Seem(config).state_dict())
+    return filled_model(config, deterministic_state(shapes), "deterministic weights")
+
+
+def check_state(model: str, expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor], path: str | Path
+                ) -> None:
+    """Refuse a state dict that is not exactly a model's.
+
+    Raises:
+        CheckpointError: names the file and the first offending key.
+    """
     for key, shape in expected.items():
         if key not in state:
-            raise CheckpointError(f"{path}: key {key!r} is missing (a {model.config.name} needs {len(expected)} tensors, "
-                                  f"the file has {len(state)})")
+            raise CheckpointError(f"{path}: key {key!r} is missing (a {model} needs {len(expected)} tensors, the file "
+                                  f"has {len(state)})")
         tensor = state[key]
         if tuple(tensor.shape) != shape:
             raise CheckpointError(f"{path}: key {key!r} has shape {tuple(tensor.shape)}, expected {shape} for a "
-                                  f"{model.config.name}")
+                                  f"{model}")
         if not tensor.is_floating_point():
             raise CheckpointError(f"{path}: key {key!r} holds {tensor.dtype}, expected floating point numbers")
         if not torch.isfinite(tensor).all():
             raise CheckpointError(f"{path}: key {key!r} holds NaN or infinity")
     for key in state:
         if key not in expected:
-            raise CheckpointError(f"{path}: key {key!r} is not part of a {model.config.name}")
-    with torch.no_grad():
-        for name, tensor in from_official(state, list(own)).items():
-            own[name].copy_(tensor)
+            raise CheckpointError(f"{path}: key {key!r} is not part of a {model}")
 
 
 def _rules(path: Path, backbone: str, rules: str | None) -> str:
@@ -136,8 +161,8 @@ def _rules(path: Path, backbone: str, rules: str | None) -> str:
         return named.group(1)
     if len(RULES_OF[backbone]) == 1:
         return RULES_OF[backbone][0]
-    raise CheckpointError(f"{path}: a {backbone} checkpoint runs under the rules v0, v1 or demo, which look alike inside "
-                          "the file: name the file like seem_focalt_v1.pt, or give the rules")
+    raise CheckpointError(f"{path}: a {backbone} checkpoint runs under the rules v0, v1 or demo, which look alike "
+                          "inside the file: name the file like seem_focalt_v1.pt, or give the rules")
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -159,8 +184,8 @@ def _read_torch(path: Path) -> object:
         if _is_zip(path) or "Weights only load failed" in str(error):
             found = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", str(error))
             what = f" ({found.group(1)})" if found else ""
-            raise CheckpointError(f"{path} holds Python objects{what}, which are never unpickled; only plain tensors are "
-                                  "read. If it is not a PyTorch checkpoint at all, download it again") from error
+            raise CheckpointError(f"{path} holds Python objects{what}, which are never unpickled; only plain "
+                                  "tensors are read. If it is no PyTorch checkpoint at all, download it again") from error
         raise CheckpointError(f"{path} is truncated or not a PyTorch checkpoint: {error}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
@@ -171,5 +196,3 @@ def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"PK"
 
-
-__all__ = ["fill", "load_checkpoint", "official_name", "read_state", "recognise_backbone"]

@@ -149,7 +149,8 @@ class ModelConfig:
         Raises:
             ModelError: a field is unknown or a part is missing.
         """
-        parts = {"backbone": BackboneConfig, "pixel_decoder": PixelDecoderConfig, "text": TextConfig, "decoder": DecoderConfig}
+        parts = {"backbone": BackboneConfig, "pixel_decoder": PixelDecoderConfig, "text": TextConfig,
+                 "decoder": DecoderConfig}
         try:
             built = dict(values)
             for name, kind in parts.items():

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masks without mask features: the pixel decoder's last convolution folded into what reads it.
 
-Mask features F = W * y + b (a convolution of the stride-4 map y) are only ever read linearly: multiplied by a query's mask
-embedding m, resized, or averaged over a prompt's points. All three commute with the convolution, so at 480x640 the 91 GFLOP
-of F at stride 4 need not be spent:
+Mask features F = W * y + b (a convolution of the stride-4 map y) are only ever read linearly: multiplied by a query's
+mask embedding m, resized, or averaged over a prompt's points. All three commute with the convolution, so at 480x640
+the 91 GFLOP of F at stride 4 need not be spent:
 
 - a mask is m . F = (m . W) * y + m . b, a convolution with one output channel per wanted mask;
-- F resized by 1/2, 1/4 or 1/8 (bilinear, `align_corners=False`) is the mean of the two by two central pixels of every cell, so
-  it is a convolution with stride 2, 4 or 8 of y box-filtered by 2 x 2: a third of the cost for the three levels together;
+- F resized by 1/2, 1/4 or 1/8 (bilinear, `align_corners=False`) is the mean of the two by two central pixels of every cell,
+  so it is a convolution with stride 2, 4 or 8 of y box-filtered by 2 x 2: a third of the cost for all levels together;
 - F's mean over points is W applied to the mean of y's patches at these points.
 
 Equal to the straightforward formulation up to rounding, borders included.

@@ -15,6 +15,7 @@ from torch import Tensor
 _PREDICTOR = "sem_seg_head.predictor."
 _LANGUAGE = _PREDICTOR + "lang_encoder."
 _TOWER = _LANGUAGE + "lang_encoder."
+_BLOCK = r"text_encoder\.tower\.encoder\.layers\.(\d+)\."
 
 # (our name as a pattern, the official one), applied in order until one fits; a third of a fused matrix is named
 # "<name>#<part>".
@@ -23,13 +24,13 @@ _TEXT = (
     (r"text_encoder\.tower\.embeddings\.token_embedding\.weight", _TOWER + "token_embedding.weight"),
     (r"text_encoder\.tower\.embeddings\.position_embedding\.weight", _TOWER + "positional_embedding"),
     (r"text_encoder\.tower\.final_layer_norm\.(.*)", _TOWER + r"ln_final.\1"),
-    (r"text_encoder\.tower\.encoder\.layers\.(\d+)\.self_attn\.q_proj\.(.*)", _TOWER + r"resblocks.\1.attn.in_proj_\2#0"),
-    (r"text_encoder\.tower\.encoder\.layers\.(\d+)\.self_attn\.k_proj\.(.*)", _TOWER + r"resblocks.\1.attn.in_proj_\2#1"),
-    (r"text_encoder\.tower\.encoder\.layers\.(\d+)\.self_attn\.v_proj\.(.*)", _TOWER + r"resblocks.\1.attn.in_proj_\2#2"),
-    (r"text_encoder\.tower\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.(.*)", _TOWER + r"resblocks.\1.attn.out_proj.\2"),
-    (r"text_encoder\.tower\.encoder\.layers\.(\d+)\.layer_norm(\d)\.(.*)", _TOWER + r"resblocks.\1.ln_\2.\3"),
-    (r"text_encoder\.tower\.encoder\.layers\.(\d+)\.mlp\.fc1\.(.*)", _TOWER + r"resblocks.\1.mlp.c_fc.\2"),
-    (r"text_encoder\.tower\.encoder\.layers\.(\d+)\.mlp\.fc2\.(.*)", _TOWER + r"resblocks.\1.mlp.c_proj.\2"),
+    (_BLOCK + r"self_attn\.q_proj\.(.*)", _TOWER + r"resblocks.\1.attn.in_proj_\2#0"),
+    (_BLOCK + r"self_attn\.k_proj\.(.*)", _TOWER + r"resblocks.\1.attn.in_proj_\2#1"),
+    (_BLOCK + r"self_attn\.v_proj\.(.*)", _TOWER + r"resblocks.\1.attn.in_proj_\2#2"),
+    (_BLOCK + r"self_attn\.out_proj\.(.*)", _TOWER + r"resblocks.\1.attn.out_proj.\2"),
+    (_BLOCK + r"layer_norm(\d)\.(.*)", _TOWER + r"resblocks.\1.ln_\2.\3"),
+    (_BLOCK + r"mlp\.fc1\.(.*)", _TOWER + r"resblocks.\1.mlp.c_fc.\2"),
+    (_BLOCK + r"mlp\.fc2\.(.*)", _TOWER + r"resblocks.\1.mlp.c_proj.\2"),
 )
 _DAVIT = (
     (r"backbone\.stem\.conv\.(.*)", r"backbone.convs.0.proj.\1"),
@@ -46,8 +47,10 @@ _DAVIT = (
      r"backbone.blocks.\1.\2.channel_block.channel_attn.norm.\3"),
     (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.channel_block\.attn\.(.*)",
      r"backbone.blocks.\1.\2.channel_block.channel_attn.fn.\3"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.norm2\.(.*)", r"backbone.blocks.\1.\2.\3_block.ffn.norm.\4"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.mlp\.(.*)", r"backbone.blocks.\1.\2.\3_block.ffn.fn.net.\4"),
+    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.norm2\.(.*)",
+     r"backbone.blocks.\1.\2.\3_block.ffn.norm.\4"),
+    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.mlp\.(.*)",
+     r"backbone.blocks.\1.\2.\3_block.ffn.fn.net.\4"),
 )
 _SAM = (
     (r"backbone\.trunk\.(blocks\.\d+\.mlp\.)fc(\d)\.(.*)", r"backbone.\1lin\2.\3"),
@@ -85,11 +88,11 @@ def official_shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
 
 def to_official(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of ours under the official names, so that the official code reads it."""
-    out: dict[str, Tensor] = {}
+    parts: dict[str, dict[int, Tensor]] = {}
     for name, tensor in state.items():
         official, part = official_name(name)
-        out[official] = tensor if not part else torch.cat((out[official], tensor))  # the thirds come in order q, k, v
-    return out
+        parts.setdefault(official, {})[part or 0] = tensor
+    return {name: some[0] if len(some) == 1 else torch.cat([some[i] for i in range(3)]) for name, some in parts.items()}
 
 
 def from_official(official: Mapping[str, Tensor], names: list[str]) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pixel decoder of the SAM-ViT variants: a deformable transformer over three maps, then one pyramid level.
 
-REFERENCE: Zhu et al., "Deformable DETR" (2021), in the form of SEEM's `transformer_encoder_deform`. Sampling is written with
-gathers instead of `grid_sample`, because it is exported and TensorRT 10.13 to 11.1 miscompile that operator.
+REFERENCE: Zhu et al., "Deformable DETR" (2021), in the form of SEEM's `transformer_encoder_deform`. Sampling is
+written with gathers instead of `grid_sample`, because it is exported and TensorRT 10.13 to 11.1 miscompile that operator.
 """
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class DeformableAttention(nn.Module):
         Returns:
             [N, S, C].
         """
-        n, s, c = query.shape
+        n, s = query.shape[:2]
         values = self.value_proj(source).unflatten(-1, (self.heads, -1)).transpose(1, 2).flatten(0, 1)
         offsets = self.sampling_offsets(query).reshape(n, s, self.heads, LEVELS, POINTS, 2)
         weights = self.attention_weights(query).reshape(n, s, self.heads, LEVELS * POINTS).softmax(-1)
@@ -129,9 +129,8 @@ class PixelDecoderDeform(nn.Module):
         self.mask_features = nn.Conv2d(c, config.mask_dim, 1)
 
     def forward(self, maps: list[Tensor], fine: None = None) -> tuple[list[Tensor], Tensor, None]:
-        """[N, C_i, H/s, W/s] for s = 4, 8, 16, 32 -> levels at strides 32, 16, 8; mask features [N, mask_dim, H/4, W/4].
-
-        The third value, mask features at stride 2, does not exist here.
+        """[N, C_i, H/s, W/s] for s = 4, 8, 16, 32 -> levels at strides 32, 16, 8; mask features [N, mask_dim, H/4, W/4];
+        no mask features at stride 2.
         """
         levels, y = self.pyramid(maps)
         return levels, self.mask_features(y), None

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pixel decoder of the Focal and DaViT variants: a transformer encoder on the coarsest map, then a feature pyramid.
 
-REFERENCE: X-Decoder / SEEM `transformer_encoder_fpn`. The built-in model uses the same class with batch norm, a narrower
-stride-4 level, projected positions in it and mask features at stride 2; these are off in every official variant.
+REFERENCE: X-Decoder / SEEM `transformer_encoder_fpn`. The built-in model uses the same class with batch norm, a
+narrower stride-4 level, projected positions in it and mask features at stride 2; these are off in every official variant.
 """
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 

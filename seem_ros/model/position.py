@@ -34,7 +34,7 @@ def sine_position(height: int, width: int, dim: int, device: torch.device | None
 
 
 def box_sine(boxes: Tensor, octaves: int = 8) -> Tensor:
-    """Sines and cosines of normalised coordinates at frequencies pi, 2 pi, ... (positions of prompts in the built-in model).
+    """Sines and cosines of normalised coordinates (positions of prompts in the built-in model).
 
     Args:
         boxes: [..., K] in 0..1.

@@ -54,7 +54,7 @@ class PromptPrior(nn.Module):
         Returns:
             content [N, P, C], position [N, P, C], similarity logits [N, P, h * w] to what the prompt says.
         """
-        n, h, w, c = level.shape
+        h, w = level.shape[1:3]
         kind = prompts.prior_kind.long()
         has_box = (kind > 0)[..., None]
         where = box_sine(prompts.prior_box)

@@ -2,8 +2,8 @@
 """Who attends to whom in the decoder's self attention, as data.
 
 A rule set names, for every group of rows, the groups of keys that it may read. Groups: ``query`` (the queries of one
-prompt, or the object queries), ``text`` and ``audio`` (text tokens; audio is transcribed text in a group of its own), ``memory``
-(slots that look inside the previous mask), ``spatial`` (tokens read at the prompt's points) and ``visual`` (tokens
+prompt, or the object queries), ``text`` and ``audio`` (text tokens; audio is transcribed text in a group of its own),
+``memory`` (slots that look inside the previous mask), ``spatial`` (tokens read at the prompt's points) and ``visual`` (tokens
 read from a reference picture). Spatial and visual tokens are set anew before every layer, so they are keys only.
 
 The official code writes the same as one boolean matrix over all groups of all prompts (`seem_v0.py`, `seem_v1.py`,
@@ -15,6 +15,9 @@ from __future__ import annotations
 ROWS = ("query", "text", "audio", "memory")
 KEYS = ("query", "text", "audio", "memory", "spatial", "visual")
 
+# Tokens that are set anew before every layer: what they read is never used, the official matrices still say it.
+_KEYS_ONLY = {"spatial": ("spatial",), "visual": ("visual",)}
+
 RULES: dict[str, dict[str, tuple[str, ...]]] = {
     # Prompted queries read their own prompt; object queries are elements without any token.
     "v0": {
@@ -22,12 +25,14 @@ RULES: dict[str, dict[str, tuple[str, ...]]] = {
         "text": ("query", "text"),
         "audio": (),
         "memory": ("memory",),
+        **_KEYS_ONLY,
     },
     "v1": {
         "query": ("query", "text", "memory", "spatial", "visual"),
         "text": ("query", "text"),
         "audio": (),
         "memory": ("memory",),
+        **_KEYS_ONLY,
     },
     # The object queries themselves read every prompt, so prompts compose freely; there is no memory.
     "demo": {
@@ -35,6 +40,7 @@ RULES: dict[str, dict[str, tuple[str, ...]]] = {
         "text": ("query", "text"),
         "audio": ("query", "audio"),
         "memory": (),
+        **_KEYS_ONLY,
     },
     # The built-in model: demo's composition with v0's memory.
     "joint": {
@@ -42,6 +48,7 @@ RULES: dict[str, dict[str, tuple[str, ...]]] = {
         "text": ("text",),
         "audio": (),
         "memory": ("memory",),
+        **_KEYS_ONLY,
     },
 }
 
@@ -55,9 +62,9 @@ def allowed(rules: str, rows: tuple[str, ...], keys: tuple[str, ...]) -> list[li
 def v1_query_indices(prompts: int, object_queries: int = 101) -> list[list[int]]:
     """Which object queries each prompt copies under the rules v1: a fixed draw in place of the official random one.
 
-    The official code draws 3 of 101 anew in every call, so that the same click gives another mask each time. Here prompt p
-    of one joint call takes (17 + 29 i) mod 101 for i = 3p .. 3p + 2: 29 and 101 have no common divisor, so the first 33
-    prompts share no query.
+    The official code draws 3 of 101 anew in every call, so that the same click gives another mask each time. Here
+    prompt p of one joint call takes (17 + 29 i) mod 101 for i = 3p .. 3p + 2: 29 and 101 have no common divisor, so the
+    first 33 prompts share no query.
 
     Returns:
         [prompts][3] indices.

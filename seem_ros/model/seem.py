@@ -34,8 +34,14 @@ class Seem(nn.Module):
         self.pixel_decoder = build_pixel_decoder(self.backbone, config.pixel_decoder)
         self.text_encoder = TextEncoder(config.text)
         self.decoder = QueryDecoder(config.decoder, config.text.dim, self.pixel_decoder.mask_features)
+        self.make_constants()
+
+    def make_constants(self) -> None:
+        """Sets the buffers that no state dict holds (again, for a model that was built without storage)."""
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD)[:, None, None], persistent=False)
+        positions = torch.arange(self.config.text.length)[None]
+        self.text_encoder.tower.embeddings.register_buffer("position_ids", positions, persistent=False)
 
     def normalise(self, rgb: Tensor) -> Tensor:
         """[N, 3, H, W] RGB in 0..255 (float or uint8) -> normalised float; pad afterwards, with zeros."""

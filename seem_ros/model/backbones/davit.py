@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """DaViT d3 and d5: timm's network, raw stage outputs.
 
-REFERENCE: Ding et al., "DaViT: Dual Attention Vision Transformers" (2022). timm's `channel_attn_v2` is the form SEEM uses: the
-query is scaled by tokens^-0.5, so the network depends on the resolution.
+REFERENCE: Ding et al., "DaViT: Dual Attention Vision Transformers" (2022). timm's `channel_attn_v2` is the form SEEM
+uses: the query is scaled by tokens^-0.5, so the network depends on the resolution.
 """
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SAM's ViT-B and ViT-L with SEEM's four-branch neck: timm's trunk, our neck.
 
-REFERENCE: Li et al., "Exploring Plain Vision Transformer Backbones" (2022) and Segment Anything; SEEM replaces the neck. The official
-position table is added without interpolation, so the input is always 1024 x 1024.
+REFERENCE: Li et al., "Exploring Plain Vision Transformer Backbones" (2022) and Segment Anything; SEEM
+replaces the neck. The official position table is added without interpolation, so the input is always 1024 x 1024.
 """
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class SimpleNeck(nn.Module):
             nn.ConvTranspose2d(fine, fine // 2, 2, 2), _norm(fine // 2),
             nn.Conv2d(fine // 2, widths[0], 1), _norm(widths[0]), nn.GELU())
         self.down_8 = nn.Sequential(
-            nn.ConvTranspose2d(dim, fine, 2, 2), _norm(fine), nn.Conv2d(fine, widths[1], 1), _norm(widths[1]), nn.GELU())
+            nn.ConvTranspose2d(dim, fine, 2, 2), _norm(fine),
+            nn.Conv2d(fine, widths[1], 1), _norm(widths[1]), nn.GELU())
         self.down_16 = nn.Sequential(nn.Conv2d(dim, widths[2], 1), _norm(widths[2]), nn.GELU())
         self.down_32 = nn.Sequential(
             nn.Conv2d(dim, coarse, 2, 2), _norm(coarse), nn.Conv2d(coarse, widths[3], 1), _norm(widths[3]), nn.GELU())
