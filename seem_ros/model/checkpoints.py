@@ -185,7 +185,7 @@ def _read_torch(path: Path) -> object:
             found = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", str(error))
             what = f" ({found.group(1)})" if found else ""
             raise CheckpointError(f"{path} holds Python objects{what}, which are never unpickled; only plain "
-                                  "tensors are read. If it is no PyTorch checkpoint at all, download it again") from error
+                                  "tensors are read. If it is no checkpoint at all, download it again") from error
         raise CheckpointError(f"{path} is truncated or not a PyTorch checkpoint: {error}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__

@@ -2,7 +2,8 @@
 """Weights made from the names of the tensors: no download, the same on every machine, for parity tests and benches.
 
 The rule is that of the golden fixtures: normal noise from NumPy's frozen legacy generator, seeded with the CRC-32 of
-the official key, scaled so that activations stay of order one and the thresholds in the attention do not amplify rounding.
+the official key, scaled so that activations stay of order one and the thresholds in the attention do not amplify
+rounding.
 """
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ mask embedding m, resized, or averaged over a prompt's points. All three commute
 the 91 GFLOP of F at stride 4 need not be spent:
 
 - a mask is m . F = (m . W) * y + m . b, a convolution with one output channel per wanted mask;
-- F resized by 1/2, 1/4 or 1/8 (bilinear, `align_corners=False`) is the mean of the two by two central pixels of every cell,
+- F resized by 1/2, 1/4 or 1/8 (bilinear, `align_corners=False`) is the mean of the two by two central pixels of every
+cell,
   so it is a convolution with stride 2, 4 or 8 of y box-filtered by 2 x 2: a third of the cost for all levels together;
 - F's mean over points is W applied to the mean of y's patches at these points.
 

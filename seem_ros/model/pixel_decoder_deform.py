@@ -2,7 +2,8 @@
 """Pixel decoder of the SAM-ViT variants: a deformable transformer over three maps, then one pyramid level.
 
 REFERENCE: Zhu et al., "Deformable DETR" (2021), in the form of SEEM's `transformer_encoder_deform`. Sampling is
-written with gathers instead of `grid_sample`, because it is exported and TensorRT 10.13 to 11.1 miscompile that operator.
+written with gathers instead of `grid_sample`, because it is exported and TensorRT 10.13 to 11.1 miscompile that
+operator.
 """
 from __future__ import annotations
 
@@ -129,8 +130,8 @@ class PixelDecoderDeform(nn.Module):
         self.mask_features = nn.Conv2d(c, config.mask_dim, 1)
 
     def forward(self, maps: list[Tensor], fine: None = None) -> tuple[list[Tensor], Tensor, None]:
-        """[N, C_i, H/s, W/s] for s = 4, 8, 16, 32 -> levels at strides 32, 16, 8; mask features [N, mask_dim, H/4, W/4];
-        no mask features at stride 2.
+        """Maps [N, C_i, H/s, W/s] for s = 4, 8, 16, 32 -> levels at strides 32, 16, 8; mask features
+        [N, mask_dim, H/4, W/4]; no mask features at stride 2.
         """
         levels, y = self.pyramid(maps)
         return levels, self.mask_features(y), None

@@ -3,8 +3,9 @@
 
 A rule set names, for every group of rows, the groups of keys that it may read. Groups: ``query`` (the queries of one
 prompt, or the object queries), ``text`` and ``audio`` (text tokens; audio is transcribed text in a group of its own),
-``memory`` (slots that look inside the previous mask), ``spatial`` (tokens read at the prompt's points) and ``visual`` (tokens
-read from a reference picture). Spatial and visual tokens are set anew before every layer, so they are keys only.
+``memory`` (slots that look inside the previous mask), ``spatial`` (tokens read at the prompt's points) and ``visual``
+(tokens read from a reference picture). Spatial and visual tokens are set anew before every layer, so they are keys
+only.
 
 The official code writes the same as one boolean matrix over all groups of all prompts (`seem_v0.py`, `seem_v1.py`,
 `seem_demo.py` attention_data_struct); here every prompt is an element of its own, which is what the matrix says for

@@ -2,13 +2,16 @@
 """The whole model: image encoder, text encoder and query decoder."""
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
 from seem_ros.errors import ModelError
-from seem_ros.model.config import ModelConfig
+from seem_ros.model.config import ModelConfig, with_rules
 from seem_ros.model.decoder import QueryDecoder
 from seem_ros.model.prompt_tensors import PromptTensors
+from seem_ros.model.rules import RULES
 from seem_ros.model.states import Decoded, ImageTensors, OfficialCall, QueryState
 
 PIXEL_MEAN = (123.675, 116.280, 103.530)
@@ -42,6 +45,23 @@ class Seem(nn.Module):
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD)[:, None, None], persistent=False)
         positions = torch.arange(self.config.text.length)[None]
         self.text_encoder.tower.embeddings.register_buffer("position_ids", positions, persistent=False)
+
+    def with_rules(self, rules: str) -> Seem:
+        """The same weights under other attention rules ("v0", "v1", "demo"), sharing their storage.
+
+        Raises:
+            ModelError: the rules are unknown.
+        """
+        if rules not in RULES:
+            raise ModelError(f"unknown rules {rules!r}; known are {', '.join(RULES)}")
+        config = with_rules(self.config, rules)
+        if "_" in config.name:  # official variants are named <backbone>_<rules>
+            config = replace(config, name=f"{config.name.split('_')[0]}_{rules}")
+        with torch.device("meta"):
+            other = Seem(config)
+        other.load_state_dict(self.state_dict(), assign=True)
+        other.make_constants()
+        return other.requires_grad_(False).to(self.pixel_mean.device).train(self.training)
 
     def normalise(self, rgb: Tensor) -> Tensor:
         """[N, 3, H, W] RGB in 0..255 (float or uint8) -> normalised float; pad afterwards, with zeros."""

@@ -2,8 +2,8 @@
 """FocalNet in the two forms that SEEM's weights come in.
 
 REFERENCE: Yang et al., "Focal Modulation Networks" (2022), with the switches of SEEM's configurations: overlapping
-stem and downsampling, scaled modulator, layer scale, norms after each branch, one more LayerNorm on every map that leaves. timm
-has only the L form, so one class here serves both; the state-dict names are the official ones.
+stem and downsampling, scaled modulator, layer scale, norms after each branch, one more LayerNorm on every map that
+leaves. timm has only the L form, so one class here serves both; the state-dict names are the official ones.
 
 =====================  ===========================  =======================
                        "focal_dw" (T)               "focal" (L)

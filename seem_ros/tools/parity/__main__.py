@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from seem_ros.errors import DataError, SeemError
+from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.official_keys import official_shapes
 from seem_ros.model.seem import Seem
 from seem_ros.model.variants import OFFICIAL, model_config
@@ -106,16 +107,21 @@ def run(options: argparse.Namespace) -> int:
     for path in paths:
         fixture = Fixture(path)
         groups[fixture.variant].append(fixture)
-    for variant, fixtures in groups.items():
+    model = None
+    for variant, fixtures in sorted(groups.items()):
         runner = None
         if variant:
             if variant not in OFFICIAL:
                 raise DataError(f"{fixtures[0].path} names the unknown variant {variant!r}")
-            runner = Runner(variant, bank, False if options.no_fold else None)
+            backbone, rules = variant.split("_")
+            if model is None or not model.config.name.startswith(f"{backbone}_"):
+                model = None  # before the next one is made: the larger ones fill the memory
+                gc.collect()
+                model = deterministic_model(variant)
+            model = model.with_rules(rules)  # the weights follow from the names, which all rules share
+            runner = Runner(model, bank, False if options.no_fold else None)
         for fixture in sorted(fixtures, key=lambda f: FAMILIES.index(f.family)):
             show(check_fixture(fixture, runner, default_cache_dir(), options.classes))
-        del runner
-        gc.collect()
     print(f"{len(keys) + len(paths) - failed} of {len(keys) + len(paths)} passed")
     return 1 if failed else 0
 

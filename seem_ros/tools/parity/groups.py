@@ -2,7 +2,8 @@
 """Our rules table against the official self-attention masks.
 
 Officially all groups of all prompts form one sequence with one boolean matrix. With us every prompt is an element of
-its own; the matrix says the same when an element's groups see each other as `seem_ros.model.rules.RULES` has it and elements do not.
+its own; the matrix says the same when an element's groups see each other as `seem_ros.model.rules.RULES` has it and
+elements do not.
 """
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 """Comparisons and their verdict.
 
 The network decides by hard thresholds (attention masks, argmax), so a difference is judged by its distribution and
-not by its largest value alone. Tolerances are for mask logits of standard deviation 12 and grow with a tensor's own deviation.
+not by its largest value alone. Tolerances are for mask logits of standard deviation 12 and grow with a tensor's own
+deviation.
 """
 from __future__ import annotations
 

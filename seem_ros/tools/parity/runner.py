@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.prompt_tensors import PromptTensors
+from seem_ros.model.seem import Seem
 from seem_ros.model.states import ImageTensors, OfficialCall, QueryState
 from seem_ros.model.tokenizer import Tokenizer
 from seem_ros.model.vocabulary import encode_texts
@@ -26,9 +26,15 @@ class Runner:
         bank: [134, 512] class bank of the fixtures, or None.
     """
 
-    def __init__(self, variant: str, bank: np.ndarray | None, fold: bool | None = None) -> None:
-        """Builds the variant with deterministic weights (tens of seconds)."""
-        self.model = deterministic_model(variant)
+    def __init__(self, model: Seem, bank: np.ndarray | None, fold: bool | None = None) -> None:
+        """Takes a variant.
+
+        Args:
+            model: usually from `deterministic_model`.
+            bank: [134, 512] class bank of the fixtures; only for those that have classes.
+            fold: whether the mask-feature convolution is folded; None = the model's default.
+        """
+        self.model = model
         self.decoder, self.rules = self.model.decoder, self.model.config.decoder.rules
         self.bank = None if bank is None else torch.from_numpy(bank)
         self.tokenizer = Tokenizer.load()
