@@ -152,6 +152,9 @@ def main(args: list[str] | None = None) -> int:
         return 2
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():  # else it was told to end in the middle of a publication
+            raise
     finally:
         rclpy.try_shutdown()
     return 0

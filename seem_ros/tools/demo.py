@@ -202,13 +202,13 @@ def _write(out: Path, results: dict[int, Segments], player: Player, rate_hz: flo
 
 def _burst(stage: Stage, pictures: list[np.ndarray], clip: RecordedClip) -> float:
     """Results a second when pictures come faster than the node takes them."""
-    before = len(stage.segments())
+    before = stage.count()
     fast = Player(stage, itertools.cycle(pictures), 100.0, clip.intrinsics)
     fast.play()
     fast.start()
     begin = time.monotonic()
     time.sleep(BURST_S)
-    count = len(stage.segments()) - before
+    count = stage.count() - before
     took = time.monotonic() - begin
     fast.stop()
     return count / took

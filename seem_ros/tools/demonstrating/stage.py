@@ -62,7 +62,11 @@ class Stage:
         self._image = self._node.create_publisher(Image, "/demo/image", 1)
         self._info = self._node.create_publisher(CameraInfo, "/demo/camera_info", 1)
         self._segments: dict[int, Segments] = {}
+        self._latencies_s: list[float] = []
+        self._sent_s: dict[int, float] = {}
+        self._count = 0
         self._lock = threading.Lock()
+        self.keep = True
         self._states: dict[int, int] = {}
         self._on_state = on_state
         self._node.create_subscription(SegmentArray, "/seem/segments", self._on_segments, ALL)
@@ -71,8 +75,14 @@ class Stage:
         self._clients: dict[str, Any] = {}
 
     def _on_segments(self, msg: SegmentArray) -> None:
+        stamp_ns, now = stamp_to_ns(msg.header.stamp), time.monotonic()
+        segments = segments_from_message(msg)
         with self._lock:
-            self._segments[stamp_to_ns(msg.header.stamp)] = segments_from_message(msg)
+            self._count += 1
+            if stamp_ns in self._sent_s:
+                self._latencies_s.append(now - self._sent_s[stamp_ns])
+            if self.keep:
+                self._segments[stamp_ns] = segments
 
     def _on_targets(self, msg: TargetArray) -> None:
         for target in msg.targets:
@@ -85,7 +95,12 @@ class Stage:
         header = Header(stamp=ns_to_stamp(stamp_ns), frame_id="demo_camera_optical_frame")
         if lens is not None:
             self._info.publish(camera_info(header, *rgb.shape[:2], lens))
-        self._image.publish(array_to_image(rgb, header))
+        message = array_to_image(rgb, header)
+        with self._lock:
+            self._sent_s[stamp_ns] = time.monotonic()
+            while len(self._sent_s) > 500:
+                del self._sent_s[next(iter(self._sent_s))]
+        self._image.publish(message)
 
     def call(self, kind: type, service: str, request: Any, timeout_s: float = 30.0) -> Any:
         """The answer of one of the node's services.
@@ -124,6 +139,27 @@ class Stage:
         with self._lock:
             return dict(self._segments)
 
+    def count(self) -> int:
+        """Results since the last `forget`."""
+        return self._count
+
+    def latencies_s(self) -> list[float]:
+        """From the publication of an image to the arrival of its segments, since the last `forget`."""
+        with self._lock:
+            return list(self._latencies_s)
+
+    def forget(self) -> None:
+        """Drop all results so far, and keep only numbers from now on: for measurements that go on for long."""
+        with self._lock:
+            self.keep = False
+            self._segments.clear()
+            self._latencies_s.clear()
+            self._count = 0
+
+    def node_memory_mb(self) -> float:
+        """Resident memory of the node's process, megabytes."""
+        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
+
     def log_tail(self) -> str:
         """The last lines that the node printed."""
         return "\n".join(self._log_path.read_text().splitlines()[-12:])
@@ -152,12 +188,16 @@ class Player(threading.Thread):
         pictures: uint8 [H, W, 3] each, all of one size; may be endless.
         rate_hz: Pictures per second.
         lens: Calibration to publish, or None.
+        keep: Remember which picture was shown at which stamp.
     """
 
-    def __init__(self, stage: Stage, pictures: Any, rate_hz: float, lens: Intrinsics | None = None) -> None:
+    def __init__(
+        self, stage: Stage, pictures: Any, rate_hz: float, lens: Intrinsics | None = None, keep: bool = True
+    ) -> None:
         super().__init__(daemon=True)
         self._stage, self._pictures, self._rate_hz, self._lens = stage, iter(pictures), rate_hz, lens
         self._hold_at: int | None = 0
+        self._keep = keep
         self._stopped = False
         self.index = -1
         self.shown: dict[int, tuple[int, np.ndarray]] = {}
@@ -191,7 +231,8 @@ class Player(threading.Thread):
                         return
                     self.index += 1
                 stamp_ns = start_ns + round(tick * 1e9 / self._rate_hz)
-                self.shown[stamp_ns] = (self.index, picture)
+                if self._keep:
+                    self.shown[stamp_ns] = (self.index, picture)
                 self._stage.show(picture, stamp_ns, self._lens)
                 tick += 1
                 time.sleep(max(0.0, begin + tick / self._rate_hz - time.monotonic()))
