@@ -228,7 +228,7 @@ class DecodeBatch(_Batch):
             ``exp(logit_scale) * e / |e| . bank``.
         selected: [B] int32, index of the winning query.
         box: [B, 4] float32 (centre x, centre y, width, height), normalised; NaN where the model has no box head.
-        sampled_tokens: [B, P, 3, C] float32: what the prompt's points read from this picture.
+        sampled_tokens: [B, P, 3, C] float32: what the prompt's points read from this picture; 0 for padding.
         sampled_embedding: [B, Cm] float32: mean mask feature of the positive points.
         appearance_tokens: [B, 3, C] float32: mean features under the predicted mask, projected like reference tokens.
         appearance_embedding: [B, Cm] float32: mean mask feature under the predicted mask.

@@ -193,7 +193,7 @@ class GraphBackend(Backend):
         return DecodeBatch(**{f.name: found[f.name] for f in fields(DecodeBatch)})
 
     def _restore_points(self, answer: DecodeBatch, asked: PromptBatch, features: ImageFeatures) -> DecodeBatch:
-        """Gives ``sampled_*`` the point slots that were asked for.
+        """Gives ``sampled_*`` the point slots that were asked for; zeros where there is no point.
 
         Masks of prompts with more points than the graph has slots come from an even selection of them; what the points
         read is independent of each other, so all of them are read, a slotful per call.
@@ -205,8 +205,8 @@ class GraphBackend(Backend):
             # Padding may lie between points; with_slots moved them together, so move them back.
             tokens = np.zeros((len(asked), count, *answer.sampled_tokens.shape[2:]), np.float32)
             for i, label in enumerate(asked.points_label):
-                at = np.flatnonzero(label) if count != slots else np.arange(slots)
-                tokens[i, at] = answer.sampled_tokens[i, : len(at)]
+                at = np.flatnonzero(label)
+                tokens[i, at] = answer.sampled_tokens[i, at if count == slots else np.arange(len(at))]
             return DecodeBatch(**values | {"sampled_tokens": tokens})
         parts, means, weights = [], [], []
         for start in range(0, used, slots):

@@ -151,6 +151,7 @@ class TorchBackend(Backend):
         })
         with self._running():
             answer = self._model.decode(image, tensors)
+            answer.sampled_tokens = answer.sampled_tokens * (tensors.points_label != 0)[..., None, None]
             return DecodeBatch(**{
                 f.name: _numpy(getattr(answer, f.name)[0], np.int32 if f.name == "selected" else np.float32)
                 for f in fields(DecodeBatch)
