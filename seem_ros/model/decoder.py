@@ -114,14 +114,14 @@ class QueryDecoder(nn.Module):
         sign = torch.where(points_label[..., None] > 0, self.pn_indicator.weight[0], self.pn_indicator.weight[1])
         tokens = []
         for source, matrix in zip(image.sources, self.mask_sptial_embed):
-            tokens.append((sample_points(source, flat) @ matrix).reshape(n, p, k, -1) + sign)
+            tokens.append((sample_points(source, flat) @ matrix).unflatten(1, (p, k)) + sign)
         positive = (points_label > 0)[..., None].to(image.sources[0].dtype)
         count = positive.sum(2)
         if image.mask_features is None:
             share = positive[..., 0] / count.clamp(min=1)
             mean = folded_means(image.mask_source, self._mask_convolution[0], points_xy, share)
         else:
-            read = sample_points(image.mask_features.permute(0, 2, 3, 1), flat).reshape(n, p, k, -1)
+            read = sample_points(image.mask_features.permute(0, 2, 3, 1), flat).unflatten(1, (p, k))
             mean = (read * positive).sum(2) / count.clamp(min=1)
         if self.config.rules == "v1":
             mean = torch.where(count > 0, mean, -torch.ones_like(mean))
@@ -274,7 +274,7 @@ class QueryDecoder(nn.Module):
     # ---- public ----------------------------------------------------------------------------------------------------
     def decode_objects(self, image: ImageTensors) -> list[QueryState]:
         """Runs the object queries, which see no prompt; the last state is the answer (one element: P = 1)."""
-        n = image.mask_features.shape[0]
+        n = image.sources[0].shape[0]
         query = self.query_feat.weight.expand(n, 1, -1, -1)
         position = self.query_embed.weight.expand(n, 1, -1, -1)
         return self._run(image, query, position, None, None, None)
