@@ -37,7 +37,14 @@ _serial = itertools.count()
 
 
 class TorchBackend(Backend):
-    """Runs a `Seem` in torch, with no limit on prompts, points or references per call."""
+    """Runs a `Seem` in torch, with no limit on prompts, points or references per call.
+
+    Attributes:
+        fold_mask_features: Fold the last mask-feature convolution into what reads it (the same answers, faster); None
+            leaves it to the model, False is the straightforward formulation.
+    """
+
+    fold_mask_features: bool | None = None
 
     def __init__(
         self, model: Seem, spec: ModelSpec, tokenizer: Tokenizer | None = None, device: str | None = None,
@@ -134,7 +141,7 @@ class TorchBackend(Backend):
             pixels = self._model.normalise(pixels)
             pixels[..., height:, :] = 0
             pixels[..., width:] = 0
-            return ImageFeatures(content_hw, self._owner, self._model.encode_image(pixels))
+            return ImageFeatures(content_hw, self._owner, self._model.encode_image(pixels, self.fold_mask_features))
 
     def encode_text(self, texts: Sequence[str]) -> TextFeatures:
         """See `Backend.encode_text`."""
