@@ -254,6 +254,8 @@ class SeemNode(LifecycleNode):
             self.get_logger().error(f"internal error in diagnostics:\n{traceback.format_exc()}")
 
     def _on_thread_error(self, error: BaseException) -> None:
+        if not self.context.ok():
+            return  # the process is ending, and nothing can be published any more
         self._thread_error = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
         self.get_logger().error(f"internal error on the inference thread:\n{trace}", throttle_duration_sec=5.0)

@@ -32,6 +32,7 @@ from seem_ros.tools.media import open_media
 STATES = {Target.TRACKED: "TRACKED", Target.OCCLUDED: "OCCLUDED", Target.LOST: "LOST"}
 SHEET_PICTURES = 9
 BURST_S = 4.0
+PATIENCE_S = 1.0
 GOAL_IOU = 0.80
 
 
@@ -64,7 +65,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        parameters = [f"model:={options.model}", f"backend:={options.backend}", "camera_timeout_s:=5.0"]
+        parameters = [f"model:={options.model}", f"backend:={options.backend}", "camera_timeout_s:=30.0",
+                      "call_timeout_s:=30.0"]
         if options.video and not (options.text or options.click or options.box):
             parameters.append("panoptic:=true")
         say("starting the node")
@@ -82,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _clip(stage: Stage, options: argparse.Namespace, say: object) -> bool:
     clip = RecordedClip(find_clip("tabletop"))
     shots = list(clip)
-    player = Player(stage, (shot.rgb for shot in shots), clip.rate_hz, clip.intrinsics)
+    player = Player(stage, (shot.rgb for shot in shots), clip.rate_hz, clip.intrinsics, patience_s=PATIENCE_S)
     player.start()
     player.wait_for(0)
     _until_published(stage, player)
@@ -96,6 +98,7 @@ def _clip(stage: Stage, options: argparse.Namespace, say: object) -> bool:
         mark(cast.names[one], one, true_id, frames, cast.since[one] + 1, cast.until.get(one, last + 1) - 1)
         for one, true_id in cast.truth.items()
     ]
+    stage.quiet()
     rate = _burst(stage, [shot.rgb for shot in shots], clip)
     return _report(marks, len(results), len(shots), rate, len(cast.names), options.out)
 
@@ -118,7 +121,10 @@ def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, asked
 def _footage(stage: Stage, options: argparse.Namespace, say: object) -> bool:
     media = open_media(options.video)
     most = max(1, round(options.seconds * media.rate_hz))
-    player = Player(stage, (frame.rgb for _, frame in itertools.islice(media.frames, most)), media.rate_hz)
+    # a webcam does not wait for us; a recording does
+    patience_s = PATIENCE_S if media.count is not None else 0.0
+    pictures = (frame.rgb for _, frame in itertools.islice(media.frames, most))
+    player = Player(stage, pictures, media.rate_hz, patience_s=patience_s)
     player.start()
     if not player.wait_for(0):
         raise player.error or SeemError(f"{options.video} has no pictures")

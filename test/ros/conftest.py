@@ -12,6 +12,7 @@ for folder in (HERE, HERE.parent / "perception"):
 
 try:
     import rclpy  # noqa: F401
+
     import seem_ros.msg  # noqa: F401
 except ImportError as error:  # without `make build` or a ROS workspace there is nothing to test here
     collect_ignore_glob = ["test_*.py"]

@@ -8,6 +8,7 @@ from colour_backend import scene
 from harness import Camera, wait_for
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+
 from seem_ros.msg import Prompt, SegmentArray
 from seem_ros.srv import Segment
 

@@ -8,13 +8,13 @@ from colour_backend import scene
 from harness import Camera, Client, wait_for
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
-from seem_ros.msg import Box, Click, Pixel, Polygon, Prompt, Reference, Scribble, SegmentArray, Target, TargetArray
-from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
+from seem_ros.msg import Box, Click, Pixel, Polygon, Prompt, Reference, Scribble, SegmentArray, Target, TargetArray
 from seem_ros.ros.conversions import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
+from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
 
 BLOBS = {(30, 30): "red", (90, 60): "green", (30, 70): "blue"}
 

@@ -7,12 +7,12 @@ import pytest
 from colour_backend import scene
 from diagnostic_msgs.msg import DiagnosticArray
 from harness import BEST_EFFORT, RELIABLE, Camera, wait_for
-from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
-from seem_ros.srv import RemoveTargets, Segment
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
+from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
 from seem_ros.ros.conversions import array_to_image, array_to_jpeg, compressed_to_rgb, image_to_rgb, stamp_to_ns
+from seem_ros.srv import RemoveTargets, Segment
 
 
 def picture(index):

@@ -102,7 +102,7 @@ class Stage:
                 del self._sent_s[next(iter(self._sent_s))]
         self._image.publish(message)
 
-    def call(self, kind: type, service: str, request: Any, timeout_s: float = 30.0) -> Any:
+    def call(self, kind: type, service: str, request: Any, timeout_s: float = 60.0) -> Any:
         """The answer of one of the node's services.
 
         Raises:
@@ -138,6 +138,15 @@ class Stage:
         """All segments published so far, by stamp."""
         with self._lock:
             return dict(self._segments)
+
+    def quiet(self) -> None:
+        """Tell no more about states."""
+        self._on_state = lambda *_: None
+
+    def has(self, stamp_ns: int) -> bool:
+        """Whether a result of this stamp has arrived."""
+        with self._lock:
+            return stamp_ns in self._segments
 
     def count(self) -> int:
         """Results since the last `forget`."""
@@ -183,21 +192,26 @@ class Stage:
 class Player(threading.Thread):
     """Shows pictures at their rate; stays on the picture where it is told to wait, while time goes on.
 
+    With ``patience_s`` the next picture waits for the result of the last one, so that a slow machine sees every
+    picture. Stamps go on at the nominal rate all the same.
+
     Args:
         stage: Where to show them.
         pictures: uint8 [H, W, 3] each, all of one size; may be endless.
         rate_hz: Pictures per second.
         lens: Calibration to publish, or None.
         keep: Remember which picture was shown at which stamp.
+        patience_s: How long a picture's result is waited for; 0 = a camera does not wait.
     """
 
     def __init__(
-        self, stage: Stage, pictures: Any, rate_hz: float, lens: Intrinsics | None = None, keep: bool = True
+        self, stage: Stage, pictures: Any, rate_hz: float, lens: Intrinsics | None = None, keep: bool = True,
+        patience_s: float = 0.0,
     ) -> None:
         super().__init__(daemon=True)
         self._stage, self._pictures, self._rate_hz, self._lens = stage, iter(pictures), rate_hz, lens
         self._hold_at: int | None = 0
-        self._keep = keep
+        self._keep, self._patience_s = keep, patience_s
         self._stopped = False
         self.index = -1
         self.shown: dict[int, tuple[int, np.ndarray]] = {}
@@ -235,6 +249,13 @@ class Player(threading.Thread):
                     self.shown[stamp_ns] = (self.index, picture)
                 self._stage.show(picture, stamp_ns, self._lens)
                 tick += 1
-                time.sleep(max(0.0, begin + tick / self._rate_hz - time.monotonic()))
+                self._wait(stamp_ns, begin + tick / self._rate_hz)
+                begin = max(begin, time.monotonic() - tick / self._rate_hz)
         except SeemError as error:
             self.error = error
+
+    def _wait(self, stamp_ns: int, next_s: float) -> None:
+        end = time.monotonic() + self._patience_s
+        while not self._stopped and time.monotonic() < end and not self._stage.has(stamp_ns):
+            time.sleep(0.002)
+        time.sleep(max(0.0, next_s - time.monotonic()))

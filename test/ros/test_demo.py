@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo as a user runs it, with the built-in model: on the clip, on footage of one's own, and with a planner."""
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import pytest
+from harness import NodeProcess, wait_for
+
+from seem_ros.ros.recorded_clip import RecordedClip, find_clip
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 240  # two minutes on an idle machine
+
+
+def run(*words):
+    return subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True, timeout=LIMIT_S, cwd=ROOT)
+
+
+@pytest.mark.slow
+def test_the_demo_ends_by_itself_and_its_targets_match_the_truth(private_ros, tmp_path):
+    done = run("-m", "seem_ros.tools.demo", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
+    for words in ("TRACKED", "OCCLUDED", "nothing found", "0 id switches", "mean IoU of the tracked targets"):
+        assert words in done.stdout, done.stdout
+    video = cv2.VideoCapture(str(tmp_path / "demo.mp4"))
+    assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == len(RecordedClip(find_clip("tabletop")))
+    assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] >= 1000
+    assert "Traceback" not in (tmp_path / "node.log").read_text()
+
+
+@pytest.mark.slow
+def test_the_demo_runs_on_footage_of_ones_own(private_ros, tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    clip = RecordedClip(find_clip("tabletop"))
+    for index in range(30):
+        cv2.imwrite(str(folder / f"{index:04d}.png"), clip.read(index).rgb[:, :, ::-1])
+    done = run("-m", "seem_ros.tools.demo", "--video", folder, "--text", "the red mug", "--click", "86,108",
+               "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "-> target 1" in done.stdout and (tmp_path / "out" / "demo.mp4").stat().st_size > 10_000
+    refused = run("-m", "seem_ros.tools.demo", "--video", tmp_path / "nothing.mp4", "--out", tmp_path / "out")
+    assert refused.returncode == 2 and "does not exist" in refused.stderr
+
+
+@pytest.mark.slow
+def test_a_task_planner_finds_the_red_mug_on_the_tabletop_camera(private_ros):
+    camera = NodeProcess(ROOT / "scripts" / "tabletop_camera", name="tabletop_camera")
+    node = NodeProcess(ROOT / "scripts" / "seem", name="seem")
+    try:
+        answers = []
+
+        def found():
+            answers.append(run("examples/pick.py", "the red mug"))
+            return answers[-1].returncode == 0
+
+        wait_for(found, "the red mug in the planner's hand", 120)
+        assert "the red mug is target" in answers[-1].stdout
+        absent = run("examples/pick.py", "the purple plate")
+        assert absent.returncode == 1 and "nothing found" in absent.stderr
+    finally:
+        node.stop()
+        camera.stop()
+    assert "Traceback" not in node.log + camera.log, node.log + camera.log
