@@ -58,6 +58,11 @@ def boundary_f(prediction: np.ndarray, truth: np.ndarray, void: np.ndarray | Non
     if not n_ours or not n_theirs:
         return 1.0 if n_ours == n_theirs else 0.0
     radius = int(tolerance) if tolerance >= 1 else math.ceil(tolerance * math.hypot(*truth.shape))
+    # Nothing happens away from the contours: only their common box is dilated, which is much cheaper and equal.
+    either = ours | theirs
+    rows, columns = np.flatnonzero(either.any(1)), np.flatnonzero(either.any(0))
+    window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    ours, theirs = ours[window], theirs[window]
     offsets = np.arange(-radius, radius + 1)
     disc = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= radius ** 2).astype(np.uint8)
     precision = np.count_nonzero(ours & (cv2.dilate(theirs.astype(np.uint8), disc) > 0)) / n_ours

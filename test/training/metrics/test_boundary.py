@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import cv2
 import numpy as np
 import pytest
 
@@ -86,3 +87,13 @@ def test_lists_of_different_lengths_are_refused():
 def test_a_clip_too_short_to_score_is_refused():
     with pytest.raises(DataError, match="nothing to score"):
         score_track([EMPTY] * 2, [EMPTY] * 2)
+
+
+def test_f_equals_distances_between_contour_pixels_computed_one_by_one():
+    rng = np.random.default_rng(5)
+    for _ in range(5):
+        masks = [cv2.GaussianBlur(rng.random((40, 50)).astype(np.float32), (0, 0), 3) > 0.5 for _ in range(2)]
+        ours, theirs = (np.argwhere(contour(mask)) for mask in masks)
+        apart = np.hypot(*(ours[:, None] - theirs[None]).transpose(2, 0, 1))
+        precision, recall = (apart.min(1) <= 2).mean(), (apart.min(0) <= 2).mean()
+        assert boundary_f(*masks, tolerance=2) == pytest.approx(2 * precision * recall / (precision + recall))
