@@ -109,7 +109,7 @@ class QueryDecoder(nn.Module):
             tokens [N, P, K, 3, C], one per level, with the sign indicator; mean mask feature of the positive points
             [N, P, Cm] (nothing positive: 0, or -1 under the rules of v1).
         """
-        n, p, k, _ = points_xy.shape
+        p, k = points_xy.shape[1:3]
         flat = points_xy.flatten(1, 2)
         sign = torch.where(points_label[..., None] > 0, self.pn_indicator.weight[0], self.pn_indicator.weight[1])
         tokens = []

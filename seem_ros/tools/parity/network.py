@@ -36,8 +36,11 @@ def feat(runner: Runner, fixture: Fixture, report: Report) -> None:
     ours["mask_features"] = features
     for name, tensor in ours.items():
         full = fixture.stored("", name)
+        if full is None:
+            continue
         golden = fixture[full]
-        channels = int(re.search(r"@c(\d+)", full).group(1))
+        thinned = re.search(r"@c(\d+)", full)
+        channels = int(thinned.group(1)) if thinned else 1
         report.close(full, subsampled(tensor[:, ::channels].numpy(), golden, full), golden)
         thinned = tensor[..., ::-(-tensor.shape[2] // golden.shape[2]), ::-(-tensor.shape[3] // golden.shape[3])]
         statistics = (thinned.mean(), thinned.std(), thinned.abs().max())
@@ -146,16 +149,16 @@ def ground(runner: Runner, fixture: Fixture, report: Report) -> None:
     """Texts; a stroke beside the text counts only with hook A."""
     picture = fixture["image"]
     image, padded = runner.encode(picture)
-    sizes = [fixture[n].shape[-2:] for n in (fixture.stored(c, "grounding_mask") for c in fixture.cases())
-             if "@" not in n]
+    stored = [fixture.stored(case, "grounding_mask") for case in fixture.cases()]
+    sizes = [fixture[name].shape[-2:] for name in stored if name and "@" not in name]
     for case in fixture.cases():
         texts = fixture.meta[f"{case}/texts"]
         if case == "stroke_hook" and fixture.stored("", "stroke") is None:
             report.notes.append(f"{case}: the file holds no stroke to run it with")
             continue
         ids, _ = runner.tokenizer.encode(texts)
-        stored = fixture[f"{case}/input_ids"]
-        report.same(f"{case}/input_ids", ids[-len(stored):, :stored.shape[1]], stored)
+        known = fixture[f"{case}/input_ids"]
+        report.same(f"{case}/input_ids", ids[-len(known):, :known.shape[1]], known)
         embeddings = runner.texts(texts)[2]
         calls = [[t] for t in texts] if case.startswith("stroke") else [texts]
         shown = []
@@ -174,13 +177,15 @@ def ground(runner: Runner, fixture: Fixture, report: Report) -> None:
         _close(report, fixture, case, "pred_gtexts", found, 0)
         _close(report, fixture, case, "out_prob", scores)
         report.same(f"{case}/matched", matched.numpy(), fixture[f"{case}/matched"], query=True)
+        compare_self_mask(report, fixture, case, runner.rules, None, None, False)
         full = fixture.stored(case, "grounding_mask")
+        if full is None:
+            continue
         ours = postprocess.to_image(torch.cat(shown).numpy(), padded, picture.shape[:2], sizes[0])
         golden = fixture[full]
         ours = subsampled(ours, golden, full)
         report.close(full, ours, golden)
         report.mask(f"{case}/mask", ours > 0, golden > 0)
-        compare_self_mask(report, fixture, case, runner.rules, None, None, False)
 
 
 def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
@@ -264,6 +269,8 @@ def _reference(runner: Runner, fixture: Fixture, report: Report, plus: str, minu
     report.close(plus, mean[None, None].numpy(), fixture[plus])
     report.close(minus, nothing[None, None].numpy(), fixture[minus])
     for level in range(3):
+        if f"{tokens}{level}" not in fixture:
+            continue
         golden = fixture[f"{tokens}{level}"]
         report.close(f"{tokens}{level}", subsampled(read[:, None, level].numpy(), golden, tokens), golden)
     return read, mean
