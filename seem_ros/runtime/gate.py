@@ -42,8 +42,9 @@ class Tolerance:
     median_logit: float
 
 
+# Masked attention thresholds masks: where one logit is nearly zero, rounding alone moves a query's answer by up to 0.6.
 TOLERANCES = {
-    "fp32": Tolerance(0.999, 1.0, 0.9999, 1e-3),
+    "fp32": Tolerance(0.995, 1.0, 0.999, 1e-3),
     "fp16": Tolerance(0.98, 0.75, 0.99, 2e-2),
     "bf16": Tolerance(0.95, 0.75, 0.97, 1e-1),
 }

@@ -5,10 +5,9 @@ import sys
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir
 import pytest
-
-torch = pytest.importorskip("torch")
-onnx_ir = pytest.importorskip("onnx_ir")
+import torch
 
 from seem_ros.errors import ModelError
 from seem_ros.model.config import PICO
