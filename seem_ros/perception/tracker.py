@@ -352,7 +352,8 @@ class Tracker:
         target.last_seen_ns = seen.encoded.frame.stamp_ns
         target.candidates.clear()
         target.hint = None
-        target.mask_logits, target.mask_score = result.mask_logits[row], float(seen.scores[row])
+        # a copy: a backend may write its next answer over this one, and it would keep the whole batch alive
+        target.mask_logits, target.mask_score = result.mask_logits[row].copy(), float(seen.scores[row])
         target.frames_since_bank += 1
         usual = likeness >= target.likeness - config.similarity_margin / 2
         if usual and target.presence >= config.presence_bank:
