@@ -12,6 +12,7 @@ Prints tables; writes report.json and contact sheets of the worst and best answe
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import sys
 import time
@@ -66,6 +67,8 @@ def build_parser() -> argparse.ArgumentParser:
     who.add_argument("--weights", type=Path, metavar="FILE",
                      help="weights of our own training (average.pt) for the built-in architecture, run in torch")
     who.add_argument("--backend", default="auto", help="that runs the package (default auto)")
+    who.add_argument("--presence-threshold", type=float, metavar="P", help="in place of the package's own, 0 to 1")
+    who.add_argument("--panoptic-score", type=float, metavar="P", help="in place of the package's own, 0 to 1")
     who.add_argument("--grabcut", choices=("none", "box", "all"), default="box",
                      help="cv2.grabCut beside it: from boxes, or also from clicks and strokes (slow); default box")
     who.add_argument("--no-flow", action="store_true", help="leave out copied masks and optical flow in videos")
@@ -86,6 +89,9 @@ class Evaluation:
             self.segmenter = _from_training(options.weights)
         else:
             self.segmenter = None if options.model == "none" else _load(options.model, options.backend)
+        if self.segmenter is not None:
+            given = {name: getattr(options, name) for name in ("presence_threshold", "panoptic_score")}
+            self.segmenter.config = dataclasses.replace(self.segmenter.config, **given)
         self.name = "ours" if self.segmenter is None else f"ours ({self.segmenter.spec.name})"
         self.report = Report({
             "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]),

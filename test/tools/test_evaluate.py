@@ -72,6 +72,7 @@ def test_weights_that_are_not_the_built_in_models_are_told(tmp_path, capsys):
     assert "does not hold the built-in model's weights" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_our_model_answers_through_the_product_from_training_weights(tmp_path):
     torch = pytest.importorskip("torch")
     from seem_ros.model.config import PICO
@@ -81,13 +82,20 @@ def test_our_model_answers_through_the_product_from_training_weights(tmp_path):
     torch.save(Seem(PICO).state_dict(), tmp_path / "average.pt")
     data = discs(tmp_path / "data")
     assert main(["--weights", str(tmp_path / "average.pt"), "--interactive", str(data), "--davis", str(data),
-                 "--limit", "1", "--max-clicks", "3", "--out", str(tmp_path / "out")]) == 0
+                 "--limit", "1", "--max-clicks", "3", "--presence-threshold", "0", "--out", str(tmp_path / "out")]) == 0
     results = json.loads((tmp_path / "out" / "report.json").read_text())["results"]
     assert {"ours (pico), 1 click", "ours (pico), box", "cv2.grabCut, box"} <= set(results["interactive: IoU"])
     assert {"ours (pico)", "ours (pico), no memory", "cv2.DISOpticalFlow, our mask"} <= set(
         results["video data: J&F from a first-frame click"])
 
 
+def test_thresholds_outside_their_range_are_told(tmp_path, capsys):
+    data = discs(tmp_path / "data")
+    assert main(["--presence-threshold", "2", "--interactive", str(data), "--out", str(tmp_path / "out")]) == 2
+    assert "presence_threshold must lie in 0..1" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_held_out_scenes_are_rendered_by_seed_when_asked_for(tmp_path, capsys):
     pytest.importorskip("mujoco")
     folder = tmp_path / "val"
