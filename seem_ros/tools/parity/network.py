@@ -7,6 +7,7 @@ import re
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seem_ros.model.rules import v1_memory_owner, v1_query_indices
 from seem_ros.model.states import Decoded, ImageTensors, OfficialCall
@@ -227,7 +228,7 @@ def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
         _close(report, fixture, case, "pred_nspatials", minus)
         _close(report, fixture, case, "pred_pvisuals", prompts.reference_embedding)
         if embedding is not None:
-            _close(report, fixture, case, "grounding_class", embedding)
+            _close(report, fixture, case, "grounding_class", F.normalize(embedding, dim=-1))  # stored at unit length
         _close(report, fixture, case, "score", score)
         _close(report, fixture, case, "pred_masks", masks, 0)
         _close(report, fixture, case, "pred_logits", logits, 0)
