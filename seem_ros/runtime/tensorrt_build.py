@@ -30,7 +30,8 @@ class BuildJob:
         flavour: ``tensorrt`` or ``tensorrt_rtx``.
         onnx: Graph file; its weights lie beside it.
         precision: What the graph was exported in; an engine without such tensors is an error.
-        compute_capability: E.g. ``SM89`` to build for another GPU (TensorRT-RTX only), or None for this one.
+        compute_capability: E.g. ``SM89`` or ``SM86,SM89`` to build for other GPUs (TensorRT-RTX only), or None for this
+            one.
         timing_cache: File of measured kernel times, or None.
     """
 
@@ -111,24 +112,29 @@ def _target(trt: ModuleType, config: Any, job: BuildJob) -> None:
         wanted = job.compute_capability
         raise BackendError(f"{job.flavour} builds only for the GPU it runs on; use tensorrt_rtx for {wanted}")
     known = [name for name in dir(trt.ComputeCapability) if name.startswith("SM")]
-    if job.compute_capability not in known:
-        raise BackendError(
-            f"{job.flavour} {trt.__version__} builds for {', '.join(known)}, got {job.compute_capability}"
-        )
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(trt.ComputeCapability, job.compute_capability), 0)
+    targets = job.compute_capability.split(",")
+    for target in targets:
+        if target not in known:
+            raise BackendError(f"{job.flavour} {trt.__version__} builds for {', '.join(known)}, got {target}")
+    config.num_compute_capabilities = len(targets)
+    for i, target in enumerate(targets):
+        config.set_compute_capability(getattr(trt.ComputeCapability, target), i)
 
 
 def _require_precision(trt: ModuleType, network: Any, job: BuildJob) -> None:
-    """A graph that was to be half but has no such tensor would silently run in float32."""
+    """A graph that was to be half but computes nothing in it would silently run in float32.
+
+    Weights stored in half do not count: float32 graphs cast them first.
+    """
     if job.precision not in _LOW_TYPES:
         return
     wanted = getattr(trt.DataType, _LOW_TYPES[job.precision])
+    heavy = (trt.LayerType.CONVOLUTION, trt.LayerType.MATRIX_MULTIPLY)
     for i in range(network.num_layers):
         layer = network.get_layer(i)
-        if any(layer.get_output(k).dtype == wanted for k in range(layer.num_outputs)):
+        if layer.type in heavy and layer.get_output(0).dtype == wanted:
             return
-    raise BackendError(f"{job.onnx} was to be {job.precision} but holds no tensor of that type")
+    raise BackendError(f"{job.onnx} was to be {job.precision} but computes nothing in it")
 
 
 class _Logger:

@@ -13,36 +13,31 @@ def _job(package, name, precision="fp32", target="SM89"):
     return BuildJob("tensorrt_rtx", package.path(name), precision, target)
 
 
-def test_the_text_encoder_compiles_and_progress_is_told(package):
+def test_progress_is_told_while_building(package):
     seen = []
-    plan = build_plan(_job(package, package.graphs["fp32"].text_encoder), seen.append)
-    assert len(plan) > 1e6
+    build_plan(_job(package, package.graphs["fp32"].text_encoder), seen.append)
     assert seen == sorted(seen) and seen[-1] == 1.0 and all(0 <= share <= 1 for share in seen) and len(seen) > 3
 
 
-@pytest.mark.parametrize("target", ["SM86", "SM89", "SM120"])
-def test_the_image_encoder_compiles_for_every_generation(package, target):
-    precision = "fp16" if "fp16" in package.graphs else "fp32"
-    assert len(build_plan(_job(package, package.graphs[precision].image_encoder, precision, target))) > 1e6
+@pytest.mark.parametrize("graph", ["image_encoder", "text_encoder", "decoder"])
+def test_every_graph_compiles_for_every_generation(package, graph):
+    precision = "fp16" if "fp16" in package.graphs and graph != "text_encoder" else "fp32"
+    files = package.graphs[precision]
+    name = files.decoders[4] if graph == "decoder" else getattr(files, graph)
+    assert len(build_plan(_job(package, name, precision, "SM86,SM89,SM120"))) > 1e6
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["SM86", "SM89", "SM120"])
-def test_every_graph_compiles_ahead_of_time_into_the_cache(package, tmp_path, target):
+def test_a_package_is_built_ahead_of_time_into_the_cache(package, tmp_path):
     for precision in package.graphs:
-        lines = list(build_engines(package, target, tmp_path, precision))
+        lines = list(build_engines(package, "SM89", tmp_path, precision))
         assert len(lines) == len(list(package.graphs[precision].files()))
-        again = list(build_engines(package, target, tmp_path, precision))
+        again = list(build_engines(package, "SM89", tmp_path, precision))
         assert all("was in the cache" in line for line in again)
 
 
-def test_the_decoder_compiles(package):
-    precision = "fp16" if "fp16" in package.graphs else "fp32"
-    assert len(build_plan(_job(package, package.graphs[precision].decoders[4], precision))) > 1e6
-
-
 def test_a_graph_without_half_tensors_is_no_fp16_engine(package):
-    with pytest.raises(BackendError, match="holds no tensor of that type"):
+    with pytest.raises(BackendError, match="computes nothing in it"):
         build_plan(_job(package, package.graphs["fp32"].text_encoder, "fp16"))
 
 
