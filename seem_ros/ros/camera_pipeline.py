@@ -240,7 +240,7 @@ class CameraPipeline:
         Raises:
             SeemError: No such frame, or a prompt that does not fit it.
         """
-        stored, encoded, _ = self._asked_frame(stamp_ns)
+        stored, encoded, _ = self._asked_frame(stamp_ns, follow=False)
         segments = segment_picture(self._segmenter, prompts, panoptic, encoded, self.settings.wide_labels)
         return Found(segments, stored.header, (0,) * len(prompts), message=segments.message)
 
@@ -250,7 +250,7 @@ class CameraPipeline:
         Raises:
             SeemError: No such frame, a prompt that does not fit it, or no room.
         """
-        stored, encoded, replay = self._asked_frame(stamp_ns)
+        stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
         before = {target.target_id for target in self.tracker.targets()}
         result = self.tracker.start(prompts, encoded, [each.frame(self._depth_of(each)) for each in replay])
         new = tuple(one for one in dict.fromkeys(result.target_ids) if one and one not in before)
@@ -269,7 +269,7 @@ class CameraPipeline:
             SeemError: No such target or frame, or a prompt that does not fit it.
         """
         self.tracker.target(target_id)  # an unknown target is said before anything about frames
-        stored, encoded, replay = self._asked_frame(stamp_ns)
+        stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
         result = self.tracker.refine(
             target_id, prompt, encoded, [each.frame(self._depth_of(each)) for each in replay]
         )
@@ -301,11 +301,16 @@ class CameraPipeline:
     def _depth_of(self, stored: StoredFrame) -> Callable[[int, int], tuple[np.ndarray | None, Intrinsics | None]]:
         return lambda height, width: self._depth(stored.stamp_ns, height, width)
 
-    def _asked_frame(self, stamp_ns: int) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
-        """The frame that a call means, encoded, and the frames since then."""
+    def _asked_frame(
+        self, stamp_ns: int, follow: bool
+    ) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
+        """The frame that a call means, encoded, and the frames since then.
+
+        With ``follow`` the targets that live already see the newest frame first, before others start on it.
+        """
         before = self._processed
-        if self._pending is not None and self.enabled:
-            self.process()  # targets that live already see the newest frame before others start on it
+        if follow and self._pending is not None and self.enabled:
+            self.process()
         newest = self.ring.newest()
         if newest is None:
             raise FrameError(f"camera {self.name} has sent no frame yet; {self._describe_input()}")

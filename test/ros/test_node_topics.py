@@ -11,6 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
+from seem_ros.ros.camera_output import LATCHED
 from seem_ros.ros.conversions import array_to_image, array_to_jpeg, compressed_to_rgb, image_to_rgb, stamp_to_ns
 from seem_ros.srv import RemoveTargets, Segment
 
@@ -232,5 +233,21 @@ def test_nothing_is_computed_when_nobody_listens_and_nothing_is_tracked(client, 
     first = wait_for(values, "diagnostics")
     wait_for(lambda: int(values()["frames_received"]) > int(first["frames_received"]) + 5, "frames")
     assert values()["frames_published"] == first["frames_published"] == "0"
+    camera.close()
+    node.stop()
+
+
+def test_detections_and_latched_class_names_are_there_where_vision_msgs_is(client, start_node):
+    vision_msgs = pytest.importorskip("vision_msgs.msg", reason="vision_msgs is not on PyPI")
+    node = start_node(remaps=("image:=/visible/image",), name="visible")
+    camera = Camera(client, "/visible/image", picture)
+    boxes = client.listen(vision_msgs.Detection2DArray, "/visible/detections")
+    ask(client, "visible", "green", track=True)
+    found = wait_for(lambda: next((one for one in boxes[-2:] if one.detections), None), "a detection")
+    detection = found.detections[0]
+    assert (detection.id, detection.bbox.size_x, detection.bbox.center.position.x) == ("1", 16.0, 90.0)
+    latched = client.listen(vision_msgs.LabelInfo, "/visible/label_info", LATCHED)  # long after it was told
+    names = {one.class_id: one.class_name for one in wait_for(lambda: latched, "the class names")[-1].class_map}
+    assert names[int(detection.results[0].hypothesis.class_id)] == "green"
     camera.close()
     node.stop()
