@@ -83,9 +83,10 @@ class Tokenizer:
         if not cleaned:
             raise PromptError(f"text prompt is empty: got {text!r}, expected at least one visible character")
         try:
-            ids = self._encoder.encode(cleaned, add_special_tokens=False).ids
+            cleaned.encode()
         except UnicodeEncodeError as error:
             raise PromptError(f"text prompt {cleaned!a} is not valid Unicode: {error.reason}") from error
+        ids = self._encoder.encode(cleaned, add_special_tokens=False).ids
         if not ids:
             raise PromptError(f"text prompt has nothing the vocabulary knows: got {text!r}")
         return [START_ID, *ids, END_ID]
