@@ -36,19 +36,19 @@ $(VENV)/.made.stamp:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.ros.stamp: $(VENV)/.made.stamp
+$(VENV)/.ros.stamp: $(VENV)/.made.stamp Makefile
 	$(PY) -m pip install --disable-pip-version-check -q $(ROS_WHEELS) $(RUNTIME)
 	@command -v cmake >/dev/null || $(PY) -m pip install --disable-pip-version-check -q cmake
 	$(PY) scripts/patch_ros_wheels.py
 	@touch $@
 
-$(VENV)/.test.stamp: $(VENV)/.ros.stamp
+$(VENV)/.test.stamp: $(VENV)/.ros.stamp Makefile
 	$(PY) -m pip install --disable-pip-version-check -q $(TEST)
 	@touch $@
 
 # Only the interfaces need building: Python runs from the source tree. CMake refuses exported include folders inside the
 # package's own source folder, and .venv's numpy would be one, so a copy is built.
-$(BUILT): $(VENV)/.ros.stamp $(INTERFACES)
+$(BUILT): $(INTERFACES) | $(VENV)/.ros.stamp
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt install build-essential"; exit 1; }
 	@rm -rf build/src && mkdir -p build/src/seem_ros
 	@cp -r $(wildcard CMakeLists.txt package.xml msg srv launch config scripts models seem_ros) build/src/seem_ros/
