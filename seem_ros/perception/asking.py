@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from seem_ros.perception import regions
@@ -12,7 +13,9 @@ from seem_ros.perception.geometry import Geometry
 from seem_ros.perception.prompts import Box, Click, Prompt, Reference, Shape
 from seem_ros.perception.results import Round
 from seem_ros.runtime.interface import (
+    PRIOR_BOX,
     PRIOR_MASK,
+    PRIOR_REGION,
     SELECT_POINTS,
     SELECT_REFERENCE,
     SELECT_TEXT,
@@ -98,6 +101,29 @@ def put_round(batch: PromptBatch, row: int, before: Round, more: Prompt) -> None
 def asks_something(batch: PromptBatch) -> np.ndarray:
     """Bool [B]: rows with text, a positive point or a reference."""
     return batch.has_text | (batch.points_label > 0).any(axis=1) | batch.reference_valid.any(axis=1)
+
+
+def anchors(batch: PromptBatch, mask_hw: tuple[int, int]) -> list[np.ndarray | None]:
+    """Where each row points: bool [hm, wm] of the mask's size, None for text and references alone.
+
+    That is around its positive points, in its box or region, and on its previous mask.
+    """
+    height, width = mask_hw
+    found: list[np.ndarray | None] = []
+    for row in range(len(batch)):
+        canvas = np.zeros(mask_hw, np.uint8)
+        for x, y in batch.points_xy[row][batch.points_label[row] > 0]:
+            column, line = int(x * width), int(y * height)
+            canvas[max(line - 1, 0) : line + 2, max(column - 1, 0) : column + 2] = 1
+        if batch.prior_kind[row] in (PRIOR_BOX, PRIOR_REGION):
+            x, y, w, h = batch.prior_box[row] * (width, height, width, height)
+            left, top = max(int(x - w / 2), 0), max(int(y - h / 2), 0)
+            canvas[top : int(np.ceil(y + h / 2)), left : int(np.ceil(x + w / 2))] = 1
+        if batch.has_previous[row]:
+            grown = cv2.dilate((batch.previous_mask[row] > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
+            canvas |= cv2.resize(grown, (width, height), interpolation=cv2.INTER_NEAREST)
+        found.append(canvas.view(np.bool_) if canvas.any() else None)
+    return found
 
 
 def reference_key(reference: Reference) -> bytes:

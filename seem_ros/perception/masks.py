@@ -81,32 +81,44 @@ def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None
     return Patch(x0, y0, size)
 
 
-def drop_specks(mask_logits: np.ndarray, memory_mask: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Masks without parts that are small beside their largest part.
+def drop_strays(
+    mask_logits: np.ndarray, memory_mask: np.ndarray, anchors: Sequence[np.ndarray | None], share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks without the parts that do not belong to what was asked for.
+
+    A small model asked for one object sometimes answers with everything of its colour. Where the prompt points at a
+    place, parts that do not touch the place are left out (an object behind an arm has two parts, and its last mask
+    touches both). Of what remains, parts that are small beside the largest are specks.
 
     Args:
         mask_logits: float32 [B, hm, wm].
         memory_mask: float32 [B, h4, w4], the same masks, as coarse or coarser.
-        share: Parts below this share of the largest part's area are left out; 0 keeps everything.
+        anchors: Per mask bool [hm, wm], where the prompt points; None or empty where it does not. If no part touches
+            it, all count.
+        share: Parts below this share of the largest part's area are left out.
 
     Returns:
         Both, with the sign of what was left out turned; the inputs themselves where nothing was.
     """
-    if share <= 0:
-        return mask_logits, memory_mask
     fine, coarse = mask_logits, memory_mask
-    for row, logits in enumerate(mask_logits):
+    for row, (logits, anchor) in enumerate(zip(mask_logits, anchors, strict=True)):
         count, parts, stats, _ = cv2.connectedComponentsWithStats((logits > 0).astype(np.uint8), connectivity=8)
         if count <= 2:
             continue
-        areas = stats[:, cv2.CC_STAT_AREA]
-        small = areas < share * areas[1:].max()
-        small[0] = False
-        if not small.any():
+        areas = stats[:, cv2.CC_STAT_AREA].copy()
+        areas[0] = 0
+        if anchor is not None:
+            touched = np.bincount(parts[anchor], minlength=count) > 0
+            touched[0] = False
+            if touched.any():
+                areas[~touched] = 0
+        gone = areas < max(share * areas.max(), 1)
+        gone[0] = False
+        if not gone.any():
             continue
         if fine is mask_logits:
             fine, coarse = mask_logits.copy(), memory_mask.copy()
-        drop = small[parts]
+        drop = gone[parts]
         fine[row][drop] = -np.abs(fine[row][drop])
         kept = cv2.resize((fine[row] > 0).astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA) > 0
         lost = (coarse[row] > 0) & ~kept

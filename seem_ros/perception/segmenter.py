@@ -15,7 +15,7 @@ from seem_ros.perception import asking, composing
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
-from seem_ros.perception.masks import drop_specks, mask_scores
+from seem_ros.perception.masks import drop_strays, mask_scores
 from seem_ros.perception.postprocess import panoptic as panoptic_rule
 from seem_ros.perception.prompts import Prompt, Reference
 from seem_ros.perception.results import Answer, Round, Segments
@@ -258,9 +258,12 @@ class Segmenter:
         return self._texts.encode([text])
 
     def decode(self, encoded: EncodedFrame, batch: PromptBatch) -> DecodeBatch:
-        """One batched decode, without specks; rows whose presence the model does not say get their mask score."""
+        """One batched decode, without strays; rows whose presence the model does not say get their mask score."""
         result = self._backend.decode(encoded.features, batch)
-        fine, coarse = drop_specks(result.mask_logits, result.memory_mask, self._config.min_part)
+        fine, coarse = result.mask_logits, result.memory_mask
+        if self._config.drop_strays and self.spec.has_prior:
+            places = asking.anchors(batch, fine.shape[1:])
+            fine, coarse = drop_strays(fine, coarse, places, self._config.min_part)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)
         if silent.any():  # a model without presence head always answers something: how sure the outline is

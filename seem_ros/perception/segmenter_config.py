@@ -21,8 +21,10 @@ class SegmenterConfig:
         max_texts_cached: Text features kept.
         max_references_cached: Reference pictures whose tokens are kept.
         name_prompts: Prompts without text are named from the vocabulary.
-        min_part: Parts of a prompt's mask below this share of its largest part are left out, 0..1: specks on other
-            objects would stretch its box and pull its centre away. 0 keeps the official masks as they are.
+        drop_strays: Leave out parts of a prompt's mask that do not touch where it points, and specks. Only for the
+            built-in model; the masks of official models stay as they are.
+        min_part: Parts below this share of the largest part are specks, 0..1: they would stretch the box and pull the
+            centre away.
     """
 
     presence_threshold: float | None = None
@@ -32,6 +34,7 @@ class SegmenterConfig:
     max_texts_cached: int = 512
     max_references_cached: int = 16
     name_prompts: bool = True
+    drop_strays: bool = True
     min_part: float = 0.05
 
     def __post_init__(self) -> None:

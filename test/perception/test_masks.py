@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from seem_ros.perception.geometry import fit
-from seem_ros.perception.masks import Patch, drop_specks, enlarge, mask_scores, paint
+from seem_ros.perception.masks import Patch, drop_strays, enlarge, mask_scores, paint
 
 NET = (240, 320)
 
@@ -81,11 +81,26 @@ def test_specks_are_left_out_and_large_parts_stay():
     fine[1, 2:14, 2:14] = fine[1, 2:14, 20:26] = 3  # an object behind an arm: two large parts
     before = fine.copy()
     coarse = fine.reshape(3, 12, 2, 16, 2).mean((2, 4))
-    kept, memory = drop_specks(fine, coarse, 0.05)
+    kept, memory = drop_strays(fine, coarse, [None] * 3, 0.05)
     assert (fine == before).all(), "the inputs are not written to"
     assert (kept[0] > 0).sum() == 144 and (memory[0] > 0).sum() == 36 and kept[0, 20, 28] == -3
     assert (kept[1:] == fine[1:]).all() and (memory[1:] == coarse[1:]).all()
-    assert drop_specks(fine, coarse, 0.0)[0] is fine
+    assert drop_strays(fine, coarse, [None] * 3, 0.0)[0] is fine
+
+
+def test_parts_that_do_not_touch_where_the_prompt_points_are_left_out():
+    fine = np.full((1, 24, 32), -4, np.float32)
+    fine[0, 2:14, 2:14] = fine[0, 2:14, 20:26] = 3
+    coarse = fine.reshape(1, 12, 2, 16, 2).mean((2, 4))
+    anchor = np.zeros((24, 32), bool)
+    anchor[5, 22] = True
+    kept, memory = drop_strays(fine, coarse, [anchor], 0.05)
+    assert (kept[0] > 0).sum() == 72 and (kept[0, 2:14, 20:26] > 0).all() and (memory[0] > 0).sum() == 18
+    anchor[5, 3] = True
+    assert (drop_strays(fine, coarse, [anchor], 0.05)[0] == fine).all()
+    anchor[:] = False
+    anchor[20, 5] = True
+    assert (drop_strays(fine, coarse, [anchor], 0.05)[0] == fine).all(), "it points at nothing: all parts count"
 
 
 def test_the_mask_score_is_the_mean_probability_inside():
