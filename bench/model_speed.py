@@ -4,7 +4,7 @@
     python bench/model_speed.py --variant focalt_v0 --size 480x640 --threads 2 --out out/model_speed
 
 Weights are made from the names of the tensors: nothing is downloaded. Best of three rounds; a known convolution is
-timed too, because machines vary by a factor of five. Peak memory is that of a fresh process that only encodes and decodes.
+timed too, because machines vary by a factor of five. Peak memory is a fresh process's that only encodes and decodes.
 """
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def works(model: Seem, pixels: torch.Tensor) -> dict[str, Callable[[], object]]:
 
 
 def peak_gb(variant: str, size: tuple[int, int]) -> float:
-    """Largest resident memory of a fresh process that encodes a picture and answers two prompts, one after the other."""
+    """Largest resident memory of a fresh process that encodes a picture and answers two prompts in turn."""
     side = "x".join(str(length) for length in size)
     command = [sys.executable, __file__, "--variant", variant, "--size", side, "--peak"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

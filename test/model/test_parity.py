@@ -18,11 +18,15 @@ from seem_ros.tools.parity.runner import Runner
 FILES = sorted(p for p in DATA.glob("golden_focalt_*.npz"))
 
 
+def bank() -> np.ndarray:
+    """The class bank that all fixtures were recorded with."""
+    return np.load(DATA / "golden_lang.npz")["bank134"]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem.removeprefix("golden_"))
 def test_our_numbers_are_the_official_ones_for(path: Path, focalt):
     fixture = Fixture(path)
-    bank = np.load(DATA / "golden_lang.npz")["bank134"]
-    runner = Runner(focalt.with_rules(fixture.variant.split("_")[1]), bank)
+    runner = Runner(focalt.with_rules(fixture.variant.split("_")[1]), bank())
     report = check_fixture(fixture, runner, None)
     assert report.ok, "\n".join([report.summary(), *(f"{x.name}: {x.text}" for x in report.lines if not x.ok)])
 
@@ -35,7 +39,7 @@ def test_our_texts_are_the_official_ones(focalt):
 def test_a_single_wrong_sign_is_found(focalt):
     model = focalt.with_rules("v1")
     model.decoder.pn_indicator.weight = torch.nn.Parameter(focalt.decoder.pn_indicator.weight.flip(0), False)
-    report = check_fixture(Fixture(DATA / "golden_focalt_v1_inter_C.npz"), Runner(model, None), None)
+    report = check_fixture(Fixture(DATA / "golden_focalt_v1_inter_C.npz"), Runner(model, bank()), None)
     assert not report.ok
 
 

@@ -34,7 +34,7 @@ def lang(fixture: Fixture, report: Report, cache_dir: Path | None, classes: int 
     person, _ = tokenizer.encode([template.format("person") for template in TEMPLATES])
     report.same("person_ids", person[:, :16], fixture["person_ids"])
     tokens, used, pooled = encode_texts(encoder, tokenizer, fixture.meta["strings"])
-    length = min(tokens.shape[1], 20)
+    length = min(tokens.shape[1], fixture["token_emb"].shape[1])
     kept = used[:, :length].numpy()
     report.close("token_emb", tokens[:, :length].numpy()[kept], fixture["token_emb"][:, :length][kept])
     report.close("class_emb", pooled.numpy(), fixture["class_emb"])
