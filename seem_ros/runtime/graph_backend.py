@@ -74,7 +74,7 @@ class GraphBackend(Backend):
 
     def __init__(
         self, package: Package, open_session: Callable[[str], Session], status: BackendStatus,
-        cache_dir: Path | None = None, preload: bool = False,
+        cache_dir: Path | None = None, preload: bool = False, graphs: str | None = None,
     ) -> None:
         """Opens the image encoder; other graphs are opened when first needed.
 
@@ -84,6 +84,7 @@ class GraphBackend(Backend):
             status: What to report.
             cache_dir: Root of the disk cache for texts, or None.
             preload: Open every graph now, so that no later call waits for it.
+            graphs: Precision of the graphs to run, where the runtime lowers it by itself; default the status'.
 
         Raises:
             PackageError: A graph is another model's.
@@ -91,7 +92,7 @@ class GraphBackend(Backend):
         """
         self.spec = package.spec
         self._package, self._open, self._status = package, open_session, status
-        self._graphs = package.graph_set(status.precision if status.precision in package.graphs else "fp32")
+        self._graphs = package.graph_set(graphs or status.precision)
         self._owner = f"{status.backend}-{next(_serial)}"
         self._sessions: dict[str, Session] = {}
         self._closed = False

@@ -63,16 +63,17 @@ def test_half_precision_graphs_pass_their_gate(package, stored, answers):
     assert result.mean_iou >= 0.99
 
 
-def test_bf16_in_openvino_passes_its_gate(package, stored, answers):
+@pytest.mark.parametrize(("precision", "whole"), [("fp32", True), ("bf16", True), ("bf16", False)])
+def test_openvino_passes_its_gate_alone_and_with_onnx_runtimes_help(package, stored, answers, precision, whole):
     pytest.importorskip("openvino")
     from seem_ros.runtime.openvino_backend import open_openvino
 
     try:
-        backend = open_openvino(package, precision="bf16")
+        backend = open_openvino(package, precision=precision, whole=whole)
     except BackendError as error:
         pytest.skip(str(error))
     with backend:
-        result = compare(answers, answer(backend, stored), "bf16")
+        result = compare(answers, answer(backend, stored), precision)
     assert result.passed, result.message
     assert result.mean_iou >= 0.98
 
