@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+# What a blocked score is set to: far below any score, so that its weight is exactly zero, yet finite in half precision
+# too, where the least float32 becomes minus infinity and a row with every key blocked NaN.
+_BLOCKED = -1e4
+
+
 class Attention(nn.Module):
     """Multi-head attention with `torch.nn.MultiheadAttention`'s parameters, keys and values computable ahead of time.
 
@@ -56,7 +61,7 @@ class Attention(nn.Module):
         q = self._split(F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim]))
         scores = (q * (dim // self.heads) ** -0.5) @ keys.transpose(-1, -2)
         if blocked is not None:
-            scores = scores.masked_fill(blocked[:, None], torch.finfo(scores.dtype).min)
+            scores = scores.masked_fill(blocked[:, None], _BLOCKED)
         weights = scores.softmax(-1)
         if blocked is not None:
             weights = weights * (~blocked[:, None]).to(weights.dtype)
