@@ -96,11 +96,12 @@ def filled_model(config: ModelConfig, state: Mapping[str, Tensor], path: str | P
 
     Args:
         config: the variant.
-        state: official key -> tensor.
+        state: official key -> tensor. The model takes float32 tensors over without a copy, which halves the peak memory
+            of loading: do not write into them afterwards.
         path: named in errors.
 
     Returns:
-        The model in evaluation mode, float32, with tensors of its own.
+        The model in evaluation mode, float32.
 
     Raises:
         CheckpointError: see `load_checkpoint`.
@@ -110,7 +111,7 @@ def filled_model(config: ModelConfig, state: Mapping[str, Tensor], path: str | P
     names = list(model.state_dict())
     check_state(config.name, official_shapes(model.state_dict()), state, path)
     tensors = from_official(state, names)
-    model.load_state_dict({name: tensors[name].to(torch.float32, copy=True) for name in names}, assign=True)
+    model.load_state_dict({name: tensors[name].to(torch.float32) for name in names}, assign=True)
     model.make_constants()
     return model.requires_grad_(False).eval()
 
@@ -179,7 +180,7 @@ def _read_torch(path: Path) -> object:
     import pickle
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if _is_zip(path) or "Weights only load failed" in str(error):
             found = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", str(error))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
+from seem_ros.errors import PromptError
+
 
 @dataclass
 class PromptTensors:
@@ -60,6 +62,36 @@ class PromptTensors:
             reference_embedding=zeros(mask_dim), previous_mask=zeros(*mask_hw), has_previous=zeros(dtype=torch.bool),
             prior_box=zeros(4), prior_kind=zeros(dtype=torch.int8), select_by=zeros(dtype=torch.int8),
         )
+
+    def check(self) -> PromptTensors:
+        """Refuses prompts that would read nothing meaningful; only looks at values, so not for traced code.
+
+        Returns:
+            Itself.
+
+        Raises:
+            PromptError: a used point is not finite or outside the picture, a label, rule or kind is unknown, a text,
+                reference or mask that is used holds NaN or infinity, or two fields disagree on the number of prompts.
+        """
+        count = self.points_label.shape[:2]
+        for f in fields(self):
+            if getattr(self, f.name).shape[:2] != count:
+                raise PromptError(f"{f.name} is for {tuple(getattr(self, f.name).shape[:2])} images x prompts, "
+                                  f"points_label for {tuple(count)}")
+        outside = ((self.points_xy < 0) | (self.points_xy > 1)) & (self.points_label != 0)[..., None]
+        outside = (outside | ~torch.isfinite(self.points_xy)).any(-1)  # padding may be anywhere, but somewhere
+        if outside.any():
+            x, y = self.points_xy[outside][0].tolist()
+            raise PromptError(f"a point is at ({x:g}, {y:g}) of the picture; coordinates must be within 0 and 1")
+        for name, low, high in (("points_label", -1, 1), ("select_by", 0, 2), ("prior_kind", 0, len(PRIOR_KINDS) - 1)):
+            values = getattr(self, name)
+            if ((values < low) | (values > high)).any():
+                raise PromptError(f"{name} must be within {low} and {high}, got {values.min()} to {values.max()}")
+        for name, mask in (("text_tokens", self.text_valid), ("text_embedding", self.has_text),
+                           ("reference_tokens", self.reference_valid), ("previous_mask", self.has_previous)):
+            if not torch.isfinite(getattr(self, name)[mask]).all():
+                raise PromptError(f"{name} holds NaN or infinity")
+        return self
 
     def to(self, device: torch.device | str) -> PromptTensors:
         """Moves every tensor."""

@@ -76,8 +76,10 @@ class Seem(nn.Module):
                 the same answers up to rounding. Default: wherever the model has no finer masks that need them.
 
         Raises:
-            ModelError: the size does not fit.
+            ModelError: the tensor is not a batch of RGB pictures, or the size does not fit.
         """
+        if pixels.dim() != 4 or pixels.shape[1] != 3 or not pixels.is_floating_point():
+            raise ModelError(f"pixels must be floating point [N, 3, H, W], got {pixels.dtype} {tuple(pixels.shape)}")
         height, width = pixels.shape[-2:]
         divisor = self.config.size_divisor
         if height % divisor or width % divisor or not height or not width:
@@ -96,7 +98,13 @@ class Seem(nn.Module):
         return self.text_encoder(ids)
 
     def decode(self, image: ImageTensors, prompts: PromptTensors, official: OfficialCall | None = None) -> Decoded:
-        """Answers prompts; see `QueryDecoder.decode`."""
+        """Answers prompts; see `QueryDecoder.decode`.
+
+        Raises:
+            PromptError: a prompt cannot be used (`PromptTensors.check`).
+        """
+        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+            prompts.check()
         return self.decoder.decode(image, prompts, official)
 
     def decode_objects(self, image: ImageTensors) -> list[QueryState]:

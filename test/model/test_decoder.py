@@ -9,7 +9,7 @@ import torch
 from model_cases import HW, prompts, select
 from torch.nn import functional as F
 
-from seem_ros.errors import ModelError
+from seem_ros.errors import ModelError, PromptError
 from seem_ros.model.layers import Attention
 from seem_ros.model.rules import RULES, V1_QUERIES, v1_memory_owner, v1_query_indices
 from seem_ros.model.sampling import sample_points
@@ -254,6 +254,41 @@ def test_a_picture_that_is_not_padded_to_the_divisor_is_refused(small):
     for hw in ((64, 100), (0, 32), (1, 1)):
         with pytest.raises(ModelError, match="multiples of 32"):
             small.encode_image(torch.zeros(1, 3, *hw))
+
+
+@pytest.mark.parametrize("pixels", [torch.zeros(3, 64, 64), torch.zeros(1, 1, 64, 64), torch.zeros(1, 4, 64, 64),
+                                    torch.zeros(1, 3, 64, 64, dtype=torch.uint8)], ids=["3d", "grey", "RGBA", "uint8"])
+def test_what_is_no_batch_of_normalised_rgb_pictures_is_refused(small, pixels):
+    with pytest.raises(ModelError, match="floating point"):
+        small.encode_image(pixels)
+
+
+def test_a_picture_that_is_not_contiguous_is_encoded_like_its_copy(small, pixels):
+    turned = pixels.transpose(2, 3)[..., :64]
+    close(small.encode_image(turned).level_masks[0], small.encode_image(turned.contiguous()).level_masks[0])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, 1.1])
+def test_a_point_that_is_not_in_the_picture_is_refused_and_padding_may_be_outside(small, image, value):
+    batch = prompts(2)
+    batch.points_xy[0, 1, 5] = 9.0
+    small.decode(image, batch)
+    batch.points_xy[0, 1, 0, 1] = value
+    with pytest.raises(PromptError, match="within 0 and 1"):
+        small.decode(image, batch)
+
+
+def test_nan_in_a_previous_mask_and_unknown_labels_are_refused(small, image):
+    batch = prompts(1)
+    batch.previous_mask[:], batch.has_previous[:] = float("nan"), True
+    with pytest.raises(PromptError, match="previous_mask holds NaN"):
+        small.decode(image, batch)
+    batch = prompts(1)
+    batch.select_by[:] = 7
+    with pytest.raises(PromptError, match="select_by must be within 0 and 2"):
+        small.decode(image, batch)
+    with pytest.raises(PromptError, match="images x prompts"):
+        small.decode(image, replace(batch, has_text=batch.has_text[:, :0]))
 
 
 def test_features_of_a_batch_are_those_of_each_picture(small: Seem, pixels: torch.Tensor):
