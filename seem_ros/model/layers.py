@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 # What a blocked score is set to: far below any score, so that its weight is exactly zero, yet finite in half precision
 # too, where the least float32 becomes minus infinity and a row with every key blocked NaN.
 _BLOCKED = -1e4

@@ -85,7 +85,7 @@ class GateResult:
         message: One line with the numbers, or the reason for failing.
         mean_iou: Mean intersection over union of masks, prompts and object queries.
         same_choice: Part of prompts with the same winning query.
-        cosine: Least cosine of any text or mask embedding.
+        cosine: Least cosine of any text or mask embedding, of prompts with the same winning query.
         median_logit: Median difference of mask logits in standard deviations.
         max_logit: Largest difference of mask logits.
     """
@@ -182,8 +182,10 @@ def compare(reference: Answers, found: Answers, precision: str) -> GateResult:
     """
     allowed = TOLERANCES[precision]
     pairs = [(reference.decoded.mask_logits, found.decoded.mask_logits)]
+    agreed = reference.decoded.selected == found.decoded.selected  # another query has another embedding, rightly
     embeddings = [
-        (reference.decoded.embedding, found.decoded.embedding), (reference.text.embedding, found.text.embedding),
+        (reference.decoded.embedding[agreed], found.decoded.embedding[agreed]),
+        (reference.text.embedding, found.text.embedding),
     ]
     if reference.objects is not None and found.objects is not None:
         pairs.append((reference.objects.mask_logits, found.objects.mask_logits))
@@ -194,8 +196,8 @@ def compare(reference: Answers, found: Answers, precision: str) -> GateResult:
     union = ((a > 0) | (b > 0)).sum(1)
     overlap = ((a > 0) & (b > 0)).sum(1)
     iou = float(np.mean(np.where(union > 0, overlap / np.maximum(union, 1), 1.0)))
-    same = float(np.mean(reference.decoded.selected == found.decoded.selected))
-    cosine = min(float(_cosines(x, y).min()) for x, y in embeddings)
+    same = float(np.mean(agreed))
+    cosine = min(float(_cosines(x, y).min(initial=1.0)) for x, y in embeddings)
     difference = np.abs(a - b)
     median = float(np.median(difference) / max(float(a.std()), 1e-6))
     good = iou >= allowed.mean_iou and same >= allowed.same_choice and cosine >= allowed.cosine
