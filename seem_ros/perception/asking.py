@@ -104,9 +104,9 @@ def asks_something(batch: PromptBatch) -> np.ndarray:
 
 
 def anchors(batch: PromptBatch, mask_hw: tuple[int, int]) -> list[np.ndarray | None]:
-    """Where each row points: bool [hm, wm] of the mask's size, None for text and references alone.
+    """Where each row points: uint8 [hm, wm] of the mask's size, None for text and references alone.
 
-    That is around its positive points, in its box or region, and on its previous mask.
+    2 around its positive points and in its box or region, 1 on its previous mask, 0 elsewhere.
     """
     height, width = mask_hw
     found: list[np.ndarray | None] = []
@@ -114,15 +114,15 @@ def anchors(batch: PromptBatch, mask_hw: tuple[int, int]) -> list[np.ndarray | N
         canvas = np.zeros(mask_hw, np.uint8)
         for x, y in batch.points_xy[row][batch.points_label[row] > 0]:
             column, line = int(x * width), int(y * height)
-            canvas[max(line - 1, 0) : line + 2, max(column - 1, 0) : column + 2] = 1
+            canvas[max(line - 1, 0) : line + 2, max(column - 1, 0) : column + 2] = 2
         if batch.prior_kind[row] in (PRIOR_BOX, PRIOR_REGION):
             x, y, w, h = batch.prior_box[row] * (width, height, width, height)
             left, top = max(int(x - w / 2), 0), max(int(y - h / 2), 0)
-            canvas[top : int(np.ceil(y + h / 2)), left : int(np.ceil(x + w / 2))] = 1
+            canvas[top : int(np.ceil(y + h / 2)), left : int(np.ceil(x + w / 2))] = 2
         if batch.has_previous[row]:
-            grown = cv2.dilate((batch.previous_mask[row] > 0).astype(np.uint8), np.ones((3, 3), np.uint8))
-            canvas |= cv2.resize(grown, (width, height), interpolation=cv2.INTER_NEAREST)
-        found.append(canvas.view(np.bool_) if canvas.any() else None)
+            before = (batch.previous_mask[row] > 0).astype(np.uint8)
+            canvas = np.maximum(canvas, cv2.resize(before, (width, height), interpolation=cv2.INTER_NEAREST))
+        found.append(canvas if canvas.any() else None)
     return found
 
 

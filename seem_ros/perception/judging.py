@@ -25,6 +25,8 @@ import numpy as np
 from seem_ros.perception.target import Place, Target, TargetState
 from seem_ros.perception.tracker_config import TrackerConfig
 
+MAX_GROWTH = 1.5  # of a mask's area from one frame to the next
+
 
 @dataclass(frozen=True, eq=False)
 class Claim:
@@ -68,6 +70,34 @@ def make_place(
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64) / step
     # a copy: a view would keep the whole batch's masks alive as long as the target remembers this one
     return Place(memory_mask.copy(), memory_mask > 0, box, picture, geometry_key)
+
+
+def restrain(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarray) -> None:
+    """Cuts a mask back that has suddenly grown, in place.
+
+    Where two objects of one colour touch, a mask may run over into the neighbour. An object does not become half as
+    large again from one frame to the next, so a mask that did is cut to the surroundings of the last one. The usual
+    area does not shrink while something hides the target, so that coming out again is no growth.
+
+    Args:
+        target: Whose mask it is.
+        mask_logits: float32 [hm, wm].
+        memory_mask: float32 [h4, w4].
+    """
+    place = target.place
+    if target.state is not TargetState.TRACKED or place is None or place.mask.shape != memory_mask.shape:
+        return
+    if np.count_nonzero(mask_logits > 0) <= MAX_GROWTH * target.area:
+        return
+    reach = max(1, round(0.1 * place.diagonal))
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    near = cv2.dilate(place.mask.astype(np.uint8), kernel)
+    if not (near.view(np.bool_) & (memory_mask > 0)).any():
+        return  # it is somewhere else altogether: that is judged by the other rules
+    for logits in (mask_logits, memory_mask):
+        allowed = cv2.resize(near, logits.shape[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
+        beyond = ~allowed & (logits > 0)
+        logits[beyond] = -np.abs(logits[beyond])
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from seem_ros.perception.asking import ReferenceTokens
 from seem_ros.perception.composing import finish, label_image, make_segment
 from seem_ros.perception.encoded import EncodedFrame
-from seem_ros.perception.judging import Claim, make_place
+from seem_ros.perception.judging import Claim, make_place, restrain
 from seem_ros.perception.masks import mask_scores
 from seem_ros.perception.regions import sample_points
 from seem_ros.perception.results import Segments
@@ -47,9 +47,23 @@ class Seen:
         return Claim(place, float(self.result.presence[row]), float(self.scores[row]), likeness)
 
 
-def look(segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch) -> Seen:
-    """One batched decode of a frame."""
+def look(
+    segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch, followed: Sequence[Target] = ()
+) -> Seen:
+    """One batched decode of a frame.
+
+    Args:
+        segmenter: Decodes.
+        encoded: The frame.
+        batch: What is asked.
+        followed: The targets that the rows ask for, where they are followed from the frame before.
+    """
     result = segmenter.decode(encoded, batch)
+    if followed and segmenter.spec.has_prior:
+        fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
+        for row, target in enumerate(followed):
+            restrain(target, fine[row], coarse[row])
+        result = replace(result, mask_logits=fine, memory_mask=coarse)
     picture, key = encoded.small_picture, encoded.geometry.source_hw
     places = [
         make_place(mask, memory, picture, key)

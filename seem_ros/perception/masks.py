@@ -17,6 +17,8 @@ import numpy as np
 from seem_ros.perception.geometry import Geometry
 from seem_ros.perception.postprocess import sigmoid
 
+_SHARED = 0.2  # of the smaller of a part and the last mask: what two neighbours' rims share is less
+
 
 @dataclass(frozen=True, eq=False)
 class Patch:
@@ -88,13 +90,14 @@ def drop_strays(
 
     A small model asked for one object sometimes answers with everything of its colour. Where the prompt points at a
     place, parts that do not touch the place are left out (an object behind an arm has two parts, and its last mask
-    touches both). Of what remains, parts that are small beside the largest are specks.
+    lies on both). Of what remains, parts that are small beside the largest are specks.
 
     Args:
         mask_logits: float32 [B, hm, wm].
         memory_mask: float32 [B, h4, w4], the same masks, as coarse or coarser.
-        anchors: Per mask bool [hm, wm], where the prompt points; None or empty where it does not. If no part touches
-            it, all count.
+        anchors: Per mask uint8 [hm, wm], where the prompt points: 2 = a part that touches this belongs to it, 1 = the
+            last mask, a part belongs to it if they share a fifth of the smaller of them; None or zeros where it does
+            not point. If no part belongs to it, all count.
         share: Parts below this share of the largest part's area are left out.
 
     Returns:
@@ -108,7 +111,9 @@ def drop_strays(
         areas = stats[:, cv2.CC_STAT_AREA].copy()
         areas[0] = 0
         if anchor is not None:
-            touched = np.bincount(parts[anchor], minlength=count) > 0
+            shared = np.bincount(parts[anchor > 0], minlength=count)
+            least = _SHARED * np.minimum(areas, np.count_nonzero(anchor))
+            touched = (np.bincount(parts[anchor == 2], minlength=count) > 0) | ((shared > 0) & (shared >= least))
             touched[0] = False
             if touched.any():
                 areas[~touched] = 0

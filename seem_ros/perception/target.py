@@ -146,7 +146,8 @@ class Target:
 
     ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
     where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
-    are answers that further frames have to agree with, apart for looks with and without a place.
+    are answers that further frames have to agree with, apart for looks with and without a place. ``area`` is how many
+    cells of the mask it usually has.
     """
 
     target_id: int
@@ -166,6 +167,7 @@ class Target:
     frames_tracked: int = 0
     frames_unseen: int = 0
     likeness: float = 1.0
+    area: float = 0.0
     hint: Place | None = None
     candidates: dict[bool, tuple[np.ndarray, int]] = field(default_factory=dict)
     box_xyxy_px: tuple[int, int, int, int] | None = None

@@ -255,6 +255,7 @@ class Tracker:
         target.reference = read_appearance(self._segmenter, seen, row)
         target.bank.clear()
         target.likeness = target.likeness_of(seen.result.appearance_embedding[row])
+        target.area = float(np.count_nonzero(seen.result.mask_logits[row] > 0))
         target.stamp_ns = target.round_stamp_ns = seen.encoded.frame.stamp_ns
         target.round = Round(
             seen.result.memory_mask[row].copy(), seen.encoded.geometry, seen.batch.prior_box[row].copy(),
@@ -314,7 +315,7 @@ class Tracker:
             with_place = [self._with_place(target) for target in active]
             for row, target in enumerate(active):
                 target.put(batch, row, self.config, with_place[row])
-            seen = look(self._segmenter, encoded, batch)
+            seen = look(self._segmenter, encoded, batch, active if self.config.use_previous_mask else ())
             claims = [seen.claim(target, row) for row, target in enumerate(active)]
             accepted = [
                 judging.accept(target, claim, placed, self.config)
@@ -354,6 +355,9 @@ class Tracker:
         target.hint = None
         # a copy: a backend may write its next answer over this one, and it would keep the whole batch alive
         target.mask_logits, target.mask_score = result.mask_logits[row].copy(), float(seen.scores[row])
+        area = np.count_nonzero(target.mask_logits > 0)
+        if area > 0.8 * target.area:  # less is a part of it
+            target.area += 0.1 * (area - target.area)
         target.frames_since_bank += 1
         usual = likeness >= target.likeness - config.similarity_margin / 2
         if usual and target.presence >= config.presence_bank:

@@ -92,14 +92,18 @@ def test_parts_that_do_not_touch_where_the_prompt_points_are_left_out():
     fine = np.full((1, 24, 32), -4, np.float32)
     fine[0, 2:14, 2:14] = fine[0, 2:14, 20:26] = 3
     coarse = fine.reshape(1, 12, 2, 16, 2).mean((2, 4))
-    anchor = np.zeros((24, 32), bool)
-    anchor[5, 22] = True
+    anchor = np.zeros((24, 32), np.uint8)
+    anchor[5, 22] = 2
     kept, memory = drop_strays(fine, coarse, [anchor], 0.05)
     assert (kept[0] > 0).sum() == 72 and (kept[0, 2:14, 20:26] > 0).all() and (memory[0] > 0).sum() == 18
-    anchor[5, 3] = True
+    anchor[5, 3] = 2
     assert (drop_strays(fine, coarse, [anchor], 0.05)[0] == fine).all()
-    anchor[:] = False
-    anchor[20, 5] = True
+    anchor[:] = 0
+    anchor[2:14, 4:21] = 1
+    kept, _ = drop_strays(fine, coarse, [anchor], 0.05)
+    assert (kept[0, 2:14, 2:14] > 0).all() and not (kept[0, :, 20:] > 0).any(), "the last mask only brushes the other"
+    anchor[:] = 0
+    anchor[20, 5] = 2
     assert (drop_strays(fine, coarse, [anchor], 0.05)[0] == fine).all(), "it points at nothing: all parts count"
 
 
