@@ -81,6 +81,9 @@ class QueryDecoder(nn.Module):
             mask_source: [N, Cy, H/4, W/4], the map that makes the mask features; their convolution is then folded.
         """
         flat, placed, sources, level_masks = [], [], [], []
+        if mask_source is not None:
+            factors = tuple(mask_source.shape[2] // level.shape[2] for level in levels)
+            level_masks = resized_features(mask_source, self._mask_convolution[0], factors)
         for i, level in enumerate(levels):
             c, h, w = level.shape[1:]
             source = level.permute(0, 2, 3, 1) + self.level_embed.weight[i]
@@ -90,8 +93,6 @@ class QueryDecoder(nn.Module):
             placed.append(flat[-1] + position)
             if mask_source is None:
                 level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
-            else:
-                level_masks.append(resized_features(mask_source, self._mask_convolution[0], mask_source.shape[2] // h))
         keys, values = [], []
         for level, block in zip(self.config.levels, self.transformer_cross_attention_layers):
             keys.append(block.attention.keys(placed[level]))

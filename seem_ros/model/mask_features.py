@@ -49,21 +49,35 @@ def folded_masks(embedding: Tensor, source: Tensor, convolution: nn.Conv2d) -> T
     return out.reshape(n, p, q, h, w)
 
 
-def resized_features(source: Tensor, convolution: nn.Conv2d, factor: int) -> Tensor:
-    """Mask features bilinearly resized to 1 / `factor`, without making them at full size.
+def resized_features(source: Tensor, convolution: nn.Conv2d, factors: tuple[int, ...]) -> list[Tensor]:
+    """Mask features bilinearly resized to 1 / factor, without making them at full size.
 
     Args:
-        source: [N, Cy, h, w], h and w multiples of `factor`.
+        source: [N, Cy, h, w], h and w multiples of every factor.
         convolution: see `folded_masks`.
-        factor: even.
+        factors: even numbers.
 
     Returns:
-        [N, Cm, h / factor, w / factor].
+        [N, Cm, h / factor, w / factor] for each factor.
     """
-    half = convolution.kernel_size[0] // 2
-    boxed = F.avg_pool2d(F.pad(source, (half, half, half, half)), 2, 1)
-    start = factor // 2 - 1
-    return F.conv2d(boxed[..., start:, start:], convolution.weight, convolution.bias, stride=factor)
+    size = convolution.kernel_size[0]
+    boxed = F.pad(source, (size // 2,) * 4)
+    boxed = boxed[..., :-1] + boxed[..., 1:]
+    boxed = boxed[..., :-1, :] + boxed[..., 1:, :]
+    weight = convolution.weight / 4
+    out = []
+    for factor in factors:
+        start, h, w = factor // 2 - 1, source.shape[2] // factor, source.shape[3] // factor
+        if factor == 2:
+            out.append(F.conv2d(boxed, weight, convolution.bias, stride=2))
+            continue
+        # Few places far apart: a matrix product of their patches is faster than a convolution with a large stride.
+        patches = torch.stack([
+            boxed[..., start + i::factor, start + j::factor][..., :h, :w] for i in range(size) for j in range(size)
+        ], 2).flatten(3).flatten(1, 2)
+        resized = weight.flatten(1) @ patches + convolution.bias[:, None]
+        out.append(resized.unflatten(2, (h, w)))
+    return out
 
 
 def folded_means(source: Tensor, convolution: nn.Conv2d, points_xy: Tensor, share: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ class ConvNorm(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """[N, dim_in, h, w] -> [N, dim_out, h, w]."""
         x = self.norm(super().forward(x))
-        return x.relu() if self.relu else x
+        return x.relu_() if self.relu else x  # in place: the stride-4 maps are the largest of all
 
 
 class EncoderLayer(nn.Module):
