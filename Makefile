@@ -16,8 +16,8 @@ ROS_WHEELS := "ros-kilted-rclpy[fastrtps]" ros-std-msgs ros-sensor-msgs ros-geom
   ros-ament-cmake-ros-core ros-ament-cmake-include-directories ros-ament-package catkin_pkg "empy<4" "setuptools>=77.0.3,<80" \
   colcon-common-extensions
 RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm rosbags rosbags-image
-TEST := torch torchvision timm transformers safetensors huggingface_hub onnx openvino tensorrt-rtx mujoco scipy \
-  pycocotools matplotlib pillow psutil pytest pytest-timeout ruff
+TEST := torch torchvision timm transformers safetensors huggingface_hub onnx onnxscript onnx_ir openvino tensorrt-rtx \
+  mujoco scipy pycocotools matplotlib pillow psutil pytest pytest-timeout ruff
 
 INTERFACES := $(wildcard msg/*.msg srv/*.srv) CMakeLists.txt package.xml
 BUILT := install/seem_ros/.built
