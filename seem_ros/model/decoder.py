@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.config import DecoderConfig
+from seem_ros.model.gating import box_gate, take
 from seem_ros.model.layers import MLP, AttentionBlock, FeedForward
 from seem_ros.model.mask_features import folded_masks, folded_means, resized_features
 from seem_ros.model.position import box_sine, sine_position
@@ -377,29 +378,3 @@ class QueryDecoder(nn.Module):
             tokens.append(weight @ source.flatten(1, 2) @ self.mask_sptial_embed[i] + self.pn_indicator.weight[0])
         mean = weight @ image.level_masks[2].flatten(2).transpose(1, 2)
         return torch.stack(tokens, 2), mean
-
-
-def take(values: Tensor, chosen: Tensor) -> Tensor:
-    """Picks one query per element: values [N, P, Q, X], chosen [N, P] -> [N, P, 1, X]."""
-    if values.shape[2] == 1:
-        return values
-    return torch.gather(values, 2, chosen[..., None, None].expand(-1, -1, 1, values.shape[-1]))
-
-
-def box_gate(box: Tensor, height: int, width: int) -> Tensor:
-    """How much a query's box lowers its mask logits outside: 3 log(1 + 2 relu(|d| / half - 1.1)) per axis.
-
-    Args:
-        box: [..., 4] (cx, cy, w, h) in 0..1.
-
-    Returns:
-        [..., height, width], 0 inside the box enlarged by a tenth.
-    """
-    def axis(n: int, centre: Tensor, size: Tensor) -> Tensor:
-        at = (torch.arange(n, device=box.device, dtype=box.dtype) + 0.5) / n
-        distance = (at - centre[..., None]).abs() / (size[..., None] / 2).clamp(min=0.01)
-        return 3 * torch.log1p(2 * (distance - 1.1).relu())
-
-    across = axis(width, box[..., 0], box[..., 2])
-    down = axis(height, box[..., 1], box[..., 3])
-    return across[..., None, :] + down[..., :, None]

@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Picking the winning query, and lowering its mask outside its box (official models have no box)."""
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def take(values: Tensor, chosen: Tensor) -> Tensor:
+    """Picks one query per element: values [N, P, Q, X], chosen [N, P] -> [N, P, 1, X]."""
+    if values.shape[2] == 1:
+        return values
+    return torch.gather(values, 2, chosen[..., None, None].expand(-1, -1, 1, values.shape[-1]))
+
+
+def box_gate(box: Tensor, height: int, width: int) -> Tensor:
+    """How much a query's box lowers its mask logits outside: 3 log(1 + 2 relu(|d| / half - 1.1)) per axis.
+
+    Args:
+        box: [..., 4] (cx, cy, w, h) in 0..1.
+
+    Returns:
+        [..., height, width], 0 inside the box enlarged by a tenth.
+    """
+    def axis(n: int, centre: Tensor, size: Tensor) -> Tensor:
+        at = (torch.arange(n, device=box.device, dtype=box.dtype) + 0.5) / n
+        distance = (at - centre[..., None]).abs() / (size[..., None] / 2).clamp(min=0.01)
+        return 3 * torch.log1p(2 * (distance - 1.1).relu())
+
+    across = axis(width, box[..., 0], box[..., 2])
+    down = axis(height, box[..., 1], box[..., 3])
+    return across[..., None, :] + down[..., :, None]
