@@ -35,6 +35,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["seem_ros", "seem_ros.*"]),
+    package_data={"seem_ros.model": ["data/*"]},
     data_files=model_files(),
     install_requires=["numpy>=1.23", "opencv-python-headless", "onnxruntime>=1.17", "tokenizers", "pyyaml", "tqdm"],
     extras_require=EXTRAS,
