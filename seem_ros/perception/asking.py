@@ -14,6 +14,7 @@ from seem_ros.perception.prompts import Box, Click, Prompt, Reference, Shape
 from seem_ros.perception.results import Round
 from seem_ros.runtime.interface import (
     PRIOR_BOX,
+    PRIOR_CLICK,
     PRIOR_MASK,
     PRIOR_REGION,
     SELECT_POINTS,
@@ -85,6 +86,24 @@ def put_previous(batch: PromptBatch, row: int, memory_mask: np.ndarray, box: np.
     if box is not None and not batch.prior_kind[row]:
         batch.prior_box[row] = box
         batch.prior_kind[row] = PRIOR_MASK
+
+
+def put_point(batch: PromptBatch, row: int, mask: np.ndarray) -> None:
+    """Clicks in row ``row`` on the innermost cell of a mask (bool [h4, w4], stride 4 of the network input, not empty).
+
+    A click is a block of 3x3 network pixels, as far as the batch has slots.
+    """
+    height, width = mask.shape
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    line, column = np.unravel_index(int(depth.argmax()), mask.shape)
+    x, y = 4 * column + 2, 4 * line + 2
+    block = np.stack(np.meshgrid(np.arange(x - 1, x + 2), np.arange(y - 1, y + 2)), -1).reshape(-1, 2)
+    count = min(len(block), batch.points_label.shape[1])
+    batch.points_xy[row, :count] = block[regions.thin(len(block), count)] / (4 * width, 4 * height)
+    batch.points_label[row, :count] = 1
+    batch.prior_box[row] = ((x + 0.5) / (4 * width), (y + 0.5) / (4 * height), 3 / (4 * width), 3 / (4 * height))
+    batch.prior_kind[row] = PRIOR_CLICK
+    batch.select_by[row] = SELECT_POINTS
 
 
 def put_round(batch: PromptBatch, row: int, before: Round, more: Prompt) -> None:

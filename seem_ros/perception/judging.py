@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from seem_ros.perception.target import Place, Target, TargetState
+from seem_ros.perception.target import Look, Place, Target, TargetState
 from seem_ros.perception.tracker_config import TrackerConfig
 
 MAX_GROWTH = 1.5  # of a mask's area from one frame to the next
@@ -85,15 +85,15 @@ def restrain(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarray) -
         memory_mask: float32 [h4, w4].
     """
     place = target.place
-    if target.state is not TargetState.TRACKED or place is None or place.mask.shape != memory_mask.shape:
+    if place is None or place.mask.shape != memory_mask.shape:
         return
     if np.count_nonzero(mask_logits > 0) <= MAX_GROWTH * target.area:
         return
     reach = max(1, round(0.1 * place.diagonal))
     kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     near = cv2.dilate(place.mask.astype(np.uint8), kernel)
-    if not (near.view(np.bool_) & (memory_mask > 0)).any():
-        return  # it is somewhere else altogether: that is judged by the other rules
+    if np.count_nonzero(place.mask & (memory_mask > 0)) < 0.5 * np.count_nonzero(place.mask):
+        return  # it is somewhere else: that is judged by the other rules
     for logits in (mask_logits, memory_mask):
         allowed = cv2.resize(near, logits.shape[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
         beyond = ~allowed & (logits > 0)
@@ -114,7 +114,7 @@ def is_near(target: Target, place: Place, config: TrackerConfig) -> bool:
     if (last.mask & place.mask).any():
         return True
     reach = config.max_jump + config.jump_growth * target.frames_unseen
-    return float(np.hypot(*(place.centre - last.centre))) <= reach * max(last.diagonal, place.diagonal, 4.0)
+    return float(np.hypot(*(place.centre - last.centre))) <= reach * max(last.diagonal, 4.0)
 
 
 def was_there_before(last: Place, place: Place, difference: float) -> bool:
@@ -138,21 +138,21 @@ def was_there_before(last: Place, place: Place, difference: float) -> bool:
     return float(best[place.mask].mean()) < difference
 
 
-def accept(target: Target, claim: Claim | None, with_place: bool, config: TrackerConfig) -> bool:
+def accept(target: Target, claim: Claim | None, look: Look, config: TrackerConfig) -> bool:
     """Rules 1 to 5; keeps count of candidates in the target.
 
     Args:
         target: Whose claim it is.
         claim: What its row answered, None where nothing.
-        with_place: The row was asked with the last place, and not by appearance alone.
+        look: How it was looked for.
         config: The numbers.
     """
     going_on = target.state is TargetState.TRACKED
     near = claim is not None and is_near(target, claim.place, config)
-    before = target.candidates.pop(with_place, None)
+    before = target.candidates.pop(look, None)
     if claim is None or claim.presence < (config.presence_lost if going_on and near else config.presence_found):
         return False
-    if going_on and near:
+    if going_on and near and look is not Look.POINT:  # a click finds whatever is at its place, so it must look right
         target.candidates.clear()
         return True
     if claim.likeness < target.likeness - config.similarity_margin:
@@ -163,7 +163,7 @@ def accept(target: Target, claim: Claim | None, with_place: bool, config: Tracke
         return False
     agrees = before is not None and overlap(before[0], claim.place.mask) > 0.3
     frames = before[1] + 1 if agrees else 1
-    target.candidates[with_place] = claim.place.mask, frames
+    target.candidates[look] = claim.place.mask, frames
     return near or frames >= config.refind_after
 
 

@@ -24,6 +24,19 @@ from seem_ros.perception.tracker_config import TrackerConfig
 from seem_ros.runtime.interface import PromptBatch, TextFeatures
 
 
+class Look(Enum):
+    """How a target is looked for in one frame.
+
+    MEMORY: its appearance and its last mask. POINT: a further round at its last place, a click in the middle of its
+    last mask with that mask as memory; it keeps neighbours that look alike apart, but sees whatever is there now.
+    APPEARANCE: what it looks like, anywhere.
+    """
+
+    MEMORY = 0
+    POINT = 1
+    APPEARANCE = 2
+
+
 class TargetState(str, Enum):
     """TRACKED: seen now. OCCLUDED: not seen, looked for in every frame. LOST: not seen for long, looked for rarely."""
 
@@ -146,7 +159,7 @@ class Target:
 
     ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
     where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
-    are answers that further frames have to agree with, apart for looks with and without a place. ``area`` is how many
+    are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
     cells of the mask it usually has.
     """
 
@@ -169,7 +182,8 @@ class Target:
     likeness: float = 1.0
     area: float = 0.0
     hint: Place | None = None
-    candidates: dict[bool, tuple[np.ndarray, int]] = field(default_factory=dict)
+    candidates: dict[Look, tuple[np.ndarray, int]] = field(default_factory=dict)
+    look: Look = Look.MEMORY
     box_xyxy_px: tuple[int, int, int, int] | None = None
     bank: deque[Memory] = field(default_factory=deque)
     frames_since_bank: int = 0
@@ -184,16 +198,37 @@ class Target:
             self.frames_tracked, self.frames_unseen, self.box_xyxy_px, self.prompt.text,
         )
 
-    def put(self, batch: PromptBatch, row: int, config: TrackerConfig, with_place: bool) -> None:
-        """Asks row ``row`` for this target: appearance always, its place where ``with_place``."""
+    def put(self, batch: PromptBatch, row: int, config: TrackerConfig, look: Look) -> None:
+        """Asks row ``row`` for this target; a POINT look needs a last place."""
+        if look is Look.POINT:
+            asking.put_point(batch, row, self.place.mask)
+            asking.put_previous(batch, row, self.place.mask_logits)
+            return
         if self.text is not None and config.use_text:
             asking.put_text(batch, row, self.text, 0)
         appearance = self.appearance(config, batch.reference_valid.shape[1])
         if appearance is not None:
             asking.put_reference(batch, row, appearance)
         place = self.place or self.hint
-        if with_place and place is not None and config.use_previous_mask:
+        if look is Look.MEMORY and place is not None and config.use_previous_mask:
             asking.put_previous(batch, row, place.mask_logits, place.normalised)
+
+    def next_look(self, config: TrackerConfig) -> Look:
+        """How to look for it in the next frame.
+
+        While it is seen, as it was seen last. Just after it got out of sight its place is tried in both ways in turn;
+        later every other look is by appearance alone: an old mask pulls the answer to where the target no longer is,
+        and without it two equal objects cannot be told apart.
+        """
+        if not config.use_previous_mask:
+            return Look.APPEARANCE
+        if self.state is TargetState.TRACKED:
+            look = self.look
+        elif self.frames_unseen <= config.memory_frames:
+            look = (Look.MEMORY, Look.POINT)[self.frames_unseen % 2]
+        else:
+            look = (Look.MEMORY, Look.APPEARANCE, Look.POINT, Look.APPEARANCE)[self.frames_unseen % 4]
+        return Look.MEMORY if look is Look.POINT and self.place is None else look
 
     def appearance(self, config: TrackerConfig, slots: int) -> ReferenceTokens | None:
         """What it looks like: the bank's tokens in full, the reference's thinned to the slots they leave."""

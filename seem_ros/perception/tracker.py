@@ -17,7 +17,7 @@ from seem_ros.perception.looking import Seen, compose, look, read_appearance
 from seem_ros.perception.prompts import Prompt
 from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.target import IdAllocator, Place, Target, TargetInfo, TargetState
+from seem_ros.perception.target import IdAllocator, Look, Place, Target, TargetInfo, TargetState
 from seem_ros.perception.tracker_config import TrackerConfig
 from seem_ros.runtime.interface import PromptBatch
 
@@ -261,6 +261,7 @@ class Tracker:
             seen.result.memory_mask[row].copy(), seen.encoded.geometry, seen.batch.prior_box[row].copy(),
             int(seen.batch.prior_kind[row]),
         )
+        target.look = Look.MEMORY
         self._see(target, seen, row, target.likeness)
 
     def _finish(
@@ -311,21 +312,22 @@ class Tracker:
     def _follow(self, encoded: EncodedFrame, targets: list[Target]) -> Segments:
         active = [target for target in targets if self._is_looked_for(target)]
         if active:
-            batch = PromptBatch.empty(self._segmenter.spec, len(active), points=1)
-            with_place = [self._with_place(target) for target in active]
+            batch = PromptBatch.empty(self._segmenter.spec, len(active), points=min(9, self._segmenter.spec.max_points))
+            looks = [target.next_look(self.config) for target in active]
             for row, target in enumerate(active):
-                target.put(batch, row, self.config, with_place[row])
+                target.put(batch, row, self.config, looks[row])
             seen = look(self._segmenter, encoded, batch, active if self.config.use_previous_mask else ())
             claims = [seen.claim(target, row) for row, target in enumerate(active)]
             accepted = [
-                judging.accept(target, claim, placed, self.config)
-                for target, claim, placed in zip(active, claims, with_place, strict=True)
+                judging.accept(target, claim, how, self.config)
+                for target, claim, how in zip(active, claims, looks, strict=True)
             ]
             kept = judging.settle(active, claims, accepted, self.config)
             for row, target in enumerate(active):
                 target.presence = float(seen.result.presence[row])
                 if kept[row]:
                     self._see(target, seen, row, claims[row].likeness)
+                    target.look = Look.POINT if looks[row] is Look.POINT else Look.MEMORY
                 else:
                     self._miss(target)
         for target in targets:
@@ -336,14 +338,6 @@ class Tracker:
 
     def _is_looked_for(self, target: Target) -> bool:
         return target.state is not TargetState.LOST or target.frames_unseen % self.config.lost_every == 0
-
-    def _with_place(self, target: Target) -> bool:
-        """The last mask guides while it is fresh; later every other look is by appearance alone.
-
-        An old mask pulls the answer to where the target no longer is; without it two equal objects cannot be told
-        apart.
-        """
-        return target.frames_unseen <= self.config.memory_frames or target.frames_unseen % 2 == 0
 
     def _see(self, target: Target, seen: Seen, row: int, likeness: float) -> None:
         result, config = seen.result, self.config
