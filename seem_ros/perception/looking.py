@@ -16,7 +16,7 @@ from seem_ros.perception.masks import mask_scores
 from seem_ros.perception.regions import sample_points
 from seem_ros.perception.results import Segments
 from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.target import Place, Target
+from seem_ros.perception.target import Place, Target, TargetState
 from seem_ros.runtime.interface import DecodeBatch, PromptBatch
 
 
@@ -70,6 +70,55 @@ def look(
         for mask, memory in zip(result.mask_logits, result.memory_mask, strict=True)
     ]
     return Seen(encoded, batch, result, mask_scores(result.mask_logits), places)
+
+
+def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) -> Seen:
+    """The same look, where a mask that ran over into another target gives it back, in the result and in memory.
+
+    Common pixels belong to the target that had them in its last mask, if only one had. Of two masks where one holds at
+    least 80 % of the other they belong to the smaller one: a mask that runs over contains the neighbour's own.
+
+    Args:
+        seen: The look.
+        rows: The believed rows.
+        followed: The targets of all rows, where they are followed from the frame before.
+    """
+    masks = {row: seen.result.mask_logits[row] > 0 for row in rows if seen.places[row] is not None}
+    areas = {row: np.count_nonzero(mask) for row, mask in masks.items()}
+    before = {row: _last_mask(followed[row], masks[row].shape) if followed else None for row in masks}
+    lost: dict[int, np.ndarray] = {}
+    for large in masks:
+        for small in masks:
+            both = masks[large] & masks[small]
+            if large == small or not both.any():
+                continue
+            swallowed = areas[small] < 0.9 * areas[large] and np.count_nonzero(both) >= 0.8 * areas[small]
+            if before[small] is not None and before[large] is not None:
+                gone = both & before[small] & ~before[large]
+                gone = gone | (both & ~before[large]) if swallowed else gone
+            else:
+                gone = both if swallowed else None
+            if gone is not None and gone.any():
+                lost[large] = lost.get(large, False) | gone
+    if not lost:
+        return seen
+    fine, coarse, places = seen.result.mask_logits.copy(), seen.result.memory_mask.copy(), list(seen.places)
+    for row, gone in lost.items():
+        fine[row][gone] = -np.abs(fine[row][gone])
+        share = cv2.resize(gone.astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
+        cells = (share > 0.5) & (coarse[row] > 0)
+        coarse[row][cells] = -np.abs(coarse[row][cells])
+        places[row] = make_place(fine[row], coarse[row], places[row].picture, places[row].geometry_key)
+    result = replace(seen.result, mask_logits=fine, memory_mask=coarse)
+    return replace(seen, result=result, scores=mask_scores(fine), places=places)
+
+
+def _last_mask(target: Target, size_hw: tuple[int, int]) -> np.ndarray | None:
+    """A tracked target's last mask as bool [hm, wm]."""
+    if target.state is not TargetState.TRACKED or target.place is None:
+        return None
+    mask = target.place.mask.astype(np.uint8)
+    return cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
 
 
 def read_appearance(segmenter: Segmenter, seen: Seen, row: int) -> ReferenceTokens:

@@ -13,7 +13,7 @@ from seem_ros.perception.asking import ReferenceTokens
 from seem_ros.perception.composing import answer_message
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame
-from seem_ros.perception.looking import Seen, compose, look, read_appearance
+from seem_ros.perception.looking import Seen, compose, look, read_appearance, separated
 from seem_ros.perception.prompts import Prompt
 from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter import Segmenter
@@ -138,10 +138,15 @@ class Tracker:
         labels = self._segmenter.label(prompts, unknown, seen.result)
         asked = asking.asks_something(batch)
         threshold = self._segmenter.presence_threshold
+        good = [
+            i for i in range(len(prompts))
+            if asked[i] and seen.result.presence[i] >= threshold and seen.places[i] is not None
+        ]
+        seen = separated(seen, good)
         answers, touched = [], []
         for i, prompt in enumerate(prompts):
             presence = float(seen.result.presence[i]) if asked[i] else 0.0
-            found = bool(asked[i]) and presence >= threshold and seen.places[i] is not None
+            found = i in good and seen.places[i] is not None
             target, note = None, ""
             if found:
                 target = self._same(seen.places[i], encoded.frame.stamp_ns)
@@ -322,6 +327,9 @@ class Tracker:
                 judging.accept(target, claim, how, self.config)
                 for target, claim, how in zip(active, claims, looks, strict=True)
             ]
+            seen = separated(seen, [row for row, yes in enumerate(accepted) if yes], active)
+            claims = [seen.claim(target, row) for row, target in enumerate(active)]
+            accepted = [yes and claim is not None for yes, claim in zip(accepted, claims, strict=True)]
             kept = judging.settle(active, claims, accepted, self.config)
             for row, target in enumerate(active):
                 target.presence = float(seen.result.presence[row])

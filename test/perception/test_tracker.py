@@ -8,6 +8,7 @@ from colour_backend import scene
 from seem_ros.errors import PromptError, TargetError
 from seem_ros.perception.frames import Frame
 from seem_ros.perception.prompts import Click, Prompt
+from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.target import IdAllocator, TargetState
 from seem_ros.perception.tracker import Tracker
 from seem_ros.perception.tracker_config import TrackerConfig
@@ -176,6 +177,26 @@ def test_a_prompt_that_points_at_a_living_target_names_it(tracker):
     again = tracker.start([Prompt(clicks=[Click(30, 40)]), Prompt(text="red")], frame)
     assert again.target_ids == (1, 1) and len(tracker) == 1
     assert again.answers[0].message == "this is target 1 already"
+
+
+def test_a_mask_that_swallowed_another_targets_mask_gives_it_back(segmenter, backend):
+    class Greedy(type(backend)):
+        """Answers the first row with everything that any row answered."""
+
+        def decode(self, features, prompts):
+            result = super().decode(features, prompts)
+            if len(prompts) == 2:
+                result.mask_logits[0] = result.mask_logits.max(axis=0)
+                result.memory_mask[0] = result.memory_mask.max(axis=0)
+            return result
+
+    tracker = Tracker(Segmenter(Greedy()))
+    frames = film(*[{(40, 40): "red", (56, 40): "blue"}] * 3)
+    tracker.start([Prompt(clicks=[Click(40, 40)]), Prompt(clicks=[Click(56, 40)])], frames[0])
+    for frame in frames:
+        segments = tracker.step(frame)
+        assert place(segments, 1) == (40, 40) and place(segments, 2) == (56, 40)
+    assert tracker._targets[1].place.box[2] == pytest.approx(12)
 
 
 def test_nothing_found_starts_nothing(tracker):
