@@ -77,6 +77,7 @@ def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) 
 
     Common pixels belong to the target that had them in its last mask, if only one had. Of two masks where one holds at
     least 80 % of the other they belong to the smaller one: a mask that runs over contains the neighbour's own.
+    Of two new prompts with points they belong to the one whose points are nearer.
 
     Args:
         seen: The look.
@@ -96,8 +97,11 @@ def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) 
             if before[small] is not None and before[large] is not None:
                 gone = both & before[small] & ~before[large]
                 gone = gone | (both & ~before[large]) if swallowed else gone
+            elif swallowed:
+                gone = both
             else:
-                gone = both if swallowed else None
+                own, other = (_way_to_points(seen.batch, row, both.shape) for row in (large, small))
+                gone = None if own is None or other is None else both & (own > other)
             if gone is not None and gone.any():
                 lost[large] = lost.get(large, False) | gone
     if not lost:
@@ -111,6 +115,18 @@ def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) 
         places[row] = make_place(fine[row], coarse[row], places[row].picture, places[row].geometry_key)
     result = replace(seen.result, mask_logits=fine, memory_mask=coarse)
     return replace(seen, result=result, scores=mask_scores(fine), places=places)
+
+
+def _way_to_points(batch: PromptBatch, row: int, size_hw: tuple[int, int]) -> np.ndarray | None:
+    """Distance of every cell to the nearest positive point of a row, float32 [hm, wm]; None without points."""
+    points = batch.points_xy[row][batch.points_label[row] > 0]
+    if not len(points):
+        return None
+    away = np.ones(size_hw, np.uint8)
+    columns = np.clip((points[:, 0] * size_hw[1]).astype(int), 0, size_hw[1] - 1)
+    rows = np.clip((points[:, 1] * size_hw[0]).astype(int), 0, size_hw[0] - 1)
+    away[rows, columns] = 0
+    return cv2.distanceTransform(away, cv2.DIST_L2, 3)
 
 
 def _last_mask(target: Target, size_hw: tuple[int, int]) -> np.ndarray | None:
