@@ -4,7 +4,8 @@
 SEEM defines memory for rounds on one picture; across frames it is our extension. A target remembers
 (a) what it looked like where the user pointed: reference tokens, and the text if there was one;
 (b) where it was: the last confident mask, its box and a small picture of that frame;
-(c) what it looked like lately: a bounded bank of appearance tokens of confident frames;
+(c) what it looked like lately: a bounded bank of appearance of confident frames; answers are compared with it, and its
+    tokens are asked with only where ``use_bank`` is on (on simulated clips they did not help);
 (d) every round of clicks on the frame they were given on.
 """
 from __future__ import annotations

@@ -193,7 +193,7 @@ def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
     from seem_ros.perception.tracker_config import TrackerConfig
     from seem_ros.tools.evaluation.ours import MemoryTracker, ReferenceOnly
 
-    parts = {"": {}, ", no bank": {"use_bank": False}, ", no previous mask": {"use_previous_mask": False},
+    parts = {"": {}, ", with bank": {"use_bank": True}, ", no previous mask": {"use_previous_mask": False},
              ", no reference": {"use_reference": False}}
     found = [Contender(lambda: MemoryTracker(segmenter, name)),
              Contender(lambda: ReferenceOnly(segmenter, f"{name}, no memory"))]

@@ -267,9 +267,10 @@ def test_a_refinement_that_finds_nothing_leaves_the_target_as_it_was(tracker):
         assert not result.answers[0].found and tracker.target(1) == before
 
 
-@pytest.mark.parametrize("off", ["use_reference", "use_previous_mask", "use_bank", "use_text"])
-def test_each_part_of_the_memory_can_be_switched_off(segmenter, off):
-    tracker = Tracker(segmenter, TrackerConfig(**{off: False}))
+@pytest.mark.parametrize("part", ["use_reference", "use_previous_mask", "use_bank", "use_text"])
+@pytest.mark.parametrize("on", [True, False])
+def test_each_part_of_the_memory_can_be_switched(segmenter, part, on):
+    tracker = Tracker(segmenter, TrackerConfig(**{part: on}))
     frames = film(*({(20 + 4 * i, 30): "red"} for i in range(12)))
     tracker.start([Prompt(text="red")], frames[0])
     for frame in frames[1:]:
@@ -278,7 +279,7 @@ def test_each_part_of_the_memory_can_be_switched_off(segmenter, off):
 
 
 def test_memory_is_bounded(segmenter):
-    tracker = Tracker(segmenter, TrackerConfig(bank_size=3, bank_every=1))
+    tracker = Tracker(segmenter, TrackerConfig(use_bank=True, bank_size=3, bank_every=1))
     frame = scene({(30, 40): "red"})
     tracker.start([Prompt(text="red")], Frame(frame))
     for i in range(40):
