@@ -136,6 +136,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         memory, counted = [], stage.count()
         while counted < options.frames + WARM_FRAMES:
             time.sleep(0.2)
+            stage.check()
             counted = stage.count()
             if counted >= WARM_FRAMES:
                 memory.append(stage.node_memory_mb())

@@ -261,7 +261,7 @@ class SeemNode(LifecycleNode):
         self.get_logger().error(f"internal error on the inference thread:\n{trace}", throttle_duration_sec=5.0)
 
 
-def spin(executor: Executor, logger: Any) -> None:
+def spin(executor: Executor, node: Any) -> None:
     """Spin until the process is told to end.
 
     rclpy's executor raises out of `spin` when a publisher or subscription is destroyed on one thread while another
@@ -276,7 +276,10 @@ def spin(executor: Executor, logger: Any) -> None:
         except rclpy_implementation.InvalidHandle:
             continue
         except Exception:
-            logger.error(f"internal error in the executor:\n{traceback.format_exc()}", throttle_duration_sec=5.0)
+            if not node.context.ok():
+                return  # the process is ending
+            trace = traceback.format_exc()
+            node.get_logger().error(f"internal error in the executor:\n{trace}", throttle_duration_sec=5.0)
             time.sleep(0.01)
 
 
@@ -302,7 +305,7 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
     try:
         if node.settings.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             node.trigger_activate()
-        spin(executor, node.get_logger())
+        spin(executor, node)
     except KeyboardInterrupt:
         pass
     finally:

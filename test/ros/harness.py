@@ -90,7 +90,7 @@ class Client:
         self._clients: dict[str, Any] = {}
 
     def _spin(self) -> None:
-        spin(self._executor, self.node.get_logger())
+        spin(self._executor, self.node)
 
     def listen(self, kind: type, topic: str, qos: Any = RELIABLE) -> list[Any]:
         """A list that grows with every message of a topic."""

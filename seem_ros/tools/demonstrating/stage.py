@@ -16,6 +16,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
@@ -54,11 +55,13 @@ class Stage:
             [sys.executable, str(ROOT / "scripts" / "seem"), "--ros-args", *words, *remaps],
             stdout=self._log, stderr=subprocess.STDOUT,
         )
-        rclpy.init()
+        # rclpy's own handlers would swallow a SIGTERM and leave this process, and the node, behind
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self._node = rclpy.create_node("demo")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
-        self._thread = threading.Thread(target=spin, args=(self._executor, self._node.get_logger()), daemon=True)
+        self._thread = threading.Thread(target=spin, args=(self._executor, self._node), daemon=True)
         self._image = self._node.create_publisher(Image, "/demo/image", 1)
         self._info = self._node.create_publisher(CameraInfo, "/demo/camera_info", 1)
         self._segments: dict[int, Segments] = {}
@@ -147,6 +150,14 @@ class Stage:
         """Whether a result of this stamp has arrived."""
         with self._lock:
             return stamp_ns in self._segments
+
+    def check(self) -> None:
+        """Make sure that the node lives.
+
+        Raises:
+            BackendError: It ended.
+        """
+        self._until(lambda: True if self._process.poll() is None else None, "node", 0.0)
 
     def count(self) -> int:
         """Results since the last `forget`."""
