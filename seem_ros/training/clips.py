@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training clips: two frames of one scene with instance ids, from rendered shards, cropped and disturbed."""
+
 from __future__ import annotations
 
 import json
@@ -68,7 +69,9 @@ class Shards:
         name, i = self._index[index]
         rgb, ids, clips = self._open[name]
         things = tuple(
-            Thing(t["id"], t["shape"] if t["isthing"] else t["name"], t["colour"], t["size"], t["pattern"], t["isthing"])
+            Thing(
+                t["id"], t["shape"] if t["isthing"] else t["name"], t["colour"], t["size"], t["pattern"], t["isthing"]
+            )
             for t in clips[i]["instances"]
         )
         return Clip(np.stack([rgb[i, f] for f in frames]), np.stack([ids[i, f] for f in frames]), things)
@@ -96,7 +99,7 @@ def crop(clip: Clip, rng: np.random.Generator, height: int, width: int, whole: b
     ids = np.zeros((2, height, width), np.uint8)
     flip = rng.random() < 0.5
     for f in range(2):
-        picture, label = clip.rgb[f, y:y + ch, x:x + cw], clip.ids[f, y:y + ch, x:x + cw]
+        picture, label = clip.rgb[f, y : y + ch, x : x + cw], clip.ids[f, y : y + ch, x : x + cw]
         if flip:
             picture, label = picture[:, ::-1], label[:, ::-1]
         picture, label = np.ascontiguousarray(picture), np.ascontiguousarray(label)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that decides a training run, in one file of plain values."""
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
@@ -27,7 +28,8 @@ class TrainConfig:
         learning_rate, weight_decay, warmup, clip_norm: AdamW.
         ema: decay of the averaged weights that are kept as the result.
         seed: seeds everything.
-        processes: processes on this machine; gradients are averaged. On CPU two single-threaded processes beat two threads.
+        processes: processes on this machine; gradients are averaged. On a CPU two single-threaded
+            processes beat two threads.
         save_every: steps between resumable checkpoints.
     """
 

@@ -1,17 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
 """The curves of a training run: a CSV file that grows, and a picture of it."""
+
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
 COLUMNS = (
-    "step", "images", "seconds", "clips", "rate", "loss", "norm", "objects", "class_0", "class_1", "dense_0", "dense_1",
-    "mask1", "presence1", "label1_True", "label1_False", "mask2", "presence2", "label2_True", "label2_False",
+    "step",
+    "images",
+    "seconds",
+    "clips",
+    "rate",
+    "loss",
+    "norm",
+    "objects",
+    "class_0",
+    "class_1",
+    "dense_0",
+    "dense_1",
+    "mask1",
+    "presence1",
+    "label1_True",
+    "label1_False",
+    "mask2",
+    "presence2",
+    "label2_True",
+    "label2_False",
 )
 PLOTTED = (
-    ("masks", ("objects", "mask1", "mask2")), ("names", ("class_0", "class_1", "dense_0", "dense_1")),
-    ("presence", ("presence1", "presence2")), ("learning rate", ("rate",)),
+    ("masks", ("objects", "mask1", "mask2")),
+    ("names", ("class_0", "class_1", "dense_0", "dense_1")),
+    ("presence", ("presence1", "presence2")),
+    ("learning rate", ("rate",)),
 )
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clips composited from RGBA cut-outs over textures, so that clicks and boxes carry over to things never simulated.
 
-The folder holds `cutouts*/**/*.png` (RGBA) and `textures*/**/*.{jpg,png}`. Cut-outs carry no name here: their words would be
-seen too rarely to be learned, and a word that was not learned must not count as known.
+The folder holds `cutouts*/**/*.png` (RGBA) and `textures*/**/*.{jpg,png}`. Cut-outs carry no name here: their words
+would be seen too rarely to be learned, and a word that was not learned must not count as known.
 """
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,10 +22,14 @@ class Cutouts:
     def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
         self.cutouts = sorted(p for d in folder.glob("cutouts*") for p in d.rglob("*.png"))
-        self.textures = sorted(p for d in folder.glob("textures*") for p in d.rglob("*") if p.suffix in (".jpg", ".png"))
+        self.textures = sorted(
+            p for d in folder.glob("textures*") for p in d.rglob("*") if p.suffix in (".jpg", ".png")
+        )
         if not self.cutouts or not self.textures:
-            raise DataError(f"{folder}: needs cutouts*/*.png and textures*/*.jpg, found "
-                            f"{len(self.cutouts)} cut-outs and {len(self.textures)} textures")
+            raise DataError(
+                f"{folder}: needs cutouts*/*.png and textures*/*.jpg, found "
+                f"{len(self.cutouts)} cut-outs and {len(self.textures)} textures"
+            )
         self._cache: dict[Path, np.ndarray] = {}
 
     def _read(self, path: Path) -> np.ndarray:
@@ -44,9 +49,11 @@ class Cutouts:
             if bottom > top:
                 texture = self._read(self.textures[rng.integers(len(self.textures))])[..., :3]
                 scale = rng.uniform(0.8, 3.0)
-                texture = cv2.resize(texture, None, fx=scale * 128 / texture.shape[1], fy=scale * 128 / texture.shape[0])
+                texture = cv2.resize(
+                    texture, None, fx=scale * 128 / texture.shape[1], fy=scale * 128 / texture.shape[0]
+                )
                 reps = (-(-(bottom - top) // texture.shape[0]), -(-width // texture.shape[1]), 1)
-                out[top:bottom] = np.tile(texture, reps)[:bottom - top, :width]
+                out[top:bottom] = np.tile(texture, reps)[: bottom - top, :width]
         return out
 
     def clip(self, rng: np.random.Generator, height: int = 240, width: int = 320) -> Clip:
@@ -66,7 +73,9 @@ class Cutouts:
                 if f:
                     x, y = x + rng.normal(0, 14), y + rng.normal(0, 10)
                     angle, size = angle + rng.normal(0, 8), size * rng.uniform(0.9, 1.1)
-                matrix = cv2.getRotationMatrix2D((cutout.shape[1] / 2, cutout.shape[0] / 2), angle, size / cutout.shape[1])
+                matrix = cv2.getRotationMatrix2D(
+                    (cutout.shape[1] / 2, cutout.shape[0] / 2), angle, size / cutout.shape[1]
+                )
                 matrix[:, 2] += (x - cutout.shape[1] / 2, y - cutout.shape[0] / 2)
                 layer = cv2.warpAffine(cutout, matrix, (width, height), flags=cv2.INTER_AREA)
                 alpha = layer[..., 3:].astype(np.float32) / 255

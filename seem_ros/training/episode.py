@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One training step's questions: which prompts are asked on which frame, and what the right answers are."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -143,8 +144,14 @@ def lookalikes(scene: Scene, frame: int, target: int) -> tuple[int, ...]:
     thing = scene.things[target]
     if thing.shape is None:
         return (target,)
-    same = [i for i in scene.visible[frame] if i != target and (t := scene.things[i]).shape == thing.shape
-            and t.colour == thing.colour and t.pattern == thing.pattern]
+    same = [
+        i
+        for i in scene.visible[frame]
+        if i != target
+        and (t := scene.things[i]).shape == thing.shape
+        and t.colour == thing.colour
+        and t.pattern == thing.pattern
+    ]
     return (target, *same)
 
 
@@ -192,9 +199,14 @@ def ask_memory(scene: Scene, frame: int, rng: np.random.Generator) -> Ask:
 
 
 def to_tensors(
-    asks: list[list[Ask]], size: tuple[int, int], encode: Callable[[list[str]], tuple[Tensor, Tensor, Tensor]],
-    read: Callable[[list[tuple[int, np.ndarray]]], tuple[Tensor, Tensor]], masks: Callable[[int, int], np.ndarray],
-    dims: tuple[int, int, int], rng: np.random.Generator, device: torch.device,
+    asks: list[list[Ask]],
+    size: tuple[int, int],
+    encode: Callable[[list[str]], tuple[Tensor, Tensor, Tensor]],
+    read: Callable[[list[tuple[int, np.ndarray]]], tuple[Tensor, Tensor]],
+    masks: Callable[[int, int], np.ndarray],
+    dims: tuple[int, int, int],
+    rng: np.random.Generator,
+    device: torch.device,
 ) -> PromptTensors:
     """Packs N x P asks.
 
@@ -212,8 +224,17 @@ def to_tensors(
     flat = [a for row in asks for a in row]
     texts = sorted({a.text for a in flat if a.text})
     tokens, valid, pooled = encode(texts) if texts else (torch.zeros(1, 1, dims[0]), None, None)
-    out = PromptTensors.empty(n, p, points=draw.POINTS, text=tokens.shape[1], references=REFERENCES, dim=dims[0],
-                              text_dim=dims[1], mask_dim=dims[2], mask_hw=(h // 4, w // 4))
+    out = PromptTensors.empty(
+        n,
+        p,
+        points=draw.POINTS,
+        text=tokens.shape[1],
+        references=REFERENCES,
+        dim=dims[0],
+        text_dim=dims[1],
+        mask_dim=dims[2],
+        mask_hw=(h // 4, w // 4),
+    )
     scale = np.array([w, h], np.float32)
     index = {t: i for i, t in enumerate(texts)}
     said, which = [], []
@@ -223,8 +244,8 @@ def to_tensors(
         i, j = divmod(k, p)
         g = ask.geometry
         if len(g.points_px):
-            out.points_xy[i, j, :len(g.points_px)] = torch.from_numpy(g.points_px / scale)
-            out.points_label[i, j, :len(g.points_px)] = torch.from_numpy(g.labels)
+            out.points_xy[i, j, : len(g.points_px)] = torch.from_numpy(g.points_px / scale)
+            out.points_label[i, j, : len(g.points_px)] = torch.from_numpy(g.labels)
         out.prior_kind[i, j] = g.kind
         if g.kind:
             x0, y0, x1, y1 = g.box_xyxy_px
@@ -246,18 +267,22 @@ def to_tensors(
     if said:
         at, chosen = torch.tensor(said, device=device), torch.tensor(which, device=device)
         out.text_tokens = out.text_tokens.flatten(0, 1).index_copy(0, at, tokens[chosen].float()).unflatten(0, (n, p))
-        out.text_embedding = out.text_embedding.flatten(0, 1).index_copy(0, at, pooled[chosen].float()).unflatten(0, (n, p))
+        out.text_embedding = (
+            out.text_embedding.flatten(0, 1).index_copy(0, at, pooled[chosen].float()).unflatten(0, (n, p))
+        )
         out.text_valid.view(n * p, -1)[at] = valid[chosen]
         out.has_text.view(-1)[at] = True
     if wanted:
         look, mean = read(wanted)
         at = torch.tensor([k for k, _ in places], device=device)
-        for row, (k, few) in enumerate(places):
-            out.reference_valid.view(n * p, -1)[k, :4 if few else REFERENCES] = True
+        for _row, (k, few) in enumerate(places):
+            out.reference_valid.view(n * p, -1)[k, : 4 if few else REFERENCES] = True
         few = torch.tensor([f for _, f in places], device=device)[:, None, None, None]
         averaged = look.unflatten(1, (4, -1)).mean(2)
         averaged = torch.cat((averaged, look[:, 4:]), 1)
         look = torch.where(few, averaged, look).float()
         out.reference_tokens = out.reference_tokens.flatten(0, 1).index_copy(0, at, look).unflatten(0, (n, p))
-        out.reference_embedding = out.reference_embedding.flatten(0, 1).index_copy(0, at, mean.float()).unflatten(0, (n, p))
+        out.reference_embedding = (
+            out.reference_embedding.flatten(0, 1).index_copy(0, at, mean.float()).unflatten(0, (n, p))
+        )
     return out

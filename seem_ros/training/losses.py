@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Losses of SEEM's training, and Hungarian matching for the object queries."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -16,7 +17,7 @@ def mask_loss(logits: Tensor, truth: Tensor, weight: Tensor, points: int = 0) ->
 
     Args:
         logits: [M, h, w]; truth: [M, h, w] in 0..1; weight: [M], 0 = not counted.
-        points: > 0 reads the loss at so many points: three quarters where the mask is least certain, the rest at random.
+        points: > 0 reads the loss at so many points: three quarters where the mask is least certain, the rest random.
     """
     logits, truth = logits.flatten(1).float(), truth.flatten(1)
     if points and points < logits.shape[1]:
@@ -34,7 +35,7 @@ def uncertain_points(logits: Tensor, points: int) -> Tensor:
     candidates = torch.randint(logits.shape[1], (logits.shape[0], 3 * points), device=logits.device)
     certainty = logits.gather(1, candidates).abs()
     hard = certainty.topk(points * 3 // 4, largest=False).indices
-    return torch.cat((candidates.gather(1, hard), candidates[:, :points - hard.shape[1]]), 1)
+    return torch.cat((candidates.gather(1, hard), candidates[:, : points - hard.shape[1]]), 1)
 
 
 def box_loss(boxes: Tensor, truth: Tensor, weight: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What training says about things: phrases for a thing, phrases for nothing in the picture, and class banks."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -37,8 +38,9 @@ class Phrase:
 class Vocabulary:
     """Names that occur in the data: shapes, colours, sizes, patterns, stuff and the pairs that may be trained."""
 
-    def __init__(self, shapes: Sequence[str], colours: Sequence[str], stuff: Sequence[str],
-                 held_out: Sequence[tuple[str, str]]) -> None:
+    def __init__(
+        self, shapes: Sequence[str], colours: Sequence[str], stuff: Sequence[str], held_out: Sequence[tuple[str, str]]
+    ) -> None:
         self.shapes, self.colours, self.stuff = tuple(shapes), tuple(colours), tuple(stuff)
         out = {tuple(pair) for pair in held_out}
         self.pairs = tuple((c, s) for c in self.colours for s in self.shapes if (c, s) not in out)

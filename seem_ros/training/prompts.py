@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated user prompts: clicks, boxes, scribbles and regions drawn from truth masks, and clicks on errors."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -171,7 +172,7 @@ def disturbed_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         kernel = np.ones((2 * size + 1, 2 * size + 1), np.uint8)
         out = (cv2.dilate if rng.random() < 0.5 else cv2.erode)(out, kernel)
     if rng.random() < 0.15 and out.any():
-        x0, y0, x1, y1 = (int(v) for v in box_of(out > 0))
+        x0, _y0, x1, _y1 = (int(v) for v in box_of(out > 0))
         cut = int(rng.integers(x0, x1))
         out[:, cut:] = 0
     return out.astype(bool) if out.any() else mask

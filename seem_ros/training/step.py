@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loss of one training step: panoptic, text, geometry, reference, compositions, rounds and memory together."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,7 +17,14 @@ from seem_ros.model.tokenizer import Tokenizer
 from seem_ros.training import prompts as draw
 from seem_ros.training.clips import Clip
 from seem_ros.training.episode import (
-    Ask, Scene, ask_composed, ask_geometry, ask_memory, ask_reference, ask_text, to_tensors,
+    Ask,
+    Scene,
+    ask_composed,
+    ask_geometry,
+    ask_memory,
+    ask_reference,
+    ask_text,
+    to_tensors,
 )
 from seem_ros.training.losses import box_loss, class_logits, mask_loss, match
 from seem_ros.training.phrases import Vocabulary
@@ -51,8 +59,8 @@ class Step:
         ids = torch.full((len(rows), length), rows[0][-1], dtype=torch.int64)
         valid = torch.zeros(len(rows), length, dtype=torch.bool)
         for i, row in enumerate(rows):
-            ids[i, :len(row)] = torch.tensor(row)
-            valid[i, :len(row)] = True
+            ids[i, : len(row)] = torch.tensor(row)
+            valid[i, : len(row)] = True
         tokens, pooled = self.model.encode_text(ids.to(self.device))
         return tokens, valid.to(self.device), pooled
 
@@ -72,7 +80,7 @@ class Step:
             things = [t for s in scenes for i, t in s.things.items() if t.shape and any(i in v for v in s.visible)]
             classes, pairs = self.vocabulary.classes, self.vocabulary.pair_bank(things, rng, PAIR_BANK)
             both = self.bank(classes + pairs)
-            banks = [(classes, both[:len(classes)]), (pairs, both[len(classes):])]
+            banks = [(classes, both[: len(classes)]), (pairs, both[len(classes) :])]
             parts: dict[str, Tensor] = {}
             parts.update(self._objects(image, scenes, banks, scale))
             parts.update(self._dense(image, scenes, banks))
@@ -82,7 +90,7 @@ class Step:
             second = self._second_round(scenes, first, answer, rng)
             answer = self._ask(image, scenes, second, size, rng)
             parts.update(self._prompts(image, scenes, second, answer, banks, scale, "2"))
-        total = torch.stack([v for v in parts.values()]).sum()
+        total = torch.stack(list(parts.values())).sum()
         return total, {k: float(v.detach()) for k, v in parts.items()}
 
     def _first_round(self, scenes: list[Scene], rng: np.random.Generator) -> list[list[Ask]]:
@@ -94,11 +102,19 @@ class Step:
                 geometry = [ask_geometry(scene, f, rng, k) for k in ("click", "box", third)]
                 foreign = scenes[(s + 1) % len(scenes)]
                 if named:
-                    more = [ask_text(scene, f, rng, self.vocabulary, 0.0), ask_text(scene, f, rng, self.vocabulary, 0.45),
-                            ask_reference(scene, f, rng, foreign), ask_composed(scene, f, rng, self.vocabulary)]
+                    more = [
+                        ask_text(scene, f, rng, self.vocabulary, 0.0),
+                        ask_text(scene, f, rng, self.vocabulary, 0.45),
+                        ask_reference(scene, f, rng, foreign),
+                        ask_composed(scene, f, rng, self.vocabulary),
+                    ]
                 else:
-                    more = [ask_geometry(scene, f, rng, "box"), ask_geometry(scene, f, rng, "click"),
-                            ask_reference(scene, f, rng, foreign), ask_geometry(scene, f, rng, "scribble")]
+                    more = [
+                        ask_geometry(scene, f, rng, "box"),
+                        ask_geometry(scene, f, rng, "click"),
+                        ask_reference(scene, f, rng, foreign),
+                        ask_geometry(scene, f, rng, "scribble"),
+                    ]
                 rows.append(geometry + more)
         return rows
 
@@ -111,7 +127,7 @@ class Step:
         for s, scene in enumerate(scenes):
             for f in range(2):
                 n, row = 2 * s + f, []
-                for slot in (0, int(rng.integers(1, 7)))[:1 + int(rng.random() < 0.5)]:
+                for slot in (0, int(rng.integers(1, 7)))[: 1 + int(rng.random() < 0.5)]:
                     ask = asks[n][slot]
                     if not ask.counted or not ask.answers:
                         row.append(Ask(n, counted=False))
@@ -131,15 +147,23 @@ class Step:
                         predicted = np.where(disc > 0, truth, predicted)
                     if rng.random() < 0.85:
                         previous = answer.memory_mask[n, slot].detach().float()
-                        row.append(Ask(n, (target,), geometry, ask.text, ask.reference, ask.pooled, previous_logits=previous))
+                        row.append(
+                            Ask(n, (target,), geometry, ask.text, ask.reference, ask.pooled, previous_logits=previous)
+                        )
                     else:
                         row.append(Ask(n, (target,), geometry, ask.text, ask.reference, ask.pooled))
                 row += [ask_memory(scene, f, rng) for _ in range(3 - len(row))]
                 rows.append(row)
         return rows
 
-    def _ask(self, image: ImageTensors, scenes: list[Scene], asks: list[list[Ask]], size: tuple[int, int],
-             rng: np.random.Generator) -> Decoded:
+    def _ask(
+        self,
+        image: ImageTensors,
+        scenes: list[Scene],
+        asks: list[list[Ask]],
+        size: tuple[int, int],
+        rng: np.random.Generator,
+    ) -> Decoded:
         decoder, config = self.model.decoder, self.model.config
 
         def read(wanted: list[tuple[int, np.ndarray]]) -> tuple[Tensor, Tensor]:
@@ -161,8 +185,16 @@ class Step:
         return decoder.decode(image, prompts, appearance=False, memory=bool(prompts.has_previous.any()))
 
     # ---- losses ----------------------------------------------------------------------------------------------------
-    def _layers(self, image: ImageTensors, states: list[QueryState], fine: Tensor, truth: Tensor, boxes: Tensor,
-                weight: Tensor, pick: Tensor | None = None) -> Tensor:
+    def _layers(
+        self,
+        image: ImageTensors,
+        states: list[QueryState],
+        fine: Tensor,
+        truth: Tensor,
+        boxes: Tensor,
+        weight: Tensor,
+        pick: Tensor | None = None,
+    ) -> Tensor:
         """Mask and box losses of every layer for M targets.
 
         Args:
@@ -181,8 +213,16 @@ class Step:
             total = total + share * (mask_loss(masks, small, weight) + box_loss(box, boxes, weight))
         return total / 3
 
-    def _prompts(self, image: ImageTensors, scenes: list[Scene], asks: list[list[Ask]], answer: Decoded,
-                 banks: list[tuple[tuple[str, ...], Tensor]], scale: Tensor, name: str) -> dict[str, Tensor]:
+    def _prompts(
+        self,
+        image: ImageTensors,
+        scenes: list[Scene],
+        asks: list[list[Ask]],
+        answer: Decoded,
+        banks: list[tuple[tuple[str, ...], Tensor]],
+        scale: Tensor,
+        name: str,
+    ) -> dict[str, Tensor]:
         flat = [a for row in asks for a in row]
         height, width = scenes[0].clip.ids.shape[1:]
         fine = answer.mask_logits.flatten(0, 1)
@@ -229,8 +269,9 @@ class Step:
                 out.append(ask.answers[int(np.argmax(overlap))])
         return out
 
-    def _objects(self, image: ImageTensors, scenes: list[Scene], banks: list[tuple[tuple[str, ...], Tensor]],
-                 scale: Tensor) -> dict[str, Tensor]:
+    def _objects(
+        self, image: ImageTensors, scenes: list[Scene], banks: list[tuple[tuple[str, ...], Tensor]], scale: Tensor
+    ) -> dict[str, Tensor]:
         decoder = self.model.decoder
         states = decoder.decode_objects(image)
         last = states[-1]
@@ -251,8 +292,14 @@ class Step:
             masks = np.stack([halved(scene.mask(f, i)) for i in ids])
             labels = np.stack([label_of(scene.things[i], banks) for i in ids], 1)
             small = F.avg_pool2d(torch.from_numpy(masks)[:, None], 4).flatten(1).to(self.device)
-            queries, targets = match(coarse[n], logits[0][n].log_softmax(-1), last.box[n, 0], small,
-                                     torch.from_numpy(labels[0]).to(self.device), torch.from_numpy(places).to(self.device))
+            queries, targets = match(
+                coarse[n],
+                logits[0][n].log_softmax(-1),
+                last.box[n, 0],
+                small,
+                torch.from_numpy(labels[0]).to(self.device),
+                torch.from_numpy(places).to(self.device),
+            )
             for b in range(2):
                 wanted[b][n, queries] = torch.from_numpy(labels[b][targets])
             picks += [(n, 0, int(q)) for q in queries]
@@ -263,11 +310,16 @@ class Step:
             weights = torch.ones(x.shape[2], device=self.device)
             weights[-1] = VOID_WEIGHT
             if (y >= 0).any():
-                parts[f"class_{b}"] = F.cross_entropy(x.flatten(0, 1), y.flatten().to(self.device), weights, ignore_index=-1)
+                parts[f"class_{b}"] = F.cross_entropy(
+                    x.flatten(0, 1), y.flatten().to(self.device), weights, ignore_index=-1
+                )
         if picks:
             pick = torch.tensor(picks, device=self.device).T
-            chosen = QueryState(last.hidden[pick[0], :, pick[2]][:, :1], last.mask_embedding[pick[0], :, pick[2]][:, :1],
-                                last.box[pick[0], :, pick[2]][:, :1])
+            chosen = QueryState(
+                last.hidden[pick[0], :, pick[2]][:, :1],
+                last.mask_embedding[pick[0], :, pick[2]][:, :1],
+                last.box[pick[0], :, pick[2]][:, :1],
+            )
             fine_all = self._fine_of(chosen, pick[0], image)
             truth_t = torch.from_numpy(np.concatenate(truth)).to(self.device)
             boxes_t = torch.from_numpy(np.concatenate(boxes)).to(self.device)
@@ -276,7 +328,7 @@ class Step:
         return parts
 
     def _fine_of(self, chosen: QueryState, frames: Tensor, image: ImageTensors) -> Tensor:
-        """Finest mask logits [M, hm, wm] of M queries, each on its own frame: computed per frame in one padded batch."""
+        """Finest mask logits [M, hm, wm] of M queries, each on its own frame: one padded batch over the frames."""
         n = image.mask_features.shape[0]
         counts = torch.bincount(frames, minlength=n)
         slots = int(counts.max())
@@ -289,11 +341,13 @@ class Step:
         state = QueryState(spread(chosen.hidden), spread(chosen.mask_embedding), spread(chosen.box).clamp(min=1e-3))
         return self.model.decoder.fine_masks(state, image)[frames, where, 0]
 
-    def _dense(self, image: ImageTensors, scenes: list[Scene], banks: list[tuple[tuple[str, ...], Tensor]]) -> dict[str, Tensor]:
+    def _dense(
+        self, image: ImageTensors, scenes: list[Scene], banks: list[tuple[tuple[str, ...], Tensor]]
+    ) -> dict[str, Tensor]:
         """Cross entropy of every stride-8 pixel's embedding against the class names, objects weighted up."""
         h8, w8 = image.dense.shape[1:3]
         parts = {}
-        for b, (names, bank) in enumerate(banks):
+        for b, (_names, bank) in enumerate(banks):
             labels = np.full((len(image.dense), h8, w8), -1, np.int64)
             weights = np.zeros((len(image.dense), h8, w8), np.float32)
             for n in range(len(labels)):
@@ -304,7 +358,9 @@ class Step:
                     inside = ids == i
                     if index >= 0 and inside.any():
                         labels[n][inside] = index
-                        weights[n][inside] = 1.0 / np.sqrt(inside.sum()) if thing.isthing else 0.3 / np.sqrt(inside.sum())
+                        weights[n][inside] = (
+                            1.0 / np.sqrt(inside.sum()) if thing.isthing else 0.3 / np.sqrt(inside.sum())
+                        )
             target = torch.from_numpy(labels).to(self.device).flatten()
             weight = torch.from_numpy(weights).to(self.device).flatten()
             logits = self.model.decoder.prior.dense_scale.exp() * image.dense.flatten(0, 2).float() @ bank.T

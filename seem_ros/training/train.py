@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains the built-in model: `python -m seem_ros.training.train --config config/train_pico.yaml --out out/train`.
 
-Resumes by itself from `last.pt` in the output folder. Every step draws from a generator seeded by (seed, step, process), so
-that a run that was interrupted goes on as if it had not been, as long as the data folder is the same.
+Resumes by itself from `last.pt` in the output folder. Every step draws from a generator seeded by (seed, step,
+process), so that a run that was interrupted goes on as if it had not been, as long as the data folder is the same.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -19,7 +20,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from tqdm import tqdm
 
-from seem_ros.errors import SeemError
+from seem_ros.errors import CheckpointError, SeemError
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
 from seem_ros.training.clips import Shards, crop
@@ -34,10 +35,21 @@ def new_model(seed: int) -> Seem:
     """The built-in architecture with fresh weights."""
     torch.manual_seed(seed)
     model = Seem(PICO)
-    torch.nn.init.trunc_normal_(model.text_encoder.lang_proj, std=PICO.text.dim ** -0.5)
+    torch.nn.init.trunc_normal_(model.text_encoder.lang_proj, std=PICO.text.dim**-0.5)
     with torch.no_grad():
         model.text_encoder.logit_scale.fill_(math.log(20.0))
     return model.to(memory_format=torch.channels_last)
+
+
+def start_weights(path: str | Path) -> dict[str, torch.Tensor]:
+    """Weights to start from: an `average.pt` of an earlier run.
+
+    A package's weights have their norms folded and cannot be trained on.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"start weights {path} are not a file; an average.pt of an earlier run is allowed")
+    return torch.load(path, weights_only=True, map_location="cpu")
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
@@ -89,22 +101,25 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out = Path(config.out)
     if config.processes > 1:
-        dist.init_process_group("gloo", init_method=f"file://{out.resolve()}/rendezvous", rank=rank,
-                                world_size=config.processes)
+        dist.init_process_group(
+            "gloo", init_method=f"file://{out.resolve()}/rendezvous", rank=rank, world_size=config.processes
+        )
     shards = Shards(config.data)
     cutouts = Cutouts(config.cutouts) if config.cutouts else None
     h = shards.header
     vocabulary = Vocabulary(h["shapes"], h["colours"], h["stuff"], h["held_out_pairs"])
     model = new_model(config.seed)
     if config.init:
-        model.load_state_dict(torch.load(config.init, weights_only=True, map_location="cpu"))
+        model.load_state_dict(start_weights(config.init))
     model.to(device).train()
     parameters = [p for p in model.parameters() if p.requires_grad]
     decayed = [p for p in parameters if p.ndim > 1]
     plain = [p for p in parameters if p.ndim <= 1]
     optimiser = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-        lr=config.learning_rate, betas=(0.9, 0.98), fused=True,
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,
     )
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     per_step = 2 * config.clips * config.processes
@@ -131,7 +146,9 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
         whole = np.random.default_rng((config.seed, step)).random() < config.whole_share
         loss, parts = compute(batch(config, shards, cutouts, rng, whole), rng)
         if not torch.isfinite(loss):
-            raise SeemError(f"the loss is {float(loss)} at step {step}: {parts}; lower the learning rate or change the seed")
+            raise SeemError(
+                f"the loss is {float(loss)} at step {step}: {parts}; lower the learning rate or change the seed"
+            )
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         average_gradients(parameters, config.processes)
@@ -155,14 +172,32 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
         history.append({"loss": float(loss.detach()), "norm": norm, **parts})
         bar.update()
         if (step + 1) % 20 == 0:
-            mean = {k: float(np.mean([r[k] for r in history if k in r])) for k in sorted({k for r in history for k in r})}
-            curve.add({"step": step + 1, "images": (step + 1) * per_step, "rate": rate, "clips": len(shards),
-                       "seconds": round(spent + time.monotonic() - clock, 1), **mean})
+            mean = {
+                k: float(np.mean([r[k] for r in history if k in r])) for k in sorted({k for r in history for k in r})
+            }
+            curve.add(
+                {
+                    "step": step + 1,
+                    "images": (step + 1) * per_step,
+                    "rate": rate,
+                    "clips": len(shards),
+                    "seconds": round(spent + time.monotonic() - clock, 1),
+                    **mean,
+                }
+            )
             bar.set_postfix(loss=f"{mean['loss']:.2f}")
             history = []
         if (step + 1) % config.save_every == 0 or ends:
-            save(last, {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average,
-                        "step": step + 1, "seconds": spent + time.monotonic() - clock})
+            save(
+                last,
+                {
+                    "model": model.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "average": average,
+                    "step": step + 1,
+                    "seconds": spent + time.monotonic() - clock,
+                },
+            )
             save(out / "average.pt", average)
             curve.plot(out / "curve.png")
         if ends:
@@ -176,10 +211,21 @@ def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m seem_ros.training.train", description=__doc__.splitlines()[0])
     parser.add_argument("--config", required=True, help="YAML file of TrainConfig's fields")
-    for name, kind in (("data", str), ("cutouts", str), ("out", str), ("init", str), ("images", int), ("processes", int)):
+    for name, kind in (
+        ("data", str),
+        ("cutouts", str),
+        ("out", str),
+        ("init", str),
+        ("images", int),
+        ("processes", int),
+    ):
         parser.add_argument(f"--{name}", type=kind, help="wins over the configuration file")
-    parser.add_argument("--minutes", type=float, default=0.0, help="stop after so long, with a checkpoint to go on from")
-    parser.add_argument("--most-steps", type=int, default=0, help="stop after so many steps, with a checkpoint to go on from")
+    parser.add_argument(
+        "--minutes", type=float, default=0.0, help="stop after so long, with a checkpoint to go on from"
+    )
+    parser.add_argument(
+        "--most-steps", type=int, default=0, help="stop after so many steps, with a checkpoint to go on from"
+    )
     given = vars(parser.parse_args(arguments))
     minutes, most_steps = given.pop("minutes"), given.pop("most_steps")
     try:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Losses against values worked by hand."""
+
 import math
 
 import pytest
@@ -11,7 +12,9 @@ from seem_ros.training.losses import BCE_WEIGHT, BOX_WEIGHT, DICE_WEIGHT, box_lo
 def test_a_mask_of_zeros_costs_log_two_and_half_a_dice():
     logits, truth = torch.zeros(1, 2, 2), torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])
     dice = 1 - (2 * 1.0 + 1) / (2 + 2 + 1)
-    assert mask_loss(logits, truth, torch.ones(1)).item() == pytest.approx(BCE_WEIGHT * math.log(2) + DICE_WEIGHT * dice, abs=1e-5)
+    assert mask_loss(logits, truth, torch.ones(1)).item() == pytest.approx(
+        BCE_WEIGHT * math.log(2) + DICE_WEIGHT * dice, abs=1e-5
+    )
 
 
 def test_masks_without_weight_do_not_count():
@@ -29,8 +32,9 @@ def test_sampled_points_estimate_a_perfect_mask_as_perfect():
 
 
 def test_boxes_cost_their_distance():
-    assert box_loss(torch.tensor([[0.5, 0.5, 0.2, 0.2]]), torch.tensor([[0.6, 0.5, 0.2, 0.3]]), torch.ones(1)).item() == \
-        pytest.approx(0.2 * BOX_WEIGHT, abs=1e-5)
+    assert box_loss(
+        torch.tensor([[0.5, 0.5, 0.2, 0.2]]), torch.tensor([[0.6, 0.5, 0.2, 0.3]]), torch.ones(1)
+    ).item() == pytest.approx(0.2 * BOX_WEIGHT, abs=1e-5)
 
 
 def test_matching_gives_every_truth_the_query_that_draws_it():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Simulated prompts say what a user would say."""
+
 import numpy as np
 import pytest
 
@@ -34,8 +35,12 @@ def test_the_next_click_falls_on_the_middle_of_the_largest_error(mask):
 
 def test_every_drawn_prompt_stays_within_its_points_and_touches_its_object(mask):
     rng = np.random.default_rng(0)
-    for draw in (lambda: prompts.box(mask, rng), lambda: prompts.scribble(mask, rng), lambda: prompts.rough_region(mask, rng),
-                 lambda: prompts.clicks(mask, ~mask, rng, 3, 2)):
+    for draw in (
+        lambda: prompts.box(mask, rng),
+        lambda: prompts.scribble(mask, rng),
+        lambda: prompts.rough_region(mask, rng),
+        lambda: prompts.clicks(mask, ~mask, rng, 3, 2),
+    ):
         for _ in range(20):
             g = draw()
             assert 0 < len(g.points_px) == len(g.labels) <= prompts.POINTS

@@ -1,20 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """The training loop: it learns, it goes on exactly after an interruption, and it says what is wrong."""
+
 import numpy as np
 import pytest
 import torch
 
-from seem_ros.errors import DataError
+from seem_ros.errors import CheckpointError, DataError
 from seem_ros.training.clips import Shards
 from seem_ros.training.config import TrainConfig
 from seem_ros.training.curve import Curve
-from seem_ros.training.train import learning_rate, main, work
+from seem_ros.training.train import learning_rate, main, start_weights, work
 
 
 def config_for(folder, out, **changes):
     out.mkdir(exist_ok=True)
-    values = dict(data=str(folder), out=str(out), images=8, clips=1, height=64, width=96, whole_share=0.0, processes=1,
-                  warmup=2, save_every=100)
+    values = {
+        "data": str(folder),
+        "out": str(out),
+        "images": 8,
+        "clips": 1,
+        "height": 64,
+        "width": 96,
+        "whole_share": 0.0,
+        "processes": 1,
+        "warmup": 2,
+        "save_every": 100,
+    }
     return TrainConfig(**{**values, **changes})
 
 
@@ -42,6 +53,11 @@ def test_two_processes_train_together_from_the_command_line(shard_folder, tmp_pa
     assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["step"] == 1
 
 
+def test_missing_start_weights_are_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"average\.pt of an earlier run"):
+        start_weights(tmp_path / "none.pt")
+
+
 def test_the_rate_rises_then_falls_to_a_hundredth():
     config = TrainConfig(warmup=10, learning_rate=1.0)
     rates = [learning_rate(config, step, 100) for step in range(101)]
@@ -54,12 +70,12 @@ def test_the_rate_rises_then_falls_to_a_hundredth():
 def test_an_unknown_field_of_the_configuration_is_named(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("learning_rat: 0.1\n")
-    with pytest.raises(DataError, match="learning_rat.*allowed are"):
+    with pytest.raises(DataError, match=r"learning_rat.*allowed are"):
         TrainConfig.load(path)
 
 
 def test_a_folder_without_shards_says_how_to_make_some(tmp_path):
-    with pytest.raises(DataError, match="seem_ros.sim.dataset"):
+    with pytest.raises(DataError, match=r"seem_ros\.sim\.dataset"):
         Shards(tmp_path)
 
 
