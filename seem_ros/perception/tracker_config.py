@@ -40,7 +40,7 @@ class TrackerConfig:
     use_reference: bool = _switch(True, "memory: tokens of the frame where the user pointed (appearance)")
     use_previous_mask: bool = _switch(True, "memory: the last confident mask (place)")
     use_bank: bool = _switch(False, "memory: appearance of recent confident frames")
-    use_text: bool = _switch(True, "a target found by text keeps the text as a further token")
+    use_text: bool = _switch(False, "a target found by text keeps the text as a further token")
     presence_found: float = _number(0.5, 0.0, 1.0, "presence a target that is not tracked needs to be found")
     presence_lost: float = _number(0.35, 0.0, 1.0, "presence below which a tracked target is not seen")
     presence_bank: float = _number(0.8, 0.0, 1.0, "presence a frame needs to enter the bank")

@@ -267,10 +267,13 @@ def test_a_refinement_that_finds_nothing_leaves_the_target_as_it_was(tracker):
         assert not result.answers[0].found and tracker.target(1) == before
 
 
-@pytest.mark.parametrize("part", ["use_reference", "use_previous_mask", "use_bank", "use_text"])
+MEMORY_PARTS = ("use_reference", "use_previous_mask", "use_bank", "use_text")
+
+
+@pytest.mark.parametrize("part", MEMORY_PARTS)
 @pytest.mark.parametrize("on", [True, False])
 def test_each_part_of_the_memory_can_be_switched(segmenter, part, on):
-    tracker = Tracker(segmenter, TrackerConfig(**{part: on}))
+    tracker = Tracker(segmenter, TrackerConfig(**{**dict.fromkeys(MEMORY_PARTS, True), part: on}))
     frames = film(*({(20 + 4 * i, 30): "red"} for i in range(12)))
     tracker.start([Prompt(text="red")], frames[0])
     for frame in frames[1:]:
