@@ -43,6 +43,8 @@ def camera(client, node):
 @pytest.fixture(autouse=True)
 def no_targets(client, camera):
     camera.resume()
+    ready = Segment.Request(prompts=[Prompt(text="red")])  # the test before may have stopped the camera
+    wait_for(lambda: client.call(Segment, "/seem/segment", ready).success, "frames again")
     yield
     client.call(RemoveTargets, "/seem/remove_targets", RemoveTargets.Request(all=True))
 
