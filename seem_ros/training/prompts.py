@@ -39,11 +39,11 @@ def even(points: np.ndarray, count: int) -> np.ndarray:
     return points[np.linspace(0, len(points) - 1, count).round().astype(int)]
 
 
-def centre_of_region(region: np.ndarray) -> tuple[int, int]:
-    """(x, y) of the pixel farthest from the region's border (the picture's border counts)."""
+def deepest_pixel(region: np.ndarray) -> tuple[float, int, int]:
+    """(distance, x, y) of the pixel farthest from the region's border (the picture's border counts)."""
     distance = cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
     y, x = np.unravel_index(int(distance.argmax()), distance.shape)
-    return int(x), int(y)
+    return float(distance[y, x]), int(x), int(y)
 
 
 def click_block(x: int, y: int, shape: tuple[int, int]) -> np.ndarray:
@@ -63,7 +63,7 @@ def _random_pixel(region: np.ndarray, rng: np.random.Generator) -> tuple[int, in
 def pick_click(region: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     """Half of the time the middle of a region, else a random pixel of its inside."""
     if rng.random() < 0.5:
-        return centre_of_region(region)
+        return deepest_pixel(region)[1:]
     inside = cv2.erode(region.astype(np.uint8), np.ones((3, 3), np.uint8))
     return _random_pixel(inside if inside.any() else region, rng)
 
@@ -144,10 +144,9 @@ def click_on_error(truth: np.ndarray, predicted: np.ndarray) -> tuple[int, int, 
     best = None
     for error, positive in ((missed, True), (wrong, False)):
         if error.any():
-            distance = cv2.distanceTransform(np.pad(error, 1).astype(np.uint8), cv2.DIST_L2, 3)[1:-1, 1:-1]
-            y, x = np.unravel_index(int(distance.argmax()), distance.shape)
-            if best is None or distance[y, x] > best[0]:
-                best = (float(distance[y, x]), int(x), int(y), positive)
+            depth, x, y = deepest_pixel(error)
+            if best is None or depth > best[0]:
+                best = (depth, x, y, positive)
     return None if best is None else best[1:]
 
 
