@@ -173,8 +173,8 @@ def ask_composed(scene: Scene, frame: int, rng: np.random.Generator, vocabulary:
     return ask
 
 
-def ask_memory(scene: Scene, frame: int, rng: np.random.Generator) -> Ask:
-    """Follow a thing from the other frame: its look there, its mask there, sometimes only one of the two."""
+def ask_memory(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: Vocabulary) -> Ask:
+    """Follow a thing from the other frame: its look there, its mask there, sometimes one of the two, or its name too."""
     index, other = scene.first + frame, 1 - frame
     candidates = [i for i in scene.visible[other] if scene.things[i].isthing]
     gone = [i for i in candidates if not (scene.clip.ids[frame] == i).any()]
@@ -193,6 +193,8 @@ def ask_memory(scene: Scene, frame: int, rng: np.random.Generator) -> Ask:
         ask.geometry = draw.Geometry(kind=4, box_xyxy_px=draw.box_of(ask.previous))
         if rng.random() < 0.15:
             ask.reference = None
+        if rng.random() < 0.2 and scene.things[target].shape:
+            ask.text = say(vocabulary.phrase_for(scene.things[target], rng), rng)
     elif here:
         ask.answers = lookalikes(scene, frame, target)
     return ask

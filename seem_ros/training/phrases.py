@@ -64,7 +64,7 @@ class Vocabulary:
         if not thing.isthing:
             return Phrase(thing.shape)
         kind = rng.random()
-        if kind < 0.5:
+        if kind < 0.45:
             return Phrase(thing.shape, thing.colour)
         if kind < 0.7:
             return Phrase(thing.shape)

@@ -31,6 +31,9 @@ from seem_ros.training.phrases import Vocabulary
 
 VOID_WEIGHT = 0.1
 PAIR_BANK = 60
+# Names are learnt more slowly than masks (shapes most of all), so that their losses weigh more than they are large.
+NAME_WEIGHT, DENSE_WEIGHT, PRESENCE_WEIGHT = 2.0, 1.5, 2.0
+SECOND_ROUND = 4
 
 
 class Step:
@@ -127,7 +130,7 @@ class Step:
         for s, scene in enumerate(scenes):
             for f in range(2):
                 n, row = 2 * s + f, []
-                for slot in (0, int(rng.integers(1, 7)))[: 1 + int(rng.random() < 0.5)]:
+                for slot in (0, int(rng.integers(1, 7))):
                     ask = asks[n][slot]
                     if not ask.counted or not ask.answers:
                         row.append(Ask(n, counted=False))
@@ -152,7 +155,7 @@ class Step:
                         )
                     else:
                         row.append(Ask(n, (target,), geometry, ask.text, ask.reference, ask.pooled))
-                row += [ask_memory(scene, f, rng) for _ in range(3 - len(row))]
+                row += [ask_memory(scene, f, rng, self.vocabulary) for _ in range(SECOND_ROUND - len(row))]
                 rows.append(row)
         return rows
 
@@ -244,12 +247,12 @@ class Step:
         counted = torch.tensor([float(a.counted) for a in flat], device=self.device)
         logits = self.model.decoder.presence_logits(answer.states[-1]).flatten().float()
         presence = F.binary_cross_entropy_with_logits(logits, there, reduction="none")
-        parts[f"presence{name}"] = (presence * counted).sum() / counted.sum().clamp(min=1)
+        parts[f"presence{name}"] = PRESENCE_WEIGHT * (presence * counted).sum() / counted.sum().clamp(min=1)
         embedding = answer.embedding.flatten(0, 1)
         for (_, bank), wanted in zip(banks, torch.from_numpy(labels).to(self.device)):
             if (wanted >= 0).any():
                 loss = F.cross_entropy(class_logits(embedding, bank, scale), wanted, ignore_index=-1)
-                parts[f"label{name}_{len(bank) == len(banks[0][0])}"] = 0.5 * loss
+                parts[f"label{name}_{len(bank) == len(banks[0][0])}"] = loss
         return parts
 
     @torch.no_grad()
@@ -310,7 +313,7 @@ class Step:
             weights = torch.ones(x.shape[2], device=self.device)
             weights[-1] = VOID_WEIGHT
             if (y >= 0).any():
-                parts[f"class_{b}"] = F.cross_entropy(
+                parts[f"class_{b}"] = NAME_WEIGHT * F.cross_entropy(
                     x.flatten(0, 1), y.flatten().to(self.device), weights, ignore_index=-1
                 )
         if picks:
@@ -365,7 +368,7 @@ class Step:
             weight = torch.from_numpy(weights).to(self.device).flatten()
             logits = self.model.decoder.prior.dense_scale.exp() * image.dense.flatten(0, 2).float() @ bank.T
             loss = F.cross_entropy(logits, target, ignore_index=-1, reduction="none")
-            parts[f"dense_{b}"] = (loss * weight).sum() / weight.sum().clamp(min=1e-3)
+            parts[f"dense_{b}"] = DENSE_WEIGHT * (loss * weight).sum() / weight.sum().clamp(min=1e-3)
         return parts
 
 

@@ -92,8 +92,9 @@ def test_equal_looking_things_are_all_right_answers(shard_folder):
 
 def test_following_gives_a_look_or_a_previous_mask(shard_folder):
     shards, rng = Shards(shard_folder), np.random.default_rng(2)
+    vocabulary = Vocabulary(("box", "ball"), ("red", "blue"), (), [])
     for i in range(30):
-        ask = ask_memory(Scene.of(shards.clip(i % 4, (0, 2)), 0), 0, rng)
+        ask = ask_memory(Scene.of(shards.clip(i % 4, (0, 2)), 0), 0, rng, vocabulary)
         if ask.counted:
             assert ask.reference is not None or ask.previous is not None
             assert ask.previous is None or (ask.geometry.kind == 4 and ask.previous.any())
