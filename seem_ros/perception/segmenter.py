@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seem_ros.errors import FrameError, ModelError, PromptError
-from seem_ros.perception import asking, composing
+from seem_ros.perception import asking, composing, grounding
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
@@ -259,7 +259,12 @@ class Segmenter:
 
     def decode(self, encoded: EncodedFrame, batch: PromptBatch) -> DecodeBatch:
         """One batched decode, without strays; rows whose presence the model does not say get their mask score."""
+        sure = np.full(len(batch), np.nan, np.float32)
+        if "text_slope" in self.spec.thresholds and grounding.text_alone(batch).any():
+            objects = self._backend.decode_objects(encoded.features)
+            batch, sure = grounding.grounded(batch, objects, self.spec.thresholds)
         result = self._backend.decode(encoded.features, batch)
+        result = replace(result, presence=np.where(np.isnan(sure), result.presence, sure))
         fine, coarse = result.mask_logits, result.memory_mask
         if self._config.drop_strays and self.spec.has_prior:
             places = asking.anchors(batch, fine.shape[1:])
