@@ -13,6 +13,7 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from seem_ros.ros.executor import PacedGroup, StoringGroup
 from seem_ros.ros.parameters import Settings
 
 try:
@@ -22,6 +23,7 @@ except ImportError:  # Humble
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
+INFO_PERIOD_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -80,14 +82,14 @@ class CameraInput:
         prefix: Of its topics: empty, or ``<name>/`` where there are several cameras.
         settings: The node's.
         on_image, on_depth, on_info: Take the messages; they only store them.
-        group: Callback group of the images.
     """
 
     def __init__(
         self, node: Any, name: str, prefix: str, settings: Settings,
-        on_image: Callable[[Any], None], on_depth: Callable[[Any], None], on_info: Callable[[Any], None], group: Any,
+        on_image: Callable[[Any], None], on_depth: Callable[[Any], None], on_info: Callable[[Any], None],
     ) -> None:
-        self._node, self._name, self._prefix, self._settings, self._group = node, name, prefix, settings, group
+        self._node, self._name, self._prefix, self._settings = node, name, prefix, settings
+        self._group = StoringGroup()
         self._on_image = on_image
         self._choice: Choice | None = None
         self._image: Any = None
@@ -95,10 +97,15 @@ class CameraInput:
         best_effort = _qos(reliable=False)
         self._others = []
         if settings.use_depth:
-            make = node.create_subscription
+            # best effort fits every publisher, so there is no event to wait for
+            no_events = SubscriptionEventCallbacks(use_default_callbacks=False)
             self._others = [
-                make(Image, f"{prefix}depth", on_depth, best_effort, callback_group=group),
-                make(CameraInfo, f"{prefix}camera_info", on_info, best_effort, callback_group=group),
+                node.create_subscription(kind, f"{prefix}{topic}", take, best_effort, callback_group=group,
+                                         event_callbacks=no_events)
+                for kind, topic, take, group in (
+                    (Image, "depth", on_depth, self._group),
+                    (CameraInfo, "camera_info", on_info, PacedGroup(INFO_PERIOD_S)),
+                )
             ]
         self.watch()
 
@@ -155,7 +162,9 @@ class CameraInput:
             self._on_image,
             _qos(choice.reliable),
             callback_group=self._group,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible, use_default_callbacks=False
+            ),
         )
         self._choice = choice
         self._node.get_logger().info(f"camera {self._name}: listening to {choice}")

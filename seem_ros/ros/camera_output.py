@@ -22,6 +22,11 @@ from seem_ros.ros.parameters import Settings
 from seem_ros.ros.result_messages import segments_to_message, targets_to_message
 from seem_ros.ros.statistics import Statistics
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import PublisherEventCallbacks
+
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -54,13 +59,18 @@ class CameraOutput:
 
     def __init__(self, node: Any, prefix: str, camera: str, statistics: Statistics) -> None:
         self._node, self._camera, self._statistics = node, camera, statistics
-        self._publishers = {
-            name: node.create_publisher(kind, f"{prefix}{name}", NEWEST) for name, (kind, _) in TOPICS.items()
-        }
+        kinds = {name: kind for name, (kind, _) in TOPICS.items()}
         if nav2.vision_msgs is not None:
-            for name, (kind, _) in VISION_TOPICS.items():
-                qos = LATCHED if name == "label_info" else NEWEST
-                self._publishers[name] = node.create_publisher(getattr(nav2.vision_msgs, kind), f"{prefix}{name}", qos)
+            kinds |= {name: getattr(nav2.vision_msgs, kind) for name, (kind, _) in VISION_TOPICS.items()}
+        # rclpy's executor pays for every event of every publisher each time it waits, so `watch` looks instead
+        no_events = PublisherEventCallbacks(use_default_callbacks=False)
+        self._publishers = {
+            name: node.create_publisher(
+                kind, f"{prefix}{name}", LATCHED if name == "label_info" else NEWEST, event_callbacks=no_events
+            )
+            for name, kind in kinds.items()
+        }
+        self._deaf: set[tuple[str, str]] = set()
         self._classes = nav2.ClassTable()
         self._classes_told = -1
         self._markers: set[int] = set()
@@ -69,6 +79,20 @@ class CameraOutput:
         """Whether somebody listens to one of these topics, or to any without names."""
         return any(self._publishers[name].get_subscription_count() > 0
                    for name in names or self._publishers if name in self._publishers)
+
+    def watch(self) -> None:
+        """Look for listeners that can hear nothing, and say so once; called regularly."""
+        for name, publisher in list(self._publishers.items()):
+            if name == "label_info":  # latched itself
+                continue
+            for info in self._node.get_subscriptions_info_by_topic(publisher.topic_name):
+                who = (name, f"{info.node_namespace.rstrip('/')}/{info.node_name}")
+                if info.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL and who not in self._deaf:
+                    self._deaf.add(who)
+                    self._node.get_logger().warning(
+                        f"{who[1]} asks {publisher.topic_name} for transient local durability, which is offered as "
+                        "volatile: it will hear nothing; set its durability to volatile"
+                    )
 
     def publish(
         self, frame: Frame, header: Header, segments: Segments, targets: Sequence[TargetInfo], names: dict[int, str],

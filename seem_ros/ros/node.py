@@ -13,7 +13,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -26,13 +26,14 @@ from seem_ros.ros.camera_output import CameraOutput
 from seem_ros.ros.camera_pipeline import CameraPipeline
 from seem_ros.ros.clicks import Clicks
 from seem_ros.ros.diagnostics import camera_status, node_status
+from seem_ros.ros.executor import PatientExecutor
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
 from seem_ros.ros.runtime_state import Running
 from seem_ros.ros.services import Services
 from seem_ros.ros.statistics import Statistics
 
 WATCH_PERIOD_S = 0.5
-SPARE_THREADS = 4  # images, lifecycle and parameters, watching, and one to say that the others are busy
+SPARE_THREADS = 3  # lifecycle and parameters, watching, and one to say that the others are busy
 
 
 def load_segmenter(settings: Settings) -> Segmenter:
@@ -149,7 +150,7 @@ class SeemNode(LifecycleNode):
                 self, name, f"{name}/" if several else "", self.settings,
                 lambda msg, pipeline=pipeline: (pipeline.on_image(msg), running.thread.wake()),
                 lambda msg, pipeline=pipeline: (pipeline.on_depth(msg), running.thread.wake()),
-                pipeline.on_info, MutuallyExclusiveCallbackGroup(),
+                pipeline.on_info,
             )
             self._clicks.append(Clicks(
                 self, f"~/{name}/" if several else "~/", pipeline, lambda: self._running if self._active else None,
@@ -224,7 +225,7 @@ class SeemNode(LifecycleNode):
 
     def _watch(self) -> None:
         try:
-            for opened in list(self._inputs.values()):
+            for opened in (*self._inputs.values(), *self._outputs.values()):
                 opened.watch()
         except Exception:  # nothing escapes a callback
             if not self.context.ok():
@@ -300,7 +301,7 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
         print(f"seem: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    executor = MultiThreadedExecutor(node.settings.max_waiting_calls + SPARE_THREADS)
+    executor = PatientExecutor(node.settings.max_waiting_calls + SPARE_THREADS)
     executor.add_node(node)
     try:
         if node.settings.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:

@@ -51,7 +51,7 @@ def _port(node: Any) -> Port:
 
 
 def open_onnxruntime(
-    package: Package, device: str = "cpu", precision: str = "fp32", threads: int = 0, spinning: bool = True,
+    package: Package, device: str = "cpu", precision: str = "fp32", threads: int = 0, spinning: bool = False,
     cache_dir: Path | None = None, preload: bool = False,
 ) -> GraphBackend:
     """Runs a package in ONNX Runtime.
@@ -61,7 +61,8 @@ def open_onnxruntime(
         device: ``cpu`` or ``cuda``.
         precision: ``fp32``, or a lower one that the package has graphs for.
         threads: Threads within one operator; 0 leaves it to ONNX Runtime.
-        spinning: Let waiting threads spin (faster, but burns the core between frames).
+        spinning: Let waiting threads spin. Only for a machine that does nothing else: on two cores a frame of the
+            built-in model took 61 ms with and 43 ms without, and half the processor time.
         cache_dir: Root of the disk cache for texts.
         preload: Open every graph now.
 

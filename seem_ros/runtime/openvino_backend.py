@@ -104,7 +104,8 @@ def open_openvino(
 
     def open_session(name: str) -> Session:
         if helper is not None and name != encoder:
-            return helper(package.path(name), ["CPUExecutionProvider"], threads, True)
+            # Two runtimes take turns: threads of the one that spin in wait take the cores from the other.
+            return helper(package.path(name), ["CPUExecutionProvider"], threads, False)
         return OpenVinoSession(core, package.path(name), device, settings)
 
     status = BackendStatus("openvino", device, precision)

@@ -180,6 +180,11 @@ class Stage:
         """Resident memory of the node's process, megabytes."""
         return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
 
+    def node_cpu_s(self) -> float:
+        """Processor time that the node's process has used, seconds."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def log_tail(self) -> str:
         """The last lines that the node printed."""
         return "\n".join(self._log_path.read_text().splitlines()[-12:])
