@@ -35,9 +35,10 @@ def calibration_ms(threads: int, repeats: int = 10) -> float:
     return best_ms(lambda: session.run(None, feed), repeats)
 
 
-def best_ms(work: Callable[[], object], repeats: int) -> float:
-    """Least wall time of a call in milliseconds, after one call that does not count."""
-    work()
+def best_ms(work: Callable[[], object], repeats: int, warm: bool = True) -> float:
+    """Least wall time of a call in milliseconds; ``warm``: after one call that does not count."""
+    if warm:
+        work()
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -72,15 +73,22 @@ def tracked_prompts(backend: Backend, features: object, count: int) -> PromptBat
     return prompts
 
 
-def stages(backend: Backend) -> dict[str, Callable[[], object]]:
-    """The stages of a frame, ready to be called again and again."""
+def stages(backend: Backend, counts: Sequence[int] = (1, 4, 16)) -> dict[str, Callable[[], object]]:
+    """The stages of a frame, ready to be called again and again.
+
+    Args:
+        backend: What runs them.
+        counts: Numbers of prompts that are decoded together; with 16 also 16 tracked targets and all objects.
+    """
     height, width = backend.spec.input_hw
     picture = drawn_scene(height, width)
     features = backend.encode_image(picture)
     found: dict[str, Callable[[], object]] = {"encode": lambda: backend.encode_image(picture)}
-    for count in (1, 4, 16):
+    for count in counts:
         prompts = click_prompts(backend, count)
         found[f"decode {count}"] = lambda prompts=prompts: backend.decode(features, prompts)
+    if 16 not in counts:
+        return found
     tracked = tracked_prompts(backend, features, 16)
     found["track 16"] = lambda: backend.decode(features, tracked)
     if backend.spec.object_queries:
@@ -93,19 +101,19 @@ def paired(
 ) -> dict[str, dict[str, float]]:
     """Milliseconds, best of ``rounds``; in turns, so that a machine that slows down slows everything alike."""
     best: dict[str, dict[str, float]] = {name: {} for name in works}
-    for _ in range(rounds):
+    for turn in range(rounds):
         for name, own in works.items():
             for stage, work in own.items():
-                best[name][stage] = min(best[name].get(stage, float("inf")), best_ms(work, repeats))
+                best[name][stage] = min(best[name].get(stage, float("inf")), best_ms(work, repeats, warm=turn == 0))
     return best
 
 
-def table(rows: Mapping[str, Mapping[str, float]], unit: str = "ms") -> str:
+def table(rows: Mapping[str, Mapping[str, float]], unit: str = "ms", digits: int = 1) -> str:
     """Rows of numbers as a Markdown table."""
     columns = list(dict.fromkeys(stage for row in rows.values() for stage in row))
     lines = [f"| {unit} | " + " | ".join(columns) + " |", "|---|" + "---:|" * len(columns)]
     for name, row in rows.items():
-        lines.append(f"| {name} | " + " | ".join(f"{row[c]:.1f}" if c in row else "" for c in columns) + " |")
+        lines.append(f"| {name} | " + " | ".join(f"{row[c]:.{digits}f}" if c in row else "" for c in columns) + " |")
     return "\n".join(lines)
 
 

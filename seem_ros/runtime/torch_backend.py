@@ -129,6 +129,11 @@ class TorchBackend(Backend):
         return cls(model, spec, **options)
 
     @property
+    def model(self) -> Seem | None:
+        """The model it runs; None after `close`."""
+        return self._model
+
+    @property
     def status(self) -> BackendStatus:
         """What serves now."""
         return BackendStatus("torch", str(self._device), self._precision)
