@@ -8,21 +8,11 @@ import numpy as np
 
 from seem_ros.perception.depth import with_depth
 from seem_ros.perception.frames import Frame
-from seem_ros.perception.geometry import Geometry
-from seem_ros.perception.masks import Extent, enlarge, mask_scores, paint
+from seem_ros.perception.masks import Extent, Patch, mask_scores, paint
 from seem_ros.perception.postprocess import PanopticSegment
 from seem_ros.perception.prompts import Prompt
 from seem_ros.perception.results import Answer, Segment, Segments
 from seem_ros.perception.texts import Vocabulary
-
-
-def label_image(
-    masks: Sequence[np.ndarray | None], scores: Sequence[float], values: Sequence[int], geometry: Geometry, stride: int,
-    wide: bool,
-) -> tuple[np.ndarray, list[Extent | None]]:
-    """Low-resolution logits (float32 [hm, wm] or None) to a label image at source size; see ``masks.paint``."""
-    patches = [None if mask is None else enlarge(mask, geometry, stride) for mask in masks]
-    return paint(patches, scores, values, geometry.source_hw, wide)
 
 
 def same_objects(mask_logits: np.ndarray, found: np.ndarray, surety: np.ndarray, overlap: float) -> list[int]:
@@ -93,17 +83,22 @@ def finish(
 
 
 def compose_panoptic(
-    chosen: Sequence[PanopticSegment], bank: Vocabulary, mask_logits: np.ndarray, geometry: Geometry, stride: int,
-    frame: Frame, wide: bool,
+    chosen: Sequence[PanopticSegment], bank: Vocabulary, merged: Sequence[np.ndarray],
+    patches: Sequence[Patch | None], frame: Frame, wide: bool,
 ) -> Segments:
     """Panoptic segments, chosen at mask resolution, decided at source resolution.
 
-    Stuff of one class that several queries found is one segment: the highest logit of them counts at each place.
+    Args:
+        chosen: The segments.
+        bank: Their names.
+        merged: Per segment the logits float32 [hm, wm]. Stuff of one class that several queries found is one segment:
+            the highest logit of them counts at each place.
+        patches: The same at source resolution.
+        frame: The picture.
+        wide: A uint16 label image also for fewer than 256 segments.
     """
-    wide = wide or len(chosen) > 255
-    merged = [mask_logits[list(one.queries)].max(axis=0) for one in chosen]
-    scores = [one.score for one in chosen]
-    image, extents = label_image(merged, scores, [one.id for one in chosen], geometry, stride, wide)
+    scores, values = [one.score for one in chosen], [one.id for one in chosen]
+    image, extents = paint(patches, scores, values, (frame.height, frame.width), wide or len(chosen) > 255)
     sureness = mask_scores(np.stack(merged)) if merged else ()
     segments = [
         make_segment(

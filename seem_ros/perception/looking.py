@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 
 from seem_ros.perception.asking import ReferenceTokens
-from seem_ros.perception.composing import finish, label_image, make_segment
+from seem_ros.perception.composing import finish, make_segment
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.judging import Claim, make_place, restrain
-from seem_ros.perception.masks import mask_scores
+from seem_ros.perception.masks import mask_scores, paint
 from seem_ros.perception.regions import sample_points
 from seem_ros.perception.results import Segments
 from seem_ros.perception.segmenter import Segmenter
@@ -162,9 +162,10 @@ def read_appearance(segmenter: Segmenter, seen: Seen, row: int) -> ReferenceToke
 def compose(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], wide: bool) -> Segments:
     """Label image and records of the targets that are seen in this frame; their boxes are noted."""
     visible = [target for target in targets if target.mask_logits is not None]
-    image, extents = label_image(
-        [target.mask_logits for target in visible], [target.presence * target.mask_score for target in visible],
-        [target.value for target in visible], encoded.geometry, segmenter.spec.mask_stride, wide,
+    image, extents = paint(
+        [segmenter.enlarge(encoded, target.mask_logits) for target in visible],
+        [target.presence * target.mask_score for target in visible], [target.value for target in visible],
+        encoded.geometry.source_hw, wide,
     )
     segments = []
     for target, extent in zip(visible, extents, strict=True):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 import cv2
 import numpy as np
@@ -40,13 +41,24 @@ class Patch:
         return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
 
 
-def _span(positive: np.ndarray, cells: int, step: int) -> tuple[int, int] | None:
-    """First and last + 1 cell to enlarge along one axis: one cell of margin, the first a multiple of ``step``."""
+def span(positive: np.ndarray, cells: int, step: int, margin: int = 1) -> tuple[int, int] | None:
+    """First and last + 1 cell to enlarge along one axis, with a margin; the first is a multiple of ``step``."""
     used = np.flatnonzero(positive[:cells])
     if not len(used):
         return None
-    first = max(int(used[0]) - 1, 0)
-    return first - first % step, min(int(used[-1]) + 2, cells)
+    first = max(int(used[0]) - margin, 0)
+    return first - first % step, min(int(used[-1]) + 1 + margin, cells)
+
+
+def resized(piece: np.ndarray, factors_yx: tuple[float, float], size_hw: tuple[int, int]) -> np.ndarray:
+    """Bilinear enlargement by exactly these factors, cut or continued to a size (the two differ by a pixel at most)."""
+    # the scale is given and not the size, or OpenCV would round it to whole pixels and shift the far end
+    made = cv2.resize(piece, None, fx=factors_yx[1], fy=factors_yx[0], interpolation=cv2.INTER_LINEAR)
+    made = made[: size_hw[0], : size_hw[1]]
+    missing = [wanted - got for wanted, got in zip(size_hw, made.shape)]
+    if any(missing):  # a fraction of a pixel that OpenCV rounded away at the far border
+        made = np.pad(made, [(0, n) for n in missing] + [(0, 0)] * (made.ndim - 2), mode="edge")
+    return made
 
 
 def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None:
@@ -67,20 +79,14 @@ def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None
     cells_y, cells_x = -(-content_h // stride), -(-content_w // stride)
     factor_y, factor_x = Fraction(height * stride, content_h), Fraction(width * stride, content_w)
     positive = logits[:cells_y, :cells_x] > 0
-    span_y = _span(positive.any(axis=1), cells_y, factor_y.denominator)
-    span_x = _span(positive.any(axis=0), cells_x, factor_x.denominator)
+    span_y = span(positive.any(axis=1), cells_y, factor_y.denominator)
+    span_x = span(positive.any(axis=0), cells_x, factor_x.denominator)
     if span_y is None or span_x is None:
         return None
-    piece = np.ascontiguousarray(logits[span_y[0] : span_y[1], span_x[0] : span_x[1]])
+    piece = np.ascontiguousarray(logits[slice(*span_y), slice(*span_x)])
     y0, x0 = int(span_y[0] * factor_y), int(span_x[0] * factor_x)
-    # the scale is given and not the size, or OpenCV would round it to whole pixels and shift the far end
-    size = cv2.resize(piece, None, fx=float(factor_x), fy=float(factor_y), interpolation=cv2.INTER_LINEAR)
-    size = size[: height - y0, : width - x0]
-    missing_y = min(int(np.ceil(span_y[1] * factor_y)), height) - y0 - size.shape[0]
-    missing_x = min(int(np.ceil(span_x[1] * factor_x)), width) - x0 - size.shape[1]
-    if missing_y > 0 or missing_x > 0:  # a fraction of a pixel that OpenCV rounded away at the far border
-        size = np.pad(size, ((0, max(missing_y, 0)), (0, max(missing_x, 0))), mode="edge")
-    return Patch(x0, y0, size)
+    size = min(ceil(span_y[1] * factor_y), height) - y0, min(ceil(span_x[1] * factor_x), width) - x0
+    return Patch(x0, y0, resized(piece, (float(factor_y), float(factor_x)), size))
 
 
 def drop_strays(

@@ -12,10 +12,11 @@ import numpy as np
 
 from seem_ros.errors import FrameError, ModelError, PromptError
 from seem_ros.perception import asking, composing, grounding
+from seem_ros.perception.edges import enlarge_along_edges
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
-from seem_ros.perception.masks import drop_strays, mask_scores
+from seem_ros.perception.masks import Patch, drop_strays, enlarge, mask_scores, paint
 from seem_ros.perception.postprocess import panoptic as panoptic_rule
 from seem_ros.perception.prompts import Prompt, Reference
 from seem_ros.perception.results import Answer, Round, Segments
@@ -275,6 +276,15 @@ class Segmenter:
             presence[silent] = mask_scores(fine[silent])
         return replace(result, mask_logits=fine, memory_mask=coarse, presence=presence.astype(np.float32))
 
+    def enlarge(self, encoded: EncodedFrame, logits: np.ndarray) -> Patch | None:
+        """One mask, float32 [hm, wm] logits, at source resolution, along the picture's edges if the model wants it."""
+        radius = int(self.spec.thresholds.get("edge_radius", 0)) if self._config.follow_edges else 0
+        if not radius:
+            return enlarge(logits, encoded.geometry, self.spec.mask_stride)
+        return enlarge_along_edges(
+            logits, encoded.geometry, self.spec.mask_stride, encoded.network_rgb, encoded.frame.rgb, radius
+        )
+
     def _reference(self, reference: Reference) -> asking.ReferenceTokens:
         key = asking.reference_key(reference)
         if key not in self._references:
@@ -310,11 +320,12 @@ class Segmenter:
         found = asked & (result.presence >= threshold) & (scores > 0)
         surety = result.presence * scores
         owner = composing.same_objects(result.mask_logits, found, surety, SAME_OBJECT)
-        masks = [result.mask_logits[i] if found[i] and owner[i] == i else None for i in range(len(prompts))]
+        patches = [
+            self.enlarge(encoded, result.mask_logits[i]) if found[i] and owner[i] == i else None
+            for i in range(len(prompts))
+        ]
         wide = wide or len(prompts) > 255
-        image, extents = composing.label_image(
-            masks, surety, range(1, len(prompts) + 1), encoded.geometry, self.spec.mask_stride, wide
-        )
+        image, extents = paint(patches, surety, range(1, len(prompts) + 1), encoded.geometry.source_hw, wide)
         records = {
             i: composing.make_segment(i + 1, extent, labels[i], scores[i], result.presence[i])
             for i, extent in enumerate(extents) if extent is not None
@@ -373,9 +384,9 @@ class Segmenter:
         _, chosen = panoptic_rule(
             logits, objects.mask_logits, np.array(bank.is_thing), threshold, self._config.panoptic_overlap
         )
-        return composing.compose_panoptic(
-            chosen, bank, objects.mask_logits, encoded.geometry, self.spec.mask_stride, encoded.frame, wide
-        )
+        merged = [objects.mask_logits[list(one.queries)].max(axis=0) for one in chosen]
+        patches = [self.enlarge(encoded, logits) for logits in merged]
+        return composing.compose_panoptic(chosen, bank, merged, patches, encoded.frame, wide)
 
     def warm_up(self) -> None:
         """Runs every stage once, so that the first real frame is not slow."""

@@ -8,7 +8,6 @@ import numpy as np
 
 from seem_ros.perception import asking
 from seem_ros.perception.frames import Frame
-from seem_ros.perception.masks import enlarge
 from seem_ros.perception.prompts import Prompt, Reference
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.tracker import Tracker
@@ -51,7 +50,7 @@ class SegmenterPredictor:
         guesses = []
         for row in range(len(prompts)):
             best = np.zeros(geometry.source_hw, bool)
-            patch = enlarge(result.mask_logits[row], geometry, segmenter.spec.mask_stride) if asked[row] else None
+            patch = segmenter.enlarge(self._encoded, result.mask_logits[row]) if asked[row] else None
             if patch is not None:
                 best[patch.window] = patch.logits > 0
             presence = float(result.presence[row]) if asked[row] else 0.0
