@@ -44,6 +44,7 @@ class Segmenter:
         known = backend.spec.known_words
         self._known_words = None if known is None else frozenset(word.lower() for word in known)
         self._vocabulary: Vocabulary | None = None
+        self._rule: grounding.TextRule | None = None
 
     @classmethod
     def load(
@@ -141,6 +142,13 @@ class Segmenter:
             names, flags = zip(*((entry.name, entry.is_thing) for entry in self.spec.vocabulary), strict=True)
             self._vocabulary = Vocabulary.build(names, flags, self._texts, self.spec.logit_scale)
         return self._vocabulary
+
+    def _text_rule(self) -> grounding.TextRule | None:
+        if self._rule is None and "text_slope" in self.spec.thresholds:
+            names = [entry.name for entry in self.spec.vocabulary]
+            own = Vocabulary.build(names, None, self._texts, self.spec.logit_scale)
+            self._rule = grounding.TextRule.of(self.spec.thresholds, own.bank, own.scale)
+        return self._rule
 
     def encode(self, frame: Frame | np.ndarray | EncodedFrame) -> EncodedFrame:
         """Encodes a picture; asking again with the same ``Frame`` object costs nothing.
@@ -260,12 +268,15 @@ class Segmenter:
 
     def decode(self, encoded: EncodedFrame, batch: PromptBatch) -> DecodeBatch:
         """One batched decode, without strays; rows whose presence the model does not say get their mask score."""
-        sure = np.full(len(batch), np.nan, np.float32)
-        if "text_slope" in self.spec.thresholds and grounding.text_alone(batch).any():
+        texts = np.flatnonzero(grounding.text_alone(batch))
+        rule = self._text_rule() if len(texts) else None
+        if rule is not None:
+            own = self._backend.decode(encoded.features, batch.select(texts))
             objects = self._backend.decode_objects(encoded.features)
-            batch, sure = grounding.grounded(batch, objects, self.spec.thresholds)
+            batch, sure = rule.point(batch, texts, own, objects)
         result = self._backend.decode(encoded.features, batch)
-        result = replace(result, presence=np.where(np.isnan(sure), result.presence, sure))
+        if rule is not None:
+            result.presence[texts] = sure
         fine, coarse = result.mask_logits, result.memory_mask
         if self._config.drop_strays and self.spec.has_prior:
             places = asking.anchors(batch, fine.shape[1:])
