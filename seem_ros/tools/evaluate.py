@@ -181,7 +181,7 @@ def _from_training(weights: Path):
         model.load_state_dict(state)
     except (OSError, RuntimeError, pickle.UnpicklingError, AttributeError) as error:
         raise CheckpointError(f"{weights} does not hold the built-in model's weights: {error}") from error
-    spec = ModelSpec.of_config(PICO, TRAINED_HW, logit_scale=float(model.text_encoder.logit_scale))
+    spec = ModelSpec.of_config(PICO, TRAINED_HW, logit_scale=model.text_encoder.logit_scale.item())
     return Segmenter(TorchBackend(model, spec))
 
 
