@@ -31,7 +31,7 @@ from seem_ros.tools.media import open_media
 
 STATES = {Target.TRACKED: "TRACKED", Target.OCCLUDED: "OCCLUDED", Target.LOST: "LOST"}
 SHEET_PICTURES = 9
-BURST_S = 4.0
+BURST_S, BURST_HZ = 4.0, 50.0
 PATIENCE_S = 1.0
 GOAL_IOU = 0.80
 
@@ -209,7 +209,7 @@ def _write(out: Path, results: dict[int, Segments], player: Player, rate_hz: flo
 def _burst(stage: Stage, pictures: list[np.ndarray], clip: RecordedClip) -> float:
     """Results a second when pictures come faster than the node takes them."""
     before = stage.count()
-    fast = Player(stage, itertools.cycle(pictures), 100.0, clip.intrinsics)
+    fast = Player(stage, itertools.cycle(pictures), BURST_HZ, clip.intrinsics, keep=False)
     fast.play()
     fast.start()
     begin = time.monotonic()

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records a clip of the simulated tabletop with ground truth: DAVIS folders, depth, names, poses and an mp4."""
+"""Records a clip of the simulated tabletop with ground truth: DAVIS folders, depth, names, poses, an mp4, a ROS bag."""
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from seem_ros.sim.recording import ClipWriter, write_list
 from seem_ros.sim.story import play
 from seem_ros.sim.stream import TabletopCamera
 from seem_ros.sim.world import World
+from seem_ros.tools.bag_writer import BagWriter
 
 
 def _random_frames(options: argparse.Namespace) -> Iterator[Frame]:
@@ -45,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-depth", action="store_true", help="leave out the 16-bit depth pictures")
     parser.add_argument("--no-ids", action="store_true", help="leave out the masks that include table, floor and wall")
     parser.add_argument("--no-video", action="store_true", help="leave out the mp4")
+    parser.add_argument("--bag", action="store_true", help="write a ROS 2 bag too (MCAP), into OUT/bags/NAME")
     options = parser.parse_args(arguments)
     try:
         if options.frames is None:
@@ -56,15 +59,21 @@ def main(arguments: list[str] | None = None) -> int:
         frames = _demo_frames(options) if options.story == "demo" else _random_frames(options)
         writer = ClipWriter(options.out, name, options.rate, jpeg_quality=options.jpeg_quality,
                             depth=not options.no_depth, all_ids=not options.no_ids, video=not options.no_video)
-        for frame in islice(frames, options.frames):
-            writer.add(frame)
+        with ExitStack() as stack:
+            bag = options.out / "bags" / name
+            writers = [writer]
+            if options.bag:
+                writers.append(stack.enter_context(BagWriter(bag, depth=not options.no_depth)))
+            for frame in islice(frames, options.frames):
+                for each in writers:
+                    each.add(frame)
         frames.close()
         truth = writer.close(seed=options.seed, story=options.story)
         write_list(options.out, [name])
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{options.frames} frames written; the truth is in {truth}")
+    print(f"{options.frames} frames written; the truth is in {truth}{f', the bag in {bag}' if options.bag else ''}")
     return 0
 
 
