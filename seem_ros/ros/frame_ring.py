@@ -28,12 +28,14 @@ class StoredFrame:
         msg: sensor_msgs Image or CompressedImage.
         camera: The camera's name.
         arrived_s: Monotonic time of arrival.
+        arrived_ns: The same on the wall clock, nanoseconds: what tells frames apart where a camera sends no stamps.
         convert_s: What the conversion took; 0 before.
     """
 
     msg: Any
     camera: str
     arrived_s: float = field(default_factory=time.monotonic)
+    arrived_ns: int = field(default_factory=time.time_ns)
     convert_s: float = 0.0
     _frame: Frame | None = None
 
@@ -64,7 +66,7 @@ class StoredFrame:
         if self._frame is None:
             begin = time.perf_counter()
             rgb = compressed_to_rgb(self.msg) if hasattr(self.msg, "format") else image_to_rgb(self.msg)
-            frame = Frame(rgb, self.stamp_ns, self.header.frame_id, self.camera)
+            frame = Frame(rgb, self.stamp_ns or self.arrived_ns, self.header.frame_id, self.camera)
             if depth is not None:
                 depth_m, intrinsics = depth(frame.height, frame.width)
                 frame = replace(frame, depth_m=depth_m, intrinsics=intrinsics)

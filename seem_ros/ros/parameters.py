@@ -158,6 +158,8 @@ class Settings:
                                      -1.0, 1.0)
     unknown_words: str = _row("refuse", "Text with words the model never saw: refuse answers 'not found', use tries.",
                               choices=("refuse", "use"))
+    answer_labels: bool = _row(True, "Put the label image into the answers of services; false keeps them short in a "
+                               "shell.")
     overlay_alpha: float = _row(0.5, "Opacity of the colours in ~/overlay.", 0.0, 1.0)
     overlay_names: bool = _row(True, "Write names and ids into ~/overlay.")
     jpeg_quality: int = _row(80, "Quality of ~/overlay/compressed.", 1, 100)

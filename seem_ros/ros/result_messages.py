@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import Point, Vector3
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from seem_ros.msg import Box, Pixel, SegmentArray, SegmentRecord, Target, TargetArray
@@ -17,17 +18,18 @@ STATES = {"TRACKED": Target.TRACKED, "OCCLUDED": Target.OCCLUDED, "LOST": Target
 NO_NAMES: Mapping[int, str] = {}
 
 
-def segments_to_message(segments: Segments, header: Header) -> SegmentArray:
+def segments_to_message(segments: Segments, header: Header, labels: bool = True) -> SegmentArray:
     """Everything found in one picture.
 
     Args:
         segments: Of the picture; label image uint8 (mono8) or uint16 (mono16) [H, W].
         header: Of the source image.
+        labels: Whether to put the label image in; else an empty one.
     """
     return SegmentArray(
         header=header,
         camera=segments.camera,
-        labels=array_to_image(segments.labels, header),
+        labels=array_to_image(segments.labels, header) if labels else Image(header=header),
         segments=[record(segment) for segment in segments],
     )
 

@@ -101,7 +101,7 @@ class Services:
         else:
             pipeline = running.camera(request.camera)
             found = running.call(lambda: pipeline.segment(prompts, request.panoptic, stamp_ns))
-        self._fill(response, found)
+        self._fill(running, response, found)
         response.segment_indices = _indices(found)
         response.target_ids = list(found.target_ids)
 
@@ -119,7 +119,7 @@ class Services:
         found = running.call(
             lambda: pipeline.refine(request.target_id, prompt, request.prompt.label, stamp_ns), may_take_effect=True
         )
-        self._fill(response, found)
+        self._fill(running, response, found)
         index = [segment.target_id for segment in found.segments]
         response.segment_index = index.index(request.target_id) if request.target_id in index else -1
         response.target_id = request.target_id
@@ -164,8 +164,9 @@ class Services:
         running.enable(request.data)
         response.message = "enabled" if request.data else "disabled"
 
-    def _fill(self, response: Any, found: Found) -> None:
-        response.result = segments_to_message(found.segments, found.header)
+    @staticmethod
+    def _fill(running: Running, response: Any, found: Found) -> None:
+        response.result = segments_to_message(found.segments, found.header, running.settings.answer_labels)
         response.message = found.message
 
 

@@ -100,10 +100,10 @@ def _clip(stage: Stage, options: argparse.Namespace, say: object) -> bool:
     ]
     stage.quiet()
     rate = _burst(stage, [shot.rgb for shot in shots], clip)
-    return _report(marks, len(results), len(shots), rate, len(cast.names), options.out)
+    return _report(marks, len(results), len(shots), rate, len(cast.names) - len(cast.until), options.out)
 
 
-def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, asked: int, out: Path) -> bool:
+def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, alive: int, out: Path) -> bool:
     print(f"\n{'target':<44}{'frames':>8}{'mean IoU':>10}{'hidden':>8}{'false finds':>13}{'id switches':>13}")
     for one in marks:
         print(f"{one.target_id:>3} {one.name:<40}{one.frames:>8}{one.mean_iou:>10.3f}{one.hidden_frames:>8}"
@@ -113,7 +113,7 @@ def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, asked
     good = len(marks) == 5 and mean >= GOAL_IOU and switches == 0
     print(f"mean IoU of the tracked targets {mean:.3f} (goal {GOAL_IOU:.2f}), {switches} id switches, "
           f"results for {published} of {shown} pictures")
-    print(f"with the {asked} targets alive at the end, pictures as fast as the node takes them: {rate_hz:.1f} a second")
+    print(f"with the {alive} targets alive at the end, pictures as fast as the node takes them: {rate_hz:.1f} a second")
     print(f"written: {out / 'demo.mp4'}, {out / 'sheet.png'}, {out / 'node.log'}")
     return good
 

@@ -36,6 +36,13 @@ def test_the_oldest_frames_go_when_there_are_too_many_or_they_are_too_large():
     assert ring_of(100, 200, size=1).newest().stamp_ns == 200 * MS  # one is kept whatever it takes
 
 
+def test_frames_of_a_camera_that_sends_no_stamps_are_told_apart_by_their_arrival():
+    first, second = stored(0), stored(0)
+    assert first.stamp_ns == 0 and first.header.stamp == second.header.stamp  # what is published stays as it came
+    assert 0 < first.frame().stamp_ns < second.frame().stamp_ns
+    assert stored(5).frame().stamp_ns == 5 * MS
+
+
 def test_a_stamp_means_the_nearest_frame_within_the_tolerance():
     ring = ring_of(100, 200, 300)
     assert ring.at(195 * MS, 0.01).stamp_ns == 200 * MS

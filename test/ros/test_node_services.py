@@ -244,6 +244,19 @@ def test_parameters_change_while_running_and_are_checked_together(client, camera
     assert described.description and described.floating_point_range[0].to_value == 1.0
 
 
+def test_answers_are_short_without_the_label_image_and_the_topic_keeps_it(client, camera):
+    segments = client.listen(SegmentArray, "/seem/segments")
+    assert set_parameters(client, answer_labels=False).successful
+    try:
+        response = segment(client, Prompt(text="red"), track=True)
+        assert response.success and response.segment_indices[0] >= 0
+        assert not response.result.labels.data and response.result.segments[0].area > 0
+        wait_for(lambda: segments and segments[-1].segments, "the target on the topic")
+        assert segments[-1].labels.width == 128 and len(segments[-1].labels.data) == 128 * 96
+    finally:
+        assert set_parameters(client, answer_labels=True).successful
+
+
 def test_two_clients_at_once_get_their_own_answers_while_frames_go_on(client, camera):
     segments = client.listen(SegmentArray, "/seem/segments")
     request = {name: Segment.Request(prompts=[Prompt(text=name)]) for name in ("red", "green", "blue")}
