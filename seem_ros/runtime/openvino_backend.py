@@ -24,31 +24,39 @@ class OpenVinoSession(Session):
     """One graph in OpenVINO."""
 
     def __init__(self, core: Any, path: Path, device: str, settings: Mapping[str, Any]) -> None:
-        import openvino as ov
-
-        self._tensor = ov.Tensor
         try:
             compiled = core.compile_model(str(path), device, dict(settings))
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {error}") from error
-        self._ports = {_port(p).name: p for p in (*compiled.inputs, *compiled.outputs)}
         self.inputs = {_port(p).name: _port(p) for p in compiled.inputs}
         self.outputs = [_port(p) for p in compiled.outputs]
         self._request = compiled.create_infer_request()
+        self._tensors = {_port(p).name: self._request.get_tensor(p) for p in (*compiled.inputs, *compiled.outputs)}
+        self._views = {name: tensor.data for name, tensor in self._tensors.items()}
+        self._loaded: dict[str, np.ndarray] = {}
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Session.run`; results are written straight into new arrays."""
-        found = {}
+        """See `Session.run`.
+
+        Everything is copied into and out of OpenVINO's own memory: giving it other arrays for every call
+        (``set_tensor``) makes it write later results into earlier arrays where a graph computes in bf16 (2026.4.1).
+        Arrays that cannot change and were copied last time, like a picture's features, stay.
+        """
         try:
             for name, array in feeds.items():
-                self._request.set_tensor(self._ports[name], self._tensor(array, shared_memory=True))
-            for port in self.outputs:
-                found[port.name] = np.empty(port.shape, port.kind)
-                self._request.set_tensor(self._ports[port.name], self._tensor(found[port.name], shared_memory=True))
+                if array.flags.writeable or self._loaded.get(name) is not array:
+                    np.copyto(self._views[name], array)
+                    self._loaded[name] = array
             self._request.infer()
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed: {error}") from error
-        return found
+        return {port.name: self._views[port.name].copy() for port in self.outputs}
+
+    def keep(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Session.keep`."""
+        for array in found.values():
+            array.flags.writeable = False
+        return dict(found)
 
 
 def _port(port: Any) -> Port:
@@ -107,8 +115,6 @@ def open_openvino(
     if precision == "bf16" and "BF16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
         raise BackendError(f"OpenVINO's {device} here cannot compute in bf16")
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if cache_dir is not None:
-        settings["CACHE_DIR"] = str(cache_dir / "openvino")  # compiling takes seconds, reading the result does not
     if threads and device == "CPU":
         settings["INFERENCE_NUM_THREADS"] = threads
 
@@ -121,8 +127,12 @@ def open_openvino(
         if helper is not None and name != encoder:
             # Two runtimes take turns: threads of the one that spin in wait take the cores from the other.
             return helper(package.path(name), ["CPUExecutionProvider"], threads, False)
-        hint = _HINTS[precision if name == encoder else "fp32"]
-        return OpenVinoSession(core, package.path(name), device, settings | {"INFERENCE_PRECISION_HINT": hint})
+        own = settings | {"INFERENCE_PRECISION_HINT": _HINTS[precision if name == encoder else "fp32"]}
+        if cache_dir is not None:
+            # Compiling takes seconds, reading the result does not. A folder per content: OpenVINO's own key holds the
+            # graph's path and time but not its weights' file, so new weights would be answered with old ones.
+            own["CACHE_DIR"] = str(cache_dir / "openvino" / package.identity(name)[:24])
+        return OpenVinoSession(core, package.path(name), device, own)
 
     status = BackendStatus("openvino", device, precision)
     return GraphBackend(package, open_session, status, cache_dir, preload, graphs="fp32")
