@@ -87,6 +87,13 @@ def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) 
     masks = {row: seen.result.mask_logits[row] > 0 for row in rows if seen.places[row] is not None}
     areas = {row: np.count_nonzero(mask) for row, mask in masks.items()}
     before = {row: _last_mask(followed[row], masks[row].shape) if followed else None for row in masks}
+    ways: dict[int, np.ndarray | None] = {}
+
+    def way(row: int) -> np.ndarray | None:
+        if row not in ways:
+            ways[row] = _way_to_points(seen.batch, row, masks[row].shape)
+        return ways[row]
+
     lost: dict[int, np.ndarray] = {}
     for large in masks:
         for small in masks:
@@ -100,7 +107,7 @@ def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) 
             elif swallowed:
                 gone = both
             else:
-                own, other = (_way_to_points(seen.batch, row, both.shape) for row in (large, small))
+                own, other = way(large), way(small)
                 gone = None if own is None or other is None else both & (own > other)
             if gone is not None and gone.any():
                 lost[large] = lost.get(large, False) | gone
