@@ -24,39 +24,31 @@ class OpenVinoSession(Session):
     """One graph in OpenVINO."""
 
     def __init__(self, core: Any, path: Path, device: str, settings: Mapping[str, Any]) -> None:
+        import openvino as ov
+
+        self._tensor = ov.Tensor
         try:
             compiled = core.compile_model(str(path), device, dict(settings))
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {error}") from error
+        self._ports = {_port(p).name: p for p in (*compiled.inputs, *compiled.outputs)}
         self.inputs = {_port(p).name: _port(p) for p in compiled.inputs}
         self.outputs = [_port(p) for p in compiled.outputs]
         self._request = compiled.create_infer_request()
-        self._tensors = {_port(p).name: self._request.get_tensor(p) for p in (*compiled.inputs, *compiled.outputs)}
-        self._views = {name: tensor.data for name, tensor in self._tensors.items()}
-        self._loaded: dict[str, np.ndarray] = {}
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Session.run`.
-
-        Everything is copied into and out of OpenVINO's own memory: giving it other arrays for every call
-        (``set_tensor``) makes it write later results into earlier arrays where a graph computes in bf16 (2026.4.1).
-        Arrays that cannot change and were copied last time, like a picture's features, stay.
-        """
+        """See `Session.run`; results are written straight into new arrays."""
+        found = {}
         try:
             for name, array in feeds.items():
-                if array.flags.writeable or self._loaded.get(name) is not array:
-                    np.copyto(self._views[name], array)
-                    self._loaded[name] = array
+                self._request.set_tensor(self._ports[name], self._tensor(array, shared_memory=True))
+            for port in self.outputs:
+                found[port.name] = np.empty(port.shape, port.kind)
+                self._request.set_tensor(self._ports[port.name], self._tensor(found[port.name], shared_memory=True))
             self._request.infer()
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed: {error}") from error
-        return {port.name: self._views[port.name].copy() for port in self.outputs}
-
-    def keep(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Session.keep`."""
-        for array in found.values():
-            array.flags.writeable = False
-        return dict(found)
+        return found
 
 
 def _port(port: Any) -> Port:
@@ -127,11 +119,13 @@ def open_openvino(
         if helper is not None and name != encoder:
             # Two runtimes take turns: threads of the one that spin in wait take the cores from the other.
             return helper(package.path(name), ["CPUExecutionProvider"], threads, False)
-        own = settings | {"INFERENCE_PRECISION_HINT": _HINTS[precision if name == encoder else "fp32"]}
+        hint = _HINTS[precision if name == encoder else "fp32"]
+        own = settings | {"INFERENCE_PRECISION_HINT": hint}
         if cache_dir is not None:
-            # Compiling takes seconds, reading the result does not. A folder per content: OpenVINO's own key holds the
-            # graph's path and time but not its weights' file, so new weights would be answered with old ones.
-            own["CACHE_DIR"] = str(cache_dir / "openvino" / package.identity(name)[:24])
+            # Compiling takes seconds, reading the result does not. A folder per content and precision: OpenVINO's own
+            # key leaves the weights' file out, and models of one folder share prepared weights across precisions, so
+            # that new weights, or bf16 after fp32, gave wrong features without an error (2026.4.1).
+            own["CACHE_DIR"] = str(cache_dir / "openvino" / f"{package.identity(name)[:24]}_{hint}")
         return OpenVinoSession(core, package.path(name), device, own)
 
     status = BackendStatus("openvino", device, precision)
