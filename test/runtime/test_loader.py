@@ -9,7 +9,7 @@ import pytest
 from seem_ros.errors import BackendError
 from seem_ros.runtime import available_backends, load_backend
 from seem_ros.runtime.gpu_presence import nvidia_gpu
-from seem_ros.runtime.loader import BACKENDS
+from seem_ros.runtime.loader import BACKENDS, fastest_cpu_precision
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones(package):
@@ -31,6 +31,18 @@ def test_a_backend_that_is_not_installed_says_what_to_install(package, name, mon
     monkeypatch.setitem(sys.modules, name, None)  # import then fails as if it were not there
     with pytest.raises(BackendError, match="pip install"):
         load_backend(package, name)
+
+
+def test_bf16_is_proposed_only_where_openvino_serves_and_the_cpu_computes_in_it(package, monkeypatch):
+    pytest.importorskip("openvino")
+    from seem_ros.runtime import openvino_backend
+
+    own = fastest_cpu_precision(package, "openvino")
+    assert own == ("bf16" if openvino_backend.has_bf16() else None)
+    assert fastest_cpu_precision(package) == (None if nvidia_gpu() else own)
+    assert fastest_cpu_precision(package, "onnxruntime") is None and fastest_cpu_precision(package, "torch") is None
+    monkeypatch.setattr(openvino_backend, "_SMALL_BYTES", 1)  # a large model: OpenVINO would run all of it in bf16
+    assert fastest_cpu_precision(package, "openvino") is None
 
 
 def test_fp16_in_openvino_is_refused(package):
