@@ -144,26 +144,35 @@ def _last_mask(target: Target, size_hw: tuple[int, int]) -> np.ndarray | None:
     return cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
 
 
-def read_appearance(segmenter: Segmenter, seen: Seen, row: int) -> ReferenceTokens:
-    """Tokens from where a prompt found its object: points inside the mask, and the user's negative points.
+def read_appearances(segmenter: Segmenter, seen: Seen, rows: Sequence[int]) -> list[ReferenceTokens]:
+    """Tokens from where prompts found their objects: points inside the mask, and the user's negative points.
 
     The user's own positive points say where the object is; what it looks like is read from all of its mask, one
-    pixel off the outline where it is large enough.
+    pixel off the outline where it is large enough. One decode for all rows.
     """
-    spec, mask = segmenter.spec, seen.result.mask_logits[row] > 0
-    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
-    region = inner if np.count_nonzero(inner) >= 4 else mask
-    wrong = seen.batch.points_label[row] < 0
-    slots = max(spec.max_references - int(wrong.sum()), spec.max_references // 2, 1)
-    points, labels = sample_points(region, np.zeros_like(region), region.shape, min(spec.max_points, slots))
-    points = points + np.float32(0.5) / np.array(region.shape[::-1], np.float32)  # a cell's centre, not its corner
-    negative = seen.batch.points_xy[row][wrong][: max(min(spec.max_references, spec.max_points) - len(points), 0)]
-    count = len(points) + len(negative)
-    reading = PromptBatch.empty(spec, 1)
-    reading.points_xy[0, :count] = np.concatenate([points, negative])
-    reading.points_label[0, :count] = np.concatenate([labels, np.full(len(negative), -1, np.int8)])
+    spec = segmenter.spec
+    reading = PromptBatch.empty(spec, len(rows))
+    counts = []
+    for place, row in enumerate(rows):
+        mask = seen.result.mask_logits[row] > 0
+        inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+        region = inner if np.count_nonzero(inner) >= 4 else mask
+        wrong = seen.batch.points_label[row] < 0
+        slots = max(spec.max_references - int(wrong.sum()), spec.max_references // 2, 1)
+        points, labels = sample_points(region, np.zeros_like(region), region.shape, min(spec.max_points, slots))
+        points = points + np.float32(0.5) / np.array(region.shape[::-1], np.float32)  # a cell's centre, not its corner
+        negative = seen.batch.points_xy[row][wrong][: max(min(spec.max_references, spec.max_points) - len(points), 0)]
+        count = len(points) + len(negative)
+        reading.points_xy[place, :count] = np.concatenate([points, negative])
+        reading.points_label[place, :count] = np.concatenate([labels, np.full(len(negative), -1, np.int8)])
+        counts.append(count)
+    if not counts:
+        return []
     read = segmenter.decode(seen.encoded, reading)
-    return ReferenceTokens(read.sampled_tokens[0, :count].copy(), read.sampled_embedding[0].copy())
+    return [
+        ReferenceTokens(read.sampled_tokens[place, :count].copy(), read.sampled_embedding[place].copy())
+        for place, count in enumerate(counts)
+    ]
 
 
 def compose(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], wide: bool) -> Segments:

@@ -13,7 +13,7 @@ from seem_ros.perception.asking import ReferenceTokens
 from seem_ros.perception.composing import answer_message
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame
-from seem_ros.perception.looking import Seen, compose, look, read_appearance, separated
+from seem_ros.perception.looking import Seen, compose, look, read_appearances, separated
 from seem_ros.perception.prompts import Prompt
 from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter import Segmenter
@@ -143,17 +143,19 @@ class Tracker:
             if asked[i] and seen.result.presence[i] >= threshold and seen.places[i] is not None
         ]
         seen = separated(seen, good)
+        good = [i for i in good if seen.places[i] is not None]
+        references = dict(zip(good, read_appearances(self._segmenter, seen, good), strict=True))
         answers, touched = [], []
         for i, prompt in enumerate(prompts):
             presence = float(seen.result.presence[i]) if asked[i] else 0.0
-            found = i in good and seen.places[i] is not None
+            found = i in references
             target, note = None, ""
             if found:
                 target = self._same(seen.places[i], encoded.frame.stamp_ns)
                 if target is not None:
                     note = f"this is target {target.target_id} already"
                 else:
-                    target = self._new(prompt, labels[i], seen, i)
+                    target = self._new(prompt, labels[i], seen, i, references[i])
             touched.append(target)
             said = answer_message(prompt, bool(asked[i]), found, True, presence, threshold, unknown[i])
             answers.append(Answer(
@@ -213,7 +215,7 @@ class Tracker:
             target.prompt, target.label = joined, label
             if prompt.text and batch.has_text[0]:
                 target.text = self._segmenter.text_features(prompt.text)
-            self._anchor(target, seen, 0)
+            self._anchor(target, seen, 0, read_appearances(self._segmenter, seen, [0])[0])
         said = answer_message(asked_prompt, asked, found, True, presence, threshold, unknown[0])
         answer = Answer(
             joined, found, presence, float(seen.scores[0]) if found else 0.0, *(target.label if found else ("", 0.0)),
@@ -240,24 +242,23 @@ class Tracker:
         return None
 
     def _new(
-        self, prompt: Prompt, label: tuple[str, float], seen: Seen, row: int
+        self, prompt: Prompt, label: tuple[str, float], seen: Seen, row: int, reference: ReferenceTokens
     ) -> Target:
         target_id, value = self._ids.take()
         stamp = seen.encoded.frame.stamp_ns
-        empty = ReferenceTokens(*(np.zeros(shape, np.float32) for shape in ((0,), (0,))))
         target = Target(
-            target_id, value, prompt, stamp, empty, label=(label[0], min(max(label[1], 0.0), 1.0)),
+            target_id, value, prompt, stamp, reference, label=(label[0], min(max(label[1], 0.0), 1.0)),
             first_seen_ns=stamp,
         )
         if seen.batch.has_text[row]:
             target.text = self._segmenter.text_features(prompt.text)
-        self._anchor(target, seen, row)
+        self._anchor(target, seen, row, reference)
         self._targets[target_id] = target
         return target
 
-    def _anchor(self, target: Target, seen: Seen, row: int) -> None:
-        """A prompt said where the target is: its appearance is read anew there."""
-        target.reference = read_appearance(self._segmenter, seen, row)
+    def _anchor(self, target: Target, seen: Seen, row: int, reference: ReferenceTokens) -> None:
+        """A prompt said where the target is: its appearance was read anew there."""
+        target.reference = reference
         target.bank.clear()
         target.likeness = target.likeness_of(seen.result.appearance_embedding[row])
         target.area = float(np.count_nonzero(seen.result.mask_logits[row] > 0))
