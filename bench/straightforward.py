@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The decoder as the paper writes it, with nothing reused: the yardstick for the exact speed-ups of `seem_ros.model`.
+"""The decoders as the paper writes them, nothing reused: the yardstick for the exact speed-ups of `seem_ros.model`.
 
-Same weights, same numbers up to rounding, other costs: mask features at stride 4 by their own convolution, the mask of
-every query at stride 4 after every layer and its resize for the next one, keys and values of the picture in every layer
-of every call, all token positions of a text. Written only with torch's own modules, apart from the model's code that it
-checks.
+Same weights, same numbers up to rounding, other costs: every map of the feature pyramid and the mask features at
+stride 4 by their own convolutions, the mask of every query at stride 4 after every layer and its resize for the next
+one, keys and values of the picture in every layer of every call, all token positions of a text. Written only with
+torch's own modules, apart from the model's code that it checks.
 """
 from __future__ import annotations
 
@@ -31,8 +31,21 @@ class Encoded:
 def encode_image(model: Seem, pixels: Tensor) -> Encoded:
     """[1, 3, H, W] normalised -> everything a decoder call starts from."""
     maps, _ = model.backbone(pixels)
-    levels, features, _ = model.pixel_decoder(maps, None)
-    return Encoded(levels, features)
+    decoder = model.pixel_decoder
+    x = decoder.input_proj(maps[3])
+    position = sine_position(*x.shape[2:], x.shape[1]).flatten(2).transpose(1, 2)
+    tokens = x.flatten(2).transpose(1, 2)
+    for layer in decoder.transformer.encoder.layers:
+        tokens = layer(tokens, position)
+    y = decoder.layer_4(tokens.transpose(1, 2).reshape(x.shape))
+    levels = [y]
+    for i, (adapter, layer) in enumerate((
+        (decoder.adapter_3, decoder.layer_3), (decoder.adapter_2, decoder.layer_2), (decoder.adapter_1, decoder.layer_1)
+    )):
+        lateral = adapter(maps[2 - i])
+        y = layer(lateral + F.interpolate(y, size=lateral.shape[-2:], mode="nearest"))
+        levels.append(y)
+    return Encoded(levels[:3], decoder.mask_features(y))
 
 
 def encode_text(model: Seem, ids: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,6 +14,7 @@ from seem_ros.model.config import ModelConfig
 from seem_ros.model.deterministic import deterministic_state
 from seem_ros.model.official_keys import from_official, official_shapes
 from seem_ros.model.seem import Seem
+from seem_ros.model.unfilled import unfilled
 from seem_ros.model.variants import BACKBONES, RULES_OF, model_config, official_config
 
 # Tensors an official file may hold that no inference needs.
@@ -106,7 +107,7 @@ def filled_model(config: ModelConfig, state: Mapping[str, Tensor], path: str | P
     Raises:
         CheckpointError: see `load_checkpoint`.
     """
-    with torch.device("meta"):
+    with unfilled():
         model = Seem(config)
     names = list(model.state_dict())
     check_state(config.name, official_shapes(model.state_dict()), state, path)
@@ -123,7 +124,7 @@ def deterministic_model(name: str) -> Seem:
         ModelError: the name is unknown.
     """
     config = model_config(name)
-    with torch.device("meta"):
+    with unfilled():
         shapes = official_shapes(Seem(config).state_dict())
     return filled_model(config, deterministic_state(shapes), "deterministic weights")
 
@@ -145,7 +146,7 @@ def check_state(model: str, expected: Mapping[str, tuple[int, ...]], state: Mapp
                                   f"{model}")
         if not tensor.is_floating_point():
             raise CheckpointError(f"{path}: key {key!r} holds {tensor.dtype}, expected floating point numbers")
-        if not torch.isfinite(tensor).all():
+        if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():  # no mask as large as the tensor
             raise CheckpointError(f"{path}: key {key!r} holds NaN or infinity")
     for key in state:
         if key not in expected:

@@ -15,10 +15,11 @@ from seem_ros.model.config import DecoderConfig
 from seem_ros.model.gating import box_gate, take
 from seem_ros.model.layers import MLP, AttentionBlock, FeedForward
 from seem_ros.model.mask_features import folded_masks, folded_means, resized_features
+from seem_ros.model.needed_rows import needed_rows, restored
 from seem_ros.model.position import box_sine, sine_position
 from seem_ros.model.prior import PromptPrior, box_prior_logits
 from seem_ros.model.prompt_tensors import PromptTensors
-from seem_ros.model.rules import V1_QUERIES, allowed
+from seem_ros.model.rules import KEYS, ROWS, allowed
 from seem_ros.model.sampling import sample_points
 from seem_ros.model.states import Decoded, ImageTensors, OfficialCall, QueryState
 
@@ -81,7 +82,8 @@ class QueryDecoder(nn.Module):
             fine_features: [N, Cf, H/2, W/2] or None.
             mask_source: [N, Cy, H/4, W/4], the map that makes the mask features; their convolution is then folded.
         """
-        flat, placed, sources, level_masks = [], [], [], []
+        sources, level_masks = [], []
+        keys, values = ([None] * len(self.config.levels) for _ in range(2))
         if mask_source is not None:
             factors = tuple(mask_source.shape[2] // level.shape[2] for level in levels)
             level_masks = resized_features(mask_source, self._mask_convolution[0], factors)
@@ -90,22 +92,24 @@ class QueryDecoder(nn.Module):
             source = level.permute(0, 2, 3, 1) + self.level_embed.weight[i]
             position = sine_position(h, w, c, level.device).flatten(2).transpose(1, 2).to(level.dtype)
             sources.append(source)
-            flat.append(source.flatten(1, 2))
-            placed.append(flat[-1] + position)
+            flat = source.flatten(1, 2)
+            position = flat + position
+            for j, block in enumerate(self.transformer_cross_attention_layers):
+                if self.config.levels[j] == i:
+                    keys[j], values[j] = block.attention.keys(position), block.attention.values(flat)
             if mask_source is None:
                 level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
-        keys, values = [], []
-        for level, block in zip(self.config.levels, self.transformer_cross_attention_layers):
-            keys.append(block.attention.keys(placed[level]))
-            values.append(block.attention.values(flat[level]))
         dense = self.prior.dense_embedding(sources[2]) if self.config.prior else None
         return ImageTensors(sources, keys, values, mask_features, level_masks, fine_features, dense, mask_source)
 
-    def sample(self, image: ImageTensors, points_xy: Tensor, points_label: Tensor) -> tuple[Tensor, Tensor]:
+    def sample(
+        self, image: ImageTensors, points_xy: Tensor, points_label: Tensor, empty_mean: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Reads the image at a prompt's points (REFERENCE section 10).
 
         Args:
             points_xy: [N, P, K, 2]; points_label: [N, P, K].
+            empty_mean: [1], the mean where nothing is positive, in place of the rules' own.
 
         Returns:
             tokens [N, P, K, 3, C], one per level, with the sign indicator; mean mask feature of the positive points
@@ -125,7 +129,9 @@ class QueryDecoder(nn.Module):
         else:
             read = sample_points(image.mask_features.permute(0, 2, 3, 1), flat).unflatten(1, (p, k))
             mean = (read * positive).sum(2) / count.clamp(min=1)
-        if self.config.rules == "v1":
+        if empty_mean is not None:
+            mean = torch.where(count > 0, mean, empty_mean.to(mean.dtype))
+        elif self.config.rules == "v1":
             mean = torch.where(count > 0, mean, -torch.ones_like(mean))
         return torch.stack(tokens, 3), mean
 
@@ -165,12 +171,16 @@ class QueryDecoder(nn.Module):
         return coarse if state.box is None else coarse - box_gate(state.box, *coarse.shape[-2:])
 
     # ---- the layers ------------------------------------------------------------------------------------------------
-    def _blocked(self, groups: list[tuple[str, int]], keys: list[tuple[str, Tensor]]) -> Tensor:
+    def _blocked(
+        self, groups: list[tuple[str, int]], keys: list[tuple[str, Tensor]], may_read: Tensor | None
+    ) -> Tensor:
         """Self-attention mask [N, P, rows, keys] (True = blocked) from the rules and the keys' validity."""
         table = allowed(self.config.rules, tuple(g for g, _ in groups), tuple(g for g, _ in keys))
         rows = []
-        for (_, size), may in zip(groups, table):
-            row = torch.cat([valid if ok else torch.zeros_like(valid) for ok, (_, valid) in zip(may, keys)], -1)
+        for (group, size), may in zip(groups, table):
+            if may_read is not None:
+                may = [may_read[ROWS.index(group), KEYS.index(key)] for key, _ in keys]
+            row = torch.cat([valid & ok for ok, (_, valid) in zip(may, keys)], -1)
             rows.append(row[:, :, None].expand(-1, -1, size, -1))
         return ~torch.cat(rows, 2)
 
@@ -190,7 +200,7 @@ class QueryDecoder(nn.Module):
         extra: list[tuple[Tensor, Tensor]] = []
         memory = 0
         if prompts is not None:
-            if c.text_rows:
+            if c.text_rows and prompts.text_tokens.shape[2]:
                 rows.append(prompts.text_tokens)
                 positions.append(prompts.text_tokens)
                 groups.append(("text", prompts.text_tokens.shape[2]))
@@ -200,7 +210,7 @@ class QueryDecoder(nn.Module):
                 positions.append(official.audio_tokens)
                 groups.append(("audio", official.audio_tokens.shape[2]))
                 valid.append(("audio", official.audio_valid))
-            if use_memory and c.rules != "demo":
+            if use_memory and (c.rules != "demo" or official.rules is not None):
                 memory = c.memory_slots
                 rows.append(self.spatial_featured.weight.expand(n, p, -1, -1).to(query.dtype))
                 positions.append(self.spatial_embed.weight.expand(n, p, -1, -1).to(query.dtype))
@@ -215,7 +225,7 @@ class QueryDecoder(nn.Module):
             valid.append(("visual", prompts.reference_valid))
             extra = self._level_tokens(prompts, point_tokens)
         x, position = torch.cat(rows, 2), torch.cat(positions, 2)
-        blocked = self._blocked(groups, valid).flatten(0, 1)
+        blocked = self._blocked(groups, valid, official.rules and official.rules.may_read).flatten(0, 1)
         previous = self._memory_masks(prompts.previous_mask, image) if memory else None
         state = self._predict(x[:, :, :q], box_prior)
         states = [state]
@@ -231,8 +241,8 @@ class QueryDecoder(nn.Module):
             hidden = torch.cat(seen, 2).flatten(1, 2)
             hidden = hidden & ~hidden.all(-1, keepdim=True)
             part, place = torch.cat(parts, 2).flatten(1, 2), torch.cat(placed, 2).flatten(1, 2)
-            part = cross.norm(part + cross.attention(part + place, image.keys[i], image.values[i], hidden))
-            part = part.reshape(n, p, -1, dim)
+            found = cross.attention(part + place, image.keys[i], image.values[i], hidden, sighted=True)
+            part = cross.norm(part + found).reshape(n, p, -1, dim)
             pieces = [part[:, :, :q], x[:, :, q:x.shape[2] - memory]] + ([part[:, :, q:]] if memory else [])
             x = torch.cat(pieces, 2)
 
@@ -301,18 +311,6 @@ class QueryDecoder(nn.Module):
         start, place, similarity = self.prior(image.sources[2], image.dense, prompts, point_tokens.mean(3))
         return content + start[:, :, None], position + place[:, :, None], similarity
 
-    def _query_valid(self, prompts: PromptTensors, official: OfficialCall) -> Tensor | None:
-        """Which queries a prompt may use [N, P, Q] bool, or None for all.
-
-        Under the rules v1 a visual prompt has three object queries (officially drawn at random in every call; here the
-        same three always, so that an answer does not depend on its neighbours) and a text has all of them.
-        """
-        if self.config.rules != "v1" or self.config.prompt_queries or official.query_indices is not None:
-            return None
-        index = torch.arange(self.config.object_queries, device=prompts.select_by.device)
-        few = (index[:, None] == torch.tensor(V1_QUERIES, device=index.device)).any(-1)
-        return few | (prompts.select_by == 2)[..., None]
-
     def decode(
         self, image: ImageTensors, prompts: PromptTensors, official: OfficialCall | None = None,
         appearance: bool = True, memory: bool = True,
@@ -324,17 +322,21 @@ class QueryDecoder(nn.Module):
             prompts: padded prompts.
             official: reproduces what one call of the official code draws or shares; None in normal use.
             appearance: also read what is under the winning masks.
-            memory: False leaves the memory slots out, which is the same when no prompt has a previous mask.
+            memory: False leaves the memory slots out, which is the same when no prompt has a previous mask (where
+                nothing is traced, that happens by itself).
         """
-        tokens, mean = self.sample(image, prompts.points_xy, prompts.points_label)
-        official = official or OfficialCall()
-        query, position, similarity = self.start_queries(image, prompts, tokens, official.query_indices)
-        query_valid = self._query_valid(prompts, official)
+        official, label = official or OfficialCall(), prompts.points_label
+        needed = needed_rows(self.config, prompts, memory, official)
+        prompts = needed.prompts
+        empty_mean = official.rules and official.rules.empty_mean
+        tokens, mean = self.sample(image, prompts.points_xy, prompts.points_label, empty_mean)
+        query, position, similarity = self.start_queries(image, prompts, tokens, needed.copied)
         box_prior = box_prior_logits(prompts) if self.config.prior and self.config.box_head else None
-        states = self._run(image, query, position, prompts, tokens, box_prior, memory, query_valid, official)
+        states = self._run(
+            image, query, position, prompts, tokens, box_prior, needed.memory, needed.valid, official)
         last = states[-1]
         embedding = last.hidden @ self.class_embed
-        chosen, score = self._select(last, embedding, mean, prompts, query_valid)
+        chosen, score = self._select(last, embedding, mean, prompts, needed.valid)
         parts = (last.hidden, last.mask_embedding, last.box)
         winner = QueryState(*(None if part is None else take(part, chosen) for part in parts))
         coarse = self.coarse_masks(winner, image)[:, :, 0]
@@ -345,7 +347,9 @@ class QueryDecoder(nn.Module):
         box = winner.box[:, :, 0] if winner.box is not None else nan[..., None].expand(-1, -1, 4)
         return Decoded(
             mask_logits=fine, memory_mask=coarse, presence=presence, score=score,
-            embedding=take(embedding, chosen)[:, :, 0], selected=chosen, box=box, sampled_tokens=tokens,
+            embedding=take(embedding, chosen)[:, :, 0],
+            selected=chosen if needed.numbers is None else needed.numbers[chosen], box=box,
+            sampled_tokens=restored(tokens, label),
             sampled_embedding=mean, appearance_tokens=look, appearance_embedding=look_mean, states=states,
             similarity=similarity,
         )

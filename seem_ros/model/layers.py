@@ -13,11 +13,18 @@ from torch.nn import functional as F
 _BLOCKED = -1e4
 
 
+def eager() -> bool:
+    """Whether code may look at values and write in place: nothing is traced and no gradient is recorded."""
+    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing())
+
+
 class Attention(nn.Module):
     """Multi-head attention with `torch.nn.MultiheadAttention`'s parameters, keys and values computable ahead of time.
 
-    Written out (no fused kernel) because rows with every key blocked must give zeros, not NaN, in self attention
-    (official `nan_to_num`), and because fused attention kernels treat such rows differently per device.
+    Written out, because rows with every key blocked must give zeros, not NaN, in self attention (official
+    `nan_to_num`), and fused kernels treat such rows differently per device. Where no row is blocked as a whole and
+    nothing is traced or trained, the CPU's fused kernel takes over: the scores of many queries against 4800 places
+    never exist at once, which makes reading a picture four times as fast.
     """
 
     def __init__(self, dim: int, heads: int) -> None:
@@ -43,7 +50,9 @@ class Attention(nn.Module):
         dim = x.shape[-1]
         return self._split(F.linear(x, self.in_proj_weight[2 * dim:], self.in_proj_bias[2 * dim:]))
 
-    def forward(self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor | None = None) -> Tensor:
+    def forward(
+        self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor | None = None, sighted: bool = False
+    ) -> Tensor:
         """Attends.
 
         Args:
@@ -52,19 +61,23 @@ class Attention(nn.Module):
             values: the same shape, from `values`.
             blocked: [B, L, S] bool, True = may not read; a row with every key blocked attends to nothing and gives the
                 output projection's bias.
+            sighted: every row has a key that it may read; the caller has made sure.
 
         Returns:
             [B, L, C].
         """
         dim = query.shape[-1]
         q = self._split(F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim]))
+        if (blocked is None or sighted) and eager() and query.device.type == "cpu":
+            may = None if blocked is None else ~blocked[:, None]
+            return self.out_proj(F.scaled_dot_product_attention(q, keys, values, may).transpose(1, 2).flatten(-2))
         scores = (q * (dim // self.heads) ** -0.5) @ keys.transpose(-1, -2)
         if blocked is not None:
             scores = scores.masked_fill(blocked[:, None], _BLOCKED)
-        weights = scores.softmax(-1)
-        if blocked is not None:
-            weights = weights * (~blocked[:, None]).to(weights.dtype)
-        mixed = (weights.to(values.dtype) @ values).transpose(1, 2).flatten(-2)
+        mixed = scores.softmax(-1).to(values.dtype) @ values
+        if blocked is not None and not sighted:  # one factor per row, not per score: blocked scores weigh zero already
+            mixed = mixed * (~blocked.all(-1))[:, None, :, None].to(mixed.dtype)
+        mixed = mixed.transpose(1, 2).flatten(-2)
         return self.out_proj(mixed)
 
 

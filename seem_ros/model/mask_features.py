@@ -61,22 +61,19 @@ def resized_features(source: Tensor, convolution: nn.Conv2d, factors: tuple[int,
         [N, Cm, h / factor, w / factor] for each factor.
     """
     size = convolution.kernel_size[0]
-    boxed = F.pad(source, (size // 2,) * 4)
-    boxed = boxed[..., :-1] + boxed[..., 1:]
-    boxed = boxed[..., :-1, :] + boxed[..., 1:, :]
-    weight = convolution.weight / 4
+    boxed = F.avg_pool2d(source, 2, 1, size // 2)  # zeros beyond the border count, as in the convolution
+    kernel = convolution.weight.permute(0, 2, 3, 1).flatten(1)
     out = []
     for factor in factors:
         start, h, w = factor // 2 - 1, source.shape[2] // factor, source.shape[3] // factor
         if factor == 2:
-            out.append(F.conv2d(boxed, weight, convolution.bias, stride=2))
+            out.append(F.conv2d(boxed, convolution.weight, convolution.bias, stride=2))
             continue
         # Few places far apart: a matrix product of their patches is faster than a convolution with a large stride.
-        patches = torch.stack([
-            boxed[..., start + i::factor, start + j::factor][..., :h, :w] for i in range(size) for j in range(size)
-        ], 2).flatten(3).flatten(1, 2)
-        resized = weight.flatten(1) @ patches + convolution.bias[:, None]
-        out.append(resized.unflatten(2, (h, w)))
+        patches = torch.cat([
+            boxed[..., start + i::factor, start + j::factor][..., :h, :w].permute(0, 2, 3, 1)
+            for i in range(size) for j in range(size)], 3)
+        out.append(F.linear(patches, kernel, convolution.bias).permute(0, 3, 1, 2))
     return out
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.config import PixelDecoderConfig
-from seem_ros.model.layers import Attention
+from seem_ros.model.convolved_sum import convolved_sum, worthwhile
+from seem_ros.model.layers import Attention, eager
 from seem_ros.model.position import grid_sine, sine_position
 
 
@@ -25,7 +26,11 @@ class ConvNorm(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, dim_in, h, w] -> [N, dim_out, h, w]."""
-        x = self.norm(super().forward(x))
+        return self.finish(super().forward(x))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """What follows the convolution."""
+        x = self.norm(x)
         return x.relu_() if self.relu else x  # in place: the stride-4 maps are the largest of all
 
 
@@ -104,11 +109,16 @@ class PixelDecoderFPN(nn.Module):
         y = self.layer_4(tokens.transpose(1, 2).reshape(n, c, h, w))
         levels = [y]
         for k, layer, adapter in ((3, self.layer_3, self.adapter_3), (2, self.layer_2, self.adapter_2)):
-            lateral = adapter(maps[k - 1])
-            y = layer(lateral + F.interpolate(y, size=lateral.shape[-2:], mode="nearest"))
+            y = self._step(maps[k - 1], y, adapter, layer)
             levels.append(y)
-        lateral = self.adapter_1(maps[0])
-        y = self.layer_1(lateral + F.interpolate(self.narrow(y), size=lateral.shape[-2:], mode="nearest"))
+        y = self._step(maps[0], self.narrow(y), self.adapter_1, self.layer_1)
         if self.config.mask_position:
             y = y + self.mask_position(grid_sine(*y.shape[-2:], self.octaves, y.device).to(y.dtype))
         return levels, y
+
+    def _step(self, lateral: Tensor, top: Tensor, adapter: ConvNorm, layer: ConvNorm) -> Tensor:
+        """The pyramid's next finer map [N, C, 2 h, 2 w], of a backbone's map and the coarser one [N, C, h, w]."""
+        if eager() and worthwhile(lateral, adapter, layer):
+            return layer.finish(convolved_sum(lateral, top, adapter, layer))
+        lateral = adapter(lateral)
+        return layer(lateral + F.interpolate(top, size=lateral.shape[-2:], mode="nearest"))

@@ -10,6 +10,14 @@ from torch import Tensor
 
 
 @lru_cache(maxsize=64)
+def _sine_axis(size: int, half: int, device: torch.device | None) -> Tensor:
+    """One axis of `sine_position`, [size, half]: what is kept, since the maps of a picture take 13 MB."""
+    step = torch.arange(1, size + 1, dtype=torch.float32, device=device) / (size + 1e-6) * (2 * math.pi)
+    i = torch.arange(half, dtype=torch.float32, device=device)
+    angle = step[:, None] / 10000 ** (2 * torch.div(i, 2, rounding_mode="floor") / half)
+    return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1)
+
+
 def sine_position(height: int, width: int, dim: int, device: torch.device | None = None) -> Tensor:
     """DETR's normalised sine encoding of a grid (Carion et al. 2020; REFERENCE: temperature 10000, scale 2 pi).
 
@@ -21,15 +29,8 @@ def sine_position(height: int, width: int, dim: int, device: torch.device | None
         [1, dim, height, width] float32.
     """
     half = dim // 2
-
-    def axis(n: int) -> Tensor:
-        step = torch.arange(1, n + 1, dtype=torch.float32, device=device) / (n + 1e-6) * (2 * math.pi)
-        i = torch.arange(half, dtype=torch.float32, device=device)
-        angle = step[:, None] / 10000 ** (2 * torch.div(i, 2, rounding_mode="floor") / half)
-        return torch.stack((angle[:, 0::2].sin(), angle[:, 1::2].cos()), dim=2).flatten(1)
-
-    y = axis(height)[:, None].expand(height, width, half)
-    x = axis(width)[None].expand(height, width, half)
+    y = _sine_axis(height, half, device)[:, None].expand(height, width, half)
+    x = _sine_axis(width, half, device)[None].expand(height, width, half)
     return torch.cat((y, x), dim=-1).permute(2, 0, 1)[None]
 
 

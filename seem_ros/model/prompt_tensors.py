@@ -93,6 +93,20 @@ class PromptTensors:
                 raise PromptError(f"{name} holds NaN or infinity")
         return self
 
+    def trimmed(self) -> PromptTensors:
+        """Without the columns of points, text and references that are padding in every prompt: the same prompts.
+
+        Looks at values, so not for traced code.
+        """
+        def kept(used: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
+            columns = used.any(0).any(0).nonzero()[:, 0]
+            return {} if len(columns) == used.shape[2] else {name: getattr(self, name)[:, :, columns] for name in names}
+
+        return replace(
+            self, **kept(self.points_label != 0, ("points_xy", "points_label")),
+            **kept(self.text_valid, ("text_tokens", "text_valid")),
+            **kept(self.reference_valid, ("reference_tokens", "reference_valid")))
+
     def to(self, device: torch.device | str) -> PromptTensors:
         """Moves every tensor."""
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})

@@ -13,6 +13,8 @@ prompts that must not see each other.
 """
 from __future__ import annotations
 
+import numpy as np
+
 ROWS = ("query", "text", "audio", "memory")
 KEYS = ("query", "text", "audio", "memory", "spatial", "visual")
 
@@ -82,3 +84,26 @@ def v1_memory_owner(prompts: int, slots: int = 32) -> list[int]:
 
 
 V1_QUERIES = tuple(v1_query_indices(1)[0])
+
+
+def rule_values(rules: str, object_queries: int, official: bool) -> dict[str, np.ndarray]:
+    """A rule set as arrays: inputs of a graph that serves all of them.
+
+    Args:
+        rules: a name of `RULES`.
+        object_queries: number of object queries.
+        official: prompts copy object queries (the built-in model's have queries of their own, and no such choices).
+
+    Returns:
+        ``may_read`` [rows, keys] bool in the order of `ROWS` and `KEYS`; for official models also ``usable_queries``
+        [3, object queries] bool, what a prompt answered by points, a reference or a text may use, and ``empty_mean``
+        [1] float32, the mean mask feature where a prompt has no positive point.
+    """
+    values = {"may_read": np.array(allowed(rules, ROWS, KEYS), bool)}
+    if official:
+        usable = np.ones((3, object_queries), bool)
+        if rules == "v1":
+            usable[:2] = np.isin(np.arange(object_queries), V1_QUERIES)
+        values["usable_queries"] = usable
+        values["empty_mean"] = np.full(1, -1.0 if rules == "v1" else 0.0, np.float32)
+    return values

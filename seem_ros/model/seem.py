@@ -13,6 +13,7 @@ from seem_ros.model.decoder import QueryDecoder
 from seem_ros.model.prompt_tensors import PromptTensors
 from seem_ros.model.rules import RULES
 from seem_ros.model.states import Decoded, ImageTensors, OfficialCall, QueryState
+from seem_ros.model.unfilled import unfilled
 
 PIXEL_MEAN = (123.675, 116.280, 103.530)
 PIXEL_STD = (58.395, 57.120, 57.375)
@@ -43,8 +44,6 @@ class Seem(nn.Module):
         """Sets the buffers that no state dict holds (again, for a model that was built without storage)."""
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD)[:, None, None], persistent=False)
-        positions = torch.arange(self.config.text.length)[None]
-        self.text_encoder.tower.embeddings.register_buffer("position_ids", positions, persistent=False)
 
     def with_rules(self, rules: str) -> Seem:
         """The same weights under other attention rules ("v0", "v1", "demo"), sharing their storage.
@@ -57,7 +56,7 @@ class Seem(nn.Module):
         config = with_rules(self.config, rules)
         if "_" in config.name:  # official variants are named <backbone>_<rules>
             config = replace(config, name=f"{config.name.split('_')[0]}_{rules}")
-        with torch.device("meta"):
+        with unfilled():
             other = Seem(config)
         other.load_state_dict(self.state_dict(), assign=True)
         other.make_constants()
@@ -90,6 +89,7 @@ class Seem(nn.Module):
             fold = not self.config.decoder.fine_dim
         if fold:
             levels, source = self.pixel_decoder.pyramid(maps)
+            del maps, fine  # a tenth of what the rest needs at most
             return self.decoder.prepare(levels, None, None, source)
         return self.decoder.prepare(*self.pixel_decoder(maps, fine))
 

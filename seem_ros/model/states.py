@@ -32,6 +32,21 @@ class ImageTensors:
 
 
 @dataclass
+class RuleTensors:
+    """A rule set as tensors (`rules.rule_values`), so that one traced graph serves all rule sets.
+
+    Attributes:
+        may_read: [rows, keys] bool, in the order of `rules.ROWS` and `rules.KEYS`.
+        usable_queries: [3, Q] bool by `select_by`, or None for models whose prompts have queries of their own.
+        empty_mean: [1], the mean mask feature of a prompt without a positive point, or None for such models.
+    """
+
+    may_read: Tensor
+    usable_queries: Tensor | None = None
+    empty_mean: Tensor | None = None
+
+
+@dataclass
 class OfficialCall:
     """What one call of the official code draws, or lets its prompts share; only needed to reproduce such a call.
 
@@ -40,12 +55,14 @@ class OfficialCall:
         memory_valid: [N, P, slots] bool, the memory slots that serve a prompt (rules v1 split 32 over all prompts).
         audio_tokens: [N, P, L, C] tokens of transcribed speech, a group of its own (rules demo); None = none.
         audio_valid: [N, P, L] bool.
+        rules: in place of the configured rules.
     """
 
     query_indices: Tensor | None = None
     memory_valid: Tensor | None = None
     audio_tokens: Tensor | None = None
     audio_valid: Tensor | None = None
+    rules: RuleTensors | None = None
 
 
 @dataclass

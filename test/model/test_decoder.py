@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from seem_ros.errors import ModelError, PromptError
 from seem_ros.model.layers import Attention
+from seem_ros.model.needed_rows import needed_rows
 from seem_ros.model.rules import RULES, V1_QUERIES, v1_memory_owner, v1_query_indices
 from seem_ros.model.sampling import sample_points
 from seem_ros.model.seem import Seem
@@ -189,10 +190,10 @@ def test_v1_gives_three_queries_to_visual_prompts_and_all_of_them_to_texts(small
     model = small.with_rules("v1")
     batch = prompts(6)
     assert set(model.decode(image, batch).selected.flatten().tolist()) <= set(V1_QUERIES)
-    batch.text_valid[:], batch.has_text[:], batch.select_by[:] = True, True, 2
-    valid = model.decoder._query_valid(batch, OfficialCall())
-    assert valid.all()
-    assert not model.decoder._query_valid(prompts(1), OfficialCall()).all()
+    batch.text_valid[:, 1:], batch.has_text[:, 1:], batch.select_by[:, 1:] = True, True, 2
+    valid = needed_rows(model.config.decoder, batch, True, OfficialCall()).valid
+    assert valid[0, 0].nonzero().flatten().tolist() == sorted(V1_QUERIES)
+    assert valid[0, 1:].all()
 
 
 def test_an_official_v1_call_is_reproduced_by_naming_its_draws(small, image):

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from model_cases import HW, prompts
+from model_cases import HW, prompts, select
 from torch import nn
 from torch.nn import functional as F
 
+from seem_ros.model.backbones import focalnet
+from seem_ros.model.convolved_sum import convolved_sum, worthwhile
+from seem_ros.model.layers import Attention, eager
 from seem_ros.model.mask_features import folded_masks, folded_means, resized_features
+from seem_ros.model.pixel_decoder_fpn import ConvNorm
 from seem_ros.model.sampling import sample_points
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
@@ -90,6 +94,88 @@ def test_the_decoder_equals_the_straightforward_one_for(small, pixels, what):
         close(ours.mask_logits[0, p], masks[chosen])
         if what != "text":
             close(ours.sampled_embedding[0, p], mean)
+
+
+@torch.inference_mode()
+def test_a_pyramid_step_without_its_large_maps_equals_the_step_borders_included():
+    torch.manual_seed(0)
+    adapter, layer = ConvNorm(20, 64, 1, "gn", relu=False), ConvNorm(64, 64, 3, "gn", relu=True)
+    adapter.norm.weight.normal_(1, 0.3), adapter.norm.bias.normal_(0, 2)
+    lateral, top = torch.randn(1, 20, 12, 18) * 3 + torch.randn(20, 1, 1), torch.randn(1, 64, 6, 9)
+    want = layer(adapter(lateral) + F.interpolate(top, scale_factor=2, mode="nearest"))
+    assert worthwhile(lateral, adapter, layer)
+    close(layer.finish(convolved_sum(lateral, top, adapter, layer)), want)
+    nhwc = torch.channels_last
+    ours = convolved_sum(lateral.to(memory_format=nhwc), top.to(memory_format=nhwc), adapter, layer)
+    close(layer.finish(ours), want)
+
+
+def test_a_pyramid_step_is_not_rewritten_where_that_saves_nothing_or_is_not_the_same():
+    wide, narrow = ConvNorm(40, 64, 1, "gn", relu=False), ConvNorm(20, 64, 1, "bn", relu=False)
+    layer = ConvNorm(64, 64, 3, "gn", relu=True)
+    assert not worthwhile(torch.zeros(1, 40, 4, 4), wide, layer)  # 40 + 64 * 4 / 9 channels for 64
+    assert not worthwhile(torch.zeros(1, 20, 4, 4), narrow, layer)  # a batch norm has its own statistics
+    assert not worthwhile(torch.zeros(2, 20, 4, 4), ConvNorm(20, 64, 1, "gn", relu=False), layer)
+
+
+@torch.inference_mode()
+def test_an_mlp_that_takes_some_rows_at_a_time_equals_one_that_takes_all(monkeypatch):
+    mlp, x = focalnet.Mlp(6), torch.randn(2, 5, 7, 6)
+    want = mlp.fc2(F.gelu(mlp.fc1(x)))
+    monkeypatch.setattr(focalnet, "ROWS", 11)
+    close(mlp(x), want)
+
+
+@torch.inference_mode()
+def test_reading_a_picture_without_ever_holding_all_scores_equals_writing_attention_out():
+    attention = Attention(16, 4)
+    query, picture, blocked = torch.randn(1, 9, 16), torch.randn(1, 40, 16), torch.rand(1, 9, 40) > 0.3
+    blocked[:, 0] = False
+    keys, values = attention.keys(picture), attention.values(picture)
+    close(attention(query, keys, values, blocked, sighted=True), attention(query, keys, values, blocked))
+
+
+@pytest.mark.parametrize("rules", ["v0", "v1", "demo"])
+@pytest.mark.parametrize("what", ["click", "text", "mixed"])
+def test_rows_and_columns_that_no_prompt_needs_are_left_out_and_change_no_answer_in(small, pixels, rules, what):
+    """Nothing is left out while gradients are on: whatever is traced or trained has all rows and columns."""
+    model, batch = small.with_rules(rules), prompts(3, points=9)
+    if what in ("text", "mixed"):
+        batch.text_valid[:, :2, 1:3], batch.has_text[:, :2], batch.select_by[:, :2] = True, True, 2
+    if what == "text":
+        batch = select(batch, [0, 1])
+        batch.points_label[:] = 0
+    with torch.enable_grad():
+        assert not eager()
+        want = model.decode(model.encode_image(pixels), batch)
+    with torch.inference_mode():
+        assert eager()
+        got = model.decode(model.encode_image(pixels), batch)
+    used = batch.points_label != 0
+    for name in ("mask_logits", "score", "embedding", "sampled_embedding", "appearance_tokens"):
+        close(getattr(got, name), getattr(want, name))
+    assert torch.equal(got.selected, want.selected)
+    assert got.sampled_tokens.shape == want.sampled_tokens.shape
+    close(got.sampled_tokens[used], want.sampled_tokens[used])
+    rows = got.states[-1].hidden.shape[2]
+    assert rows == (3 if rules == "v1" and what == "click" else 101)
+
+
+@torch.inference_mode()
+def test_leaving_out_unused_memory_slots_changes_nothing(small, pixels, monkeypatch):
+    image, batch = small.encode_image(pixels), prompts(2)
+    asked = []
+    original = small.decoder._memory_masks
+    monkeypatch.setattr(small.decoder, "_memory_masks", lambda *a: asked.append(1) or original(*a))
+    without = small.decode(image, batch)
+    assert not asked
+    one = select(batch, [0, 1])
+    one.has_previous[:, 1] = True
+    one.previous_mask[:] = without.memory_mask
+    beside = small.decode(image, one)
+    assert asked
+    close(beside.mask_logits[:, 0], without.mask_logits[:, 0])
+    assert not torch.allclose(beside.mask_logits[:, 1], without.mask_logits[:, 1], atol=1e-3)
 
 
 @torch.inference_mode()

@@ -10,6 +10,7 @@ import torch
 from model_cases import DATA
 
 from seem_ros.errors import ModelError, PromptError
+from seem_ros.model.config import PICO, TextConfig
 from seem_ros.model.text import TextEncoder
 from seem_ros.model.tokenizer import END_ID, START_ID, Tokenizer, clean_text
 from seem_ros.model.vocabulary import TEMPLATES, class_bank, encode_texts, plain_class_name
@@ -137,3 +138,30 @@ def test_other_weights_never_read_this_models_bank(small, tokenizer, tmp_path):
 def test_an_empty_vocabulary_is_refused(small, tokenizer):
     with pytest.raises(PromptError, match="at least one"):
         class_bank(small.text_encoder, tokenizer, [])
+
+
+@pytest.mark.parametrize("config", [TextConfig(dim=32, layers=2, heads=4), PICO.text], ids=["full table", "factored"])
+def test_the_tower_is_the_clip_text_model_of_transformers_name_by_name_and_number_by_number(config):
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    ours = TextEncoder(config).eval()
+    theirs = transformers.CLIPTextModel(transformers.CLIPTextConfig(
+        vocab_size=1 if config.token_rank else config.vocab, hidden_size=config.dim, intermediate_size=4 * config.dim,
+        num_hidden_layers=config.layers, num_attention_heads=config.heads, max_position_embeddings=config.length,
+        hidden_act="quick_gelu", layer_norm_eps=1e-12, attention_dropout=0.0, bos_token_id=0, eos_token_id=0,
+        pad_token_id=0)).eval()
+    theirs = getattr(theirs, "text_model", theirs)
+    if config.token_rank:
+        theirs.embeddings.token_embedding = ours.tower.embeddings.token_embedding
+    assert [name for name, _ in theirs.named_parameters()] == [name for name, _ in ours.tower.named_parameters()]
+    theirs.load_state_dict(ours.tower.state_dict(), strict=False)  # some releases count the positions as state
+    ids = torch.randint(0, END_ID, (3, 9), generator=torch.Generator().manual_seed(1))
+    ids[:, 6:] = END_ID
+    with torch.inference_mode():
+        want = theirs(input_ids=ids).last_hidden_state @ ours.lang_proj
+        torch.testing.assert_close(ours(ids)[0], want, atol=1e-6, rtol=1e-5)
+
+
+def test_more_tokens_than_positions_are_refused():
+    with pytest.raises(ModelError, match=r"78 tokens.*77 positions"):
+        TextEncoder(TextConfig(dim=32, layers=1, heads=4))(torch.zeros(1, 78, dtype=torch.int64))

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.config import BackboneConfig
+from seem_ros.model.layers import eager
 
 LAYER_SCALE_INIT = 1e-4
+ROWS = 2400  # of a map that an MLP takes at a time, where nothing is traced
 
 
 class PatchEmbed(nn.Module):
@@ -55,13 +57,15 @@ class FocalModulation(nn.Module):
         """[N, H, W, C] -> the same shape."""
         query, context, gates = self.f(x).split((self.dim, self.dim, self.levels + 1), dim=-1)
         context, gates = context.permute(0, 3, 1, 2), gates.permute(0, 3, 1, 2)
-        total = torch.zeros_like(context)
-        for level, layer in enumerate(self.focal_layers):
+        gates = (gates / (self.levels + 1)).unbind(1)  # scaled modulator: the few gates, not the wide sum
+        context = self.focal_layers[0](context)
+        total = context * gates[0][:, None]
+        for layer, gate in zip(self.focal_layers[1:], gates[1:]):
             context = layer(context)
-            total = total + context * gates[:, level:level + 1]
+            total = total.addcmul_(context, gate[:, None])
         everywhere = F.gelu(context.mean(dim=(2, 3), keepdim=True))
-        total = (total + everywhere * gates[:, self.levels:]) / (self.levels + 1)
-        return self.proj(query * self.h(total).permute(0, 2, 3, 1))
+        total = total.addcmul_(everywhere, gates[-1][:, None])
+        return self.proj(self.h(total).permute(0, 2, 3, 1).mul(query))
 
 
 class Mlp(nn.Module):
@@ -74,7 +78,13 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., dim] -> [..., dim]."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        if not eager():
+            return self.fc2(F.gelu(self.fc1(x)))
+        # Some rows at a time: the hidden layer of a whole stride-4 map would leave the caches and cost new pages.
+        out = torch.empty_like(x)
+        for rows, result in zip(x.flatten(0, -2).split(ROWS), out.flatten(0, -2).split(ROWS)):
+            result.copy_(self.fc2(F.gelu(self.fc1(rows))))
+        return out
 
 
 class FocalBlock(nn.Module):
@@ -96,12 +106,12 @@ class FocalBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, H, W, C] -> the same shape."""
         if self.depthwise:
-            x = x + self.dw1(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-            x = self.norm1(x + self.gamma_1 * self.modulation(x))
-            x = x + self.dw2(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-            return self.norm2(x + self.gamma_2 * self.mlp(x))
-        x = x + self.gamma_1 * self.norm1(self.modulation(x))
-        return x + self.gamma_2 * self.norm2(self.mlp(x))
+            x = self.dw1(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).add_(x)
+            x = self.norm1(torch.addcmul(x, self.gamma_1, self.modulation(x)))
+            x = self.dw2(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1).add_(x)
+            return self.norm2(torch.addcmul(x, self.gamma_2, self.mlp(x)))
+        x = torch.addcmul(x, self.gamma_1, self.norm1(self.modulation(x)))
+        return torch.addcmul(x, self.gamma_2, self.norm2(self.mlp(x)))
 
 
 class FocalStage(nn.Module):

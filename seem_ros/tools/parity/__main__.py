@@ -16,6 +16,7 @@ from seem_ros.errors import DataError, SeemError
 from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.official_keys import official_shapes
 from seem_ros.model.seem import Seem
+from seem_ros.model.unfilled import unfilled
 from seem_ros.model.variants import OFFICIAL, model_config
 from seem_ros.model.vocabulary import default_cache_dir
 from seem_ros.tools.parity.fixtures import FAMILIES, Fixture
@@ -33,7 +34,7 @@ def check_keys(path: Path) -> Report:
     variant = path.stem.removeprefix("keys_")
     wanted = {key: tuple(shape) for key, shape in json.loads(path.read_text())["keys"].items()
               if key not in _UNUSED_KEYS}
-    with torch.device("meta"):
+    with unfilled():
         ours = official_shapes(Seem(model_config(variant)).state_dict())
     report.same("missing", sorted(set(wanted) - set(ours)), [])
     report.same("not official", sorted(set(ours) - set(wanted)), [])
