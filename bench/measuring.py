@@ -47,12 +47,12 @@ def best_ms(work: Callable[[], object], repeats: int, warm: bool = True) -> floa
     return 1e3 * min(times)
 
 
-def click_prompts(backend: Backend, count: int) -> PromptBatch:
-    """``count`` prompts of one click each, spread over the picture."""
+def click_prompts(backend: Backend, count: int, points: int = 1) -> PromptBatch:
+    """``count`` prompts of one click each, spread over the picture; ``points`` at the same place."""
     prompts = PromptBatch.empty(backend.spec, count)
     rng = np.random.default_rng(count)
-    prompts.points_xy[:, 0] = rng.uniform(0.1, 0.9, (count, 2))
-    prompts.points_label[:, 0] = 1
+    prompts.points_xy[:, :points] = rng.uniform(0.1, 0.9, (count, 1, 2))
+    prompts.points_label[:, :points] = 1
     prompts.prior_box[:, :2], prompts.prior_box[:, 2:] = prompts.points_xy[:, 0], 0.1
     prompts.prior_kind[:] = 1
     return prompts
@@ -87,6 +87,9 @@ def stages(backend: Backend, counts: Sequence[int] = (1, 4, 16)) -> dict[str, Ca
     for count in counts:
         prompts = click_prompts(backend, count)
         found[f"decode {count}"] = lambda prompts=prompts: backend.decode(features, prompts)
+    if backend.spec.small_slots and backend.status.backend != "torch":  # what padding costs: one point too many
+        crowded = click_prompts(backend, counts[-1], backend.spec.small_slots + 1)
+        found[f"decode {counts[-1]}, all slots"] = lambda: backend.decode(features, crowded)
     if 16 not in counts:
         return found
     tracked = tracked_prompts(backend, features, 16)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seem_ros.errors import BackendError, PackageError
+from seem_ros.model.rules import rule_values
 from seem_ros.model.tokenizer import Tokenizer
 from seem_ros.runtime.interface import (
     Backend,
@@ -93,6 +94,7 @@ class GraphBackend(Backend):
         self.spec = package.spec
         self._package, self._open, self._status = package, open_session, status
         self._graphs = package.graph_set(graphs or status.precision)
+        self._rules = rule_values(self.spec.rules, self.spec.object_queries, official=True)
         self._owner = f"{status.backend}-{next(_serial)}"
         self._sessions: dict[str, Session] = {}
         self._closed = False
@@ -140,11 +142,16 @@ class GraphBackend(Backend):
         given_points = prompts.points_label.shape[1]
         if len(prompts) == 0:
             return DecodeBatch.empty(self.spec, given_points)
-        slots = prompts.with_slots(self.spec.max_points, self.spec.max_references, self.spec.text_length)
+        small = self._fits_small(prompts)
+        points, references = self.spec.max_points, self.spec.max_references
+        if small:
+            points = references = self.spec.small_slots
+        slots = prompts.with_slots(points, references, self.spec.text_length)
+        decoders = self._graphs.small_decoders if small else self._graphs.decoders
         parts = []
         for start, stop, bucket in spans(len(slots), plan_calls(len(slots), self.spec.prompt_buckets)):
             batch = slots.select(np.arange(start, stop)).pad_to(bucket)
-            parts.append(self._call(tensors, batch, bucket).select(np.arange(stop - start)))
+            parts.append(self._call(tensors, batch, decoders[bucket]).select(np.arange(stop - start)))
         answer = parts[0] if len(parts) == 1 else DecodeBatch.concatenate(parts)
         return self._restore_points(answer, prompts, features)
 
@@ -176,18 +183,26 @@ class GraphBackend(Backend):
             self._sessions[name] = self._open(name)
         return self._sessions[name]
 
-    def _call(self, tensors: Mapping[str, Any], batch: PromptBatch, bucket: int) -> DecodeBatch:
-        name = self._graphs.decoders[bucket]
+    def _fits_small(self, prompts: PromptBatch) -> bool:
+        """Whether prompts can go through the small decoders: the answers are the same, with less padding."""
+        if not self._graphs.small_decoders or prompts.text_valid.any():
+            return False
+        used = max((prompts.points_label != 0).sum(1).max(), prompts.reference_valid.sum(1).max(initial=0))
+        return used <= self.spec.small_slots
+
+    def _call(self, tensors: Mapping[str, Any], batch: PromptBatch, name: str) -> DecodeBatch:
         opened = name in self._sessions
         session = self._session(name)
         if not opened:
             self._check(name, session, {
                 f.name: getattr(batch, f.name).shape for f in fields(batch) if f.name in session.inputs
-            } | {"points_xy": (bucket, self.spec.max_points, 2)})
+            } | {"points_xy": batch.points_xy.shape})
         feeds = {}
         for port in session.inputs.values():
             if port.name in tensors:
                 feeds[port.name] = tensors[port.name]
+            elif port.name in self._rules:  # packages from before have their rules in the graph
+                feeds[port.name] = self._rules[port.name]
             else:
                 feeds[port.name] = np.ascontiguousarray(getattr(batch, port.name), port.kind)
         found = session.host(session.run(feeds))
@@ -199,7 +214,7 @@ class GraphBackend(Backend):
         Masks of prompts with more points than the graph has slots come from an even selection of them; what the points
         read is independent of each other, so all of them are read, a slotful per call.
         """
-        slots, count = self.spec.max_points, asked.points_label.shape[1]
+        slots, count = answer.sampled_tokens.shape[1], asked.points_label.shape[1]
         values = {f.name: getattr(answer, f.name) for f in fields(answer)}
         used = int((asked.points_label != 0).any(0).nonzero()[0].max(initial=-1)) + 1
         if (asked.points_label != 0).sum(1).max() <= slots:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +33,21 @@ class GraphFiles:
         text_encoder: Token ids to text features.
         decoders: Prompt decoder by prompt count.
         objects: Object queries of a picture, or None where the model has none.
+        small_decoders: Decoders with ``spec.small_slots`` slots and no text, by prompt count; may be empty.
     """
 
     image_encoder: str
     text_encoder: str
     decoders: Mapping[int, str]
     objects: str | None = None
+    small_decoders: Mapping[int, str] = field(default_factory=dict)
 
     def files(self) -> Iterator[str]:
         """Every file name of this set."""
         yield self.image_encoder
         yield self.text_encoder
         yield from self.decoders.values()
+        yield from self.small_decoders.values()
         if self.objects:
             yield self.objects
 
@@ -122,6 +125,7 @@ def write_description(package: Package) -> None:
         precision: {
             "image_encoder": files.image_encoder, "text_encoder": files.text_encoder,
             "decoders": {int(k): v for k, v in files.decoders.items()}, "objects": files.objects,
+            "small_decoders": {int(k): v for k, v in files.small_decoders.items()},
         }
         for precision, files in package.graphs.items()
     }
@@ -164,6 +168,7 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
             str(precision): GraphFiles(
                 str(files["image_encoder"]), str(files["text_encoder"]),
                 {int(k): str(v) for k, v in files["decoders"].items()}, files.get("objects"),
+                {int(k): str(v) for k, v in (files.get("small_decoders") or {}).items()},
             )
             for precision, files in plain["graphs"].items()
         }

@@ -15,6 +15,7 @@ RULES = ("v0", "v1", "demo", "joint")
 MASK_STRIDES = (2, 4)
 RESIZE_RULES = ("fit", "stretch")
 DEFAULT_POINTS = 256  # 128 of each sign
+SMALL_SLOTS = 32
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class ModelSpec:
             zeros, ``stretch`` does not.
         precision: Of the graphs: ``fp32``, ``fp16`` or ``bf16``.
         prompt_buckets: Prompt counts that decoder graphs exist for, ascending.
+        small_slots: Point slots, and reference slots, of further decoder graphs without text, for the usual prompts: in
+            official models padding costs as much as what is asked. 0: no such graphs.
         thresholds: Named numbers for the perception layer, e.g. ``presence_tracked``, ``presence_lost``.
         vocabulary: Default classes.
         known_words: Words the text encoder was trained on, or None where it knows open language.
@@ -88,6 +91,7 @@ class ModelSpec:
     resize: str = "fit"
     precision: str = "fp32"
     prompt_buckets: tuple[int, ...] = (1, 4, 16)
+    small_slots: int = 0
     thresholds: Mapping[str, float] = field(default_factory=dict)
     vocabulary: tuple[VocabularyEntry, ...] = ()
     known_words: tuple[str, ...] | None = None
@@ -106,7 +110,7 @@ class ModelSpec:
         for name in ("token_dim", "embedding_dim", "mask_dim", "text_length", "max_points", "token_levels"):
             if getattr(self, name) < 1:
                 raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("max_references", "memory_slots", "object_queries"):
+        for name in ("max_references", "memory_slots", "object_queries", "small_slots"):
             if getattr(self, name) < 0:
                 raise ModelError(f"{name} must not be negative, got {getattr(self, name)}")
         buckets = self.prompt_buckets
@@ -144,6 +148,8 @@ class ModelSpec:
             "object_queries": decoder.object_queries, "has_presence": decoder.presence_head,
             "has_prior": decoder.prior, "has_box": decoder.box_head,
         }
+        if decoder.text_rows and fields.get("max_points", DEFAULT_POINTS) > SMALL_SLOTS:
+            values["small_slots"] = SMALL_SLOTS
         return cls(**{**values, **fields})
 
     def to_mapping(self) -> dict[str, Any]:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from seem_ros.model.prompt_tensors import PromptTensors
+from seem_ros.model.rules import rule_values
 from seem_ros.model.seem import Seem
-from seem_ros.model.states import ImageTensors
+from seem_ros.model.states import ImageTensors, OfficialCall, RuleTensors
 from seem_ros.model.tokenizer import END_ID, START_ID
 from seem_ros.runtime.batches import DecodeBatch, PromptBatch
 from seem_ros.runtime.spec import ModelSpec
@@ -21,6 +22,7 @@ from seem_ros.runtime.torch_backend import object_results
 
 DECODED = tuple(f.name for f in fields(DecodeBatch))
 _SINGLE = ("mask_features", "fine_features", "dense", "mask_source")
+_TEXT_ROWS = ("text_tokens", "text_valid")
 _INTEGERS = ("points_label", "prior_kind", "select_by")
 
 
@@ -68,18 +70,28 @@ class TextGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """Features and prompts (``PromptBatch`` fields, small integers as int32) to ``DecodeBatch`` fields."""
+    """Features, prompts (``PromptBatch`` fields, small integers as int32) and rules to ``DecodeBatch`` fields.
 
-    def __init__(self, model: Seem, features: tuple[str, ...], prompts: tuple[str, ...]) -> None:
+    The rules are inputs (`seem_ros.model.rules.rule_values`): one graph serves all of them.
+    """
+
+    def __init__(
+        self, model: Seem, features: tuple[str, ...], prompts: tuple[str, ...], rules: tuple[str, ...]
+    ) -> None:
         super().__init__()
-        self.model, self.features, self.prompts = model, features, prompts
+        self.model, self.features, self.prompts, self.rules = model, features, prompts, rules
 
     def forward(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Answers the prompts of one picture."""
         count = len(self.features)
         image = unpack_features(dict(zip(self.features, tensors[:count])))
-        prompts = PromptTensors(**{name: t[None] for name, t in zip(self.prompts, tensors[count:])})
-        answer = self.model.decode(image, prompts)
+        given = {name: t[None] for name, t in zip(self.prompts, tensors[count:])}
+        if "text_tokens" not in given:  # a small decoder: no text
+            label, dim = given["points_label"], self.model.config.decoder.dim
+            given["text_tokens"] = image.sources[0].new_zeros(*label.shape[:2], 0, dim)
+            given["text_valid"] = label.new_zeros(*label.shape[:2], 0, dtype=torch.bool)
+        rules = RuleTensors(**dict(zip(self.rules, tensors[count + len(self.prompts):])))
+        answer = self.model.decode(image, PromptTensors(**given), OfficialCall(rules=rules))
         found = [getattr(answer, name)[0] for name in DECODED]
         return tuple(t.to(torch.int32) if t.dtype == torch.int64 else t.float() for t in found)
 
@@ -119,7 +131,8 @@ def unpack_features(packed: dict[str, Tensor]) -> ImageTensors:
 
 @torch.no_grad()
 def traceables(model: Seem, spec: ModelSpec) -> OrderedDict[str, Traceable]:
-    """Every graph of a package: ``image_encoder``, ``text_encoder``, ``decoder_<count>`` and ``objects``."""
+    """Every graph of a package: ``image_encoder``, ``text_encoder``, ``objects``, ``decoder_<count>``, and
+    ``decoder_<count>_small`` where the spec has small slots."""
     height, width = spec.input_hw
     image = OrderedDict(
         image=torch.zeros(height, width, 3, dtype=torch.uint8),
@@ -133,15 +146,21 @@ def traceables(model: Seem, spec: ModelSpec) -> OrderedDict[str, Traceable]:
     found: OrderedDict[str, Traceable] = OrderedDict()
     found["image_encoder"] = Traceable(ImageGraph(model).eval(), image, names)
     found["text_encoder"] = Traceable(TextGraph(model).eval(), OrderedDict(ids=ids), ("tokens", "embedding"))
-    for count in spec.prompt_buckets:
-        batch = PromptBatch.empty(spec, count)
+    official = not model.config.decoder.prompt_queries
+    rules = {k: torch.from_numpy(v) for k, v in rule_values(spec.rules, spec.object_queries, official).items()}
+    sizes = [(count, small) for count in spec.prompt_buckets for small in (False, True)[: 1 + bool(spec.small_slots)]]
+    for count, small in sizes:
+        slots = (spec.small_slots, spec.small_slots) if small else (spec.max_points, spec.max_references)
+        batch = PromptBatch.empty(spec, count, *slots)
         prompts = OrderedDict(
             (f.name, torch.from_numpy(getattr(batch, f.name))) for f in fields(PromptBatch)
+            if not (small and f.name in _TEXT_ROWS)
         )
         for name in _INTEGERS:
             prompts[name] = prompts[name].to(torch.int32)
-        module = DecoderGraph(model, names, tuple(prompts)).eval()
-        found[f"decoder_{count}"] = Traceable(module, OrderedDict(**features, **prompts), DECODED)
+        module = DecoderGraph(model, names, tuple(prompts), tuple(rules)).eval()
+        inputs = OrderedDict(**features, **prompts, **rules)
+        found[f"decoder_{count}{'_small' * small}"] = Traceable(module, inputs, DECODED)
     if spec.object_queries:
         outputs = ("mask_logits", "embeddings", "boxes")
         found["objects"] = Traceable(ObjectGraph(model, names).eval(), features, outputs)

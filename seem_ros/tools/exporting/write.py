@@ -128,8 +128,14 @@ def _save(graphs: Mapping[str, ir.Model], folder: Path, suffix: str) -> GraphFil
         own = suffix if name != "text_encoder" else ""
         names[name] = f"{name}{own}.onnx"
         ir.save(graph, folder / names[name])
-    decoders = {int(k.removeprefix("decoder_")): v for k, v in names.items() if k.startswith("decoder_")}
-    return GraphFiles(names["image_encoder"], names["text_encoder"], decoders, names.get("objects"))
+    decoders: dict[bool, dict[int, str]] = {False: {}, True: {}}
+    for name, file in names.items():
+        kind, _, count = name.partition("_")
+        if kind == "decoder":
+            decoders[name.endswith("_small")][int(count.removesuffix("_small"))] = file
+    return GraphFiles(
+        names["image_encoder"], names["text_encoder"], decoders[False], names.get("objects"), decoders[True]
+    )
 
 
 def parameters(model: Seem) -> int:
