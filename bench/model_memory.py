@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
+import re
 from pathlib import Path
 
 import torch
@@ -31,8 +31,9 @@ def clicks(count: int, mask_hw: tuple[int, int]) -> PromptTensors:
 
 
 def most_resident_gb() -> float:
-    """Largest resident memory of this process so far, 10^9 bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    """Largest resident memory of this process so far, 10^9 bytes (`getrusage` would count the parent's, too)."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e9
 
 
 @torch.inference_mode()

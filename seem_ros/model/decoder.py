@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from seem_ros.model.config import DecoderConfig
 from seem_ros.model.gating import box_gate, take
-from seem_ros.model.layers import MLP, AttentionBlock, FeedForward
+from seem_ros.model.layers import MLP, AttentionBlock, FeedForward, eager
 from seem_ros.model.mask_features import folded_masks, folded_means, resized_features
 from seem_ros.model.needed_rows import needed_rows, restored
 from seem_ros.model.position import box_sine, sine_position
@@ -77,7 +77,7 @@ class QueryDecoder(nn.Module):
         """Computes what all prompts on an image share.
 
         Args:
-            levels: [N, C, h, w] at strides 32, 16, 8.
+            levels: [N, C, h, w] at strides 32, 16, 8; taken over, so changed where nothing is traced.
             mask_features: [N, Cm, H/4, W/4]; None if `mask_source` is given.
             fine_features: [N, Cf, H/2, W/2] or None.
             mask_source: [N, Cy, H/4, W/4], the map that makes the mask features; their convolution is then folded.
@@ -89,14 +89,19 @@ class QueryDecoder(nn.Module):
             level_masks = resized_features(mask_source, self._mask_convolution[0], factors)
         for i, level in enumerate(levels):
             c, h, w = level.shape[1:]
-            source = level.permute(0, 2, 3, 1) + self.level_embed.weight[i]
             position = sine_position(h, w, c, level.device).flatten(2).transpose(1, 2).to(level.dtype)
+            source, embed = level.permute(0, 2, 3, 1), self.level_embed.weight[i]
+            source = source.add_(embed) if eager() else source + embed
             sources.append(source)
             flat = source.flatten(1, 2)
-            position = flat + position
-            for j, block in enumerate(self.transformer_cross_attention_layers):
-                if self.config.levels[j] == i:
-                    keys[j], values[j] = block.attention.keys(position), block.attention.values(flat)
+            placed = flat + position
+            del position
+            readers = [j for j, own in enumerate(self.config.levels) if own == i]
+            for j in readers:
+                keys[j] = self.transformer_cross_attention_layers[j].attention.keys(placed)
+            del placed  # before the values take its place
+            for j in readers:
+                values[j] = self.transformer_cross_attention_layers[j].attention.values(flat)
             if mask_source is None:
                 level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
         dense = self.prior.dense_embedding(sources[2]) if self.config.prior else None

@@ -62,7 +62,7 @@ def resized_features(source: Tensor, convolution: nn.Conv2d, factors: tuple[int,
     """
     size = convolution.kernel_size[0]
     boxed = F.avg_pool2d(source, 2, 1, size // 2)  # zeros beyond the border count, as in the convolution
-    kernel = convolution.weight.permute(0, 2, 3, 1).flatten(1)
+    kernel = convolution.weight.permute(2, 0, 3, 1).flatten(2)
     out = []
     for factor in factors:
         start, h, w = factor // 2 - 1, source.shape[2] // factor, source.shape[3] // factor
@@ -70,10 +70,12 @@ def resized_features(source: Tensor, convolution: nn.Conv2d, factors: tuple[int,
             out.append(F.conv2d(boxed, convolution.weight, convolution.bias, stride=2))
             continue
         # Few places far apart: a matrix product of their patches is faster than a convolution with a large stride.
-        patches = torch.cat([
-            boxed[..., start + i::factor, start + j::factor][..., :h, :w].permute(0, 2, 3, 1)
-            for i in range(size) for j in range(size)], 3)
-        out.append(F.linear(patches, kernel, convolution.bias).permute(0, 3, 1, 2))
+        total = convolution.bias
+        for i in range(size):
+            patches = torch.cat([boxed[..., start + i::factor, start + j::factor][..., :h, :w].permute(0, 2, 3, 1)
+                                 for j in range(size)], 3)
+            total = total + F.linear(patches, kernel[i])
+        out.append(total.permute(0, 3, 1, 2))
     return out
 
 
