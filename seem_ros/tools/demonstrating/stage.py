@@ -176,9 +176,15 @@ class Stage:
             self._latencies_s.clear()
             self._count = 0
 
-    def node_memory_mb(self) -> float:
-        """Resident memory of the node's process, megabytes."""
-        return int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
+    def node_memory_mb(self) -> tuple[float, float]:
+        """Memory of the node's process, megabytes: all that is resident, and its own part of that.
+
+        Its own part leaves out pages of files (libraries, weights), which the system drops and reads again as it likes.
+        """
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        kb = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)
+              if name in ("VmRSS", "RssAnon", "RssShmem", "VmSwap")}
+        return kb["VmRSS"] * 1.024e-3, (kb["RssAnon"] + kb["RssShmem"] + kb["VmSwap"]) * 1.024e-3
 
     def node_cpu_s(self) -> float:
         """Processor time that the node's process has used, seconds."""
