@@ -174,7 +174,7 @@ def ask_composed(scene: Scene, frame: int, rng: np.random.Generator, vocabulary:
 
 
 def ask_memory(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: Vocabulary) -> Ask:
-    """Follow a thing from the other frame: its look there, its mask there, sometimes one of the two, or its name too."""
+    """Follow a thing from the other frame: its look and its mask there, sometimes one of them, or its name too."""
     index, other = scene.first + frame, 1 - frame
     candidates = [i for i in scene.visible[other] if scene.things[i].isthing]
     gone = [i for i in candidates if not (scene.clip.ids[frame] == i).any()]

@@ -75,8 +75,8 @@ def test_openvino_passes_its_gate_alone_and_with_onnx_runtimes_help(package, sto
     with backend:
         result = compare(answers, answer(backend, stored), precision)
     assert result.passed, result.message
-    if not whole:  # what serves: with decoders in bfloat16 too, masks of this model reach 0.97
-        assert result.mean_iou >= 0.98
+    if not whole:  # what serves; on pictures of the model's world bench/precision.py holds it to 0.98
+        assert result.mean_iou >= 0.97
 
 
 class Failing(OnnxRuntimeSession):
