@@ -15,6 +15,7 @@ from seem_ros.perception.edges import enlarge_along_edges
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.geometry import Geometry
 from seem_ros.perception.prompts import Click
+from seem_ros.runtime.interface import ModelSpec
 
 _CERTAIN_PX = 2  # around a click
 _FAR_PX = 10  # from the mask and the clicks: certainly not the object
@@ -22,6 +23,30 @@ _MARGIN_PX = 14
 _LONGEST_SIDE_PX = 160  # of what GrabCut works on; larger pieces are shrunk
 _ROUNDS = 2
 _LOGIT = 4.0
+
+
+def all_obeyed(
+    fine: np.ndarray, coarse: np.ndarray, clicks: Sequence[Sequence[Click]], encoded: EncodedFrame, spec: ModelSpec
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks that agree with the user's clicks; see `obeyed`.
+
+    Args:
+        fine: float32 [B, hm, wm] logits.
+        coarse: float32 [B, h4, w4], the same for memory.
+        clicks: Per row, in source pixels.
+        encoded: The picture.
+        spec: The model's; ``edge_radius`` and ``click_tolerance_px`` are among its thresholds.
+
+    Returns:
+        New arrays like ``fine`` and ``coarse``.
+    """
+    fine, coarse = fine.copy(), coarse.copy()
+    radius, tolerance = int(spec.thresholds["edge_radius"]), spec.thresholds["click_tolerance_px"]
+    for row, own in enumerate(clicks):
+        better = obeyed(fine[row], own, encoded, spec.mask_stride, radius, tolerance) if own else None
+        if better is not None:
+            fine[row], coarse[row] = better, cv2.resize(better, coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
+    return fine, coarse
 
 
 def obeyed(

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from seem_ros.errors import FrameError, ModelError, PromptError
@@ -18,7 +17,7 @@ from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
 from seem_ros.perception.masks import Patch, drop_strays, enlarge, mask_scores, paint
-from seem_ros.perception.obeying import obeyed
+from seem_ros.perception.obeying import all_obeyed
 from seem_ros.perception.postprocess import panoptic as panoptic_rule
 from seem_ros.perception.prompts import Click, Prompt, Reference
 from seem_ros.perception.results import Answer, Round, Segments
@@ -293,23 +292,12 @@ class Segmenter:
             places = asking.anchors(batch, fine.shape[1:])
             fine, coarse = drop_strays(fine, coarse, places, self._config.min_part)
         if any(clicks) and "click_tolerance_px" in self.spec.thresholds:
-            fine, coarse = self._obeying(encoded, fine, coarse, clicks)
+            fine, coarse = all_obeyed(fine, coarse, clicks, encoded, self.spec)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)
         if silent.any():  # a model without presence head always answers something: how sure the outline is
             presence[silent] = mask_scores(fine[silent])
         return replace(result, mask_logits=fine, memory_mask=coarse, presence=presence.astype(np.float32))
-
-    def _obeying(
-        self, encoded: EncodedFrame, fine: np.ndarray, coarse: np.ndarray, clicks: Sequence[Sequence[Click]]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        fine, coarse = fine.copy(), coarse.copy()
-        radius, tolerance = int(self.spec.thresholds["edge_radius"]), self.spec.thresholds["click_tolerance_px"]
-        for row, own in enumerate(clicks):
-            better = obeyed(fine[row], own, encoded, self.spec.mask_stride, radius, tolerance) if own else None
-            if better is not None:
-                fine[row], coarse[row] = better, cv2.resize(better, coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
-        return fine, coarse
 
     def enlarge(self, encoded: EncodedFrame, logits: np.ndarray) -> Patch | None:
         """One mask, float32 [hm, wm] logits, at source resolution, along the picture's edges if the model wants it."""
