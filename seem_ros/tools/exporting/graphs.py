@@ -45,8 +45,12 @@ class ImageGraph(nn.Module):
     """uint8 [H, W, 3] and content_hw int32 [2] to everything prompts share (`ImageTensors`)."""
 
     def __init__(self, model: Seem) -> None:
+        """Takes a model; its timm blocks write their attention out from now on, with the same results."""
         super().__init__()
         self.model = model
+        for module in model.modules():
+            if getattr(module, "fused_attn", False):  # SAM ViT's, over three axes, has no translation to ONNX
+                module.fused_attn = False
 
     def forward(self, image: Tensor, content_hw: Tensor) -> tuple[Tensor, ...]:
         """Normalises, zeroes the padding (zero after normalisation, as in training) and encodes."""
