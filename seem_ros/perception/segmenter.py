@@ -17,12 +17,12 @@ from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
 from seem_ros.perception.masks import Patch, drop_strays, enlarge, mask_scores, paint
+from seem_ros.perception.naming import Naming
 from seem_ros.perception.obeying import all_obeyed
 from seem_ros.perception.postprocess import panoptic as panoptic_rule
 from seem_ros.perception.prompts import Click, Prompt, Reference
 from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter_config import SegmenterConfig
-from seem_ros.perception.texts import TextCache, Vocabulary, unknown_words
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
 
 SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
@@ -41,11 +41,7 @@ class Segmenter:
         self._config = config or SegmenterConfig()
         self._newest: EncodedFrame | None = None
         self._references: OrderedDict[bytes, asking.ReferenceTokens] = OrderedDict()
-        self._texts = TextCache(backend, self._config.max_texts_cached)
-        known = backend.spec.known_words
-        self._known_words = None if known is None else frozenset(word.lower() for word in known)
-        self._vocabulary: Vocabulary | None = None
-        self._rule: grounding.TextRule | None = None
+        self._words = Naming(backend, self._config.max_texts_cached)
 
     @classmethod
     def load(
@@ -100,7 +96,7 @@ class Segmenter:
     @config.setter
     def config(self, config: SegmenterConfig) -> None:
         if config.max_texts_cached != self._config.max_texts_cached:
-            self._texts = TextCache(self._backend, config.max_texts_cached)
+            self._words.keep(config.max_texts_cached)
         self._config = config
 
     @property
@@ -112,9 +108,7 @@ class Segmenter:
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """Names used for panoptic output and for prompts without text."""
-        if self._vocabulary is None:
-            return tuple(entry.name for entry in self.spec.vocabulary)
-        return self._vocabulary.names
+        return self._words.names
 
     def set_vocabulary(self, names: Sequence[str], is_thing: Sequence[bool] | None = None) -> tuple[str, ...]:
         """Changes the vocabulary; an empty list goes back to the model's own.
@@ -129,27 +123,7 @@ class Segmenter:
         Raises:
             PromptError: See ``Vocabulary.build``; the old vocabulary stays.
         """
-        if not len(names):
-            self._vocabulary = None
-            return ()
-        if is_thing is None:
-            own = {entry.name.lower(): entry.is_thing for entry in self.spec.vocabulary}
-            is_thing = [own.get(str(name).lower(), True) for name in names]
-        self._vocabulary = Vocabulary.build(names, is_thing, self._texts, self.spec.logit_scale)
-        return tuple(dict.fromkeys(w for name in names for w in unknown_words(name, self._known_words)))
-
-    def _bank(self) -> Vocabulary | None:
-        if self._vocabulary is None and self.spec.vocabulary:
-            names, flags = zip(*((entry.name, entry.is_thing) for entry in self.spec.vocabulary), strict=True)
-            self._vocabulary = Vocabulary.build(names, flags, self._texts, self.spec.logit_scale)
-        return self._vocabulary
-
-    def _text_rule(self) -> grounding.TextRule | None:
-        if self._rule is None and "text_slope" in self.spec.thresholds:
-            names = [entry.name for entry in self.spec.vocabulary]
-            own = Vocabulary.build(names, None, self._texts, self.spec.logit_scale)
-            self._rule = grounding.TextRule.of(self.spec.thresholds, own.bank, own.scale)
-        return self._rule
+        return self._words.change(names, is_thing)
 
     def encode(self, frame: Frame | np.ndarray | EncodedFrame) -> EncodedFrame:
         """Encodes a picture; asking again with the same ``Frame`` object costs nothing.
@@ -196,7 +170,7 @@ class Segmenter:
             prompt.check_image(height, width, refining)
         texts = [prompt.text for prompt in prompts if prompt.text]
         if texts:
-            self._texts.encode(texts)  # a text the model cannot take is refused here, before anything is changed
+            self._words.encode(texts)  # a text the model cannot take is refused here, before anything is changed
 
     def segment(
         self, prompts: Sequence[Prompt], frame: Frame | np.ndarray | EncodedFrame | None = None, wide: bool = False
@@ -248,13 +222,13 @@ class Segmenter:
         asks nothing where that was all it had.
         """
         batch = PromptBatch.empty(self.spec, len(prompts))
-        unknown = [unknown_words(prompt.text, self._known_words) for prompt in prompts]
+        unknown = [self._words.unknown(prompt.text) for prompt in prompts]
         usable = [
             i for i, prompt in enumerate(prompts)
             if prompt.text and (not unknown[i] or self._config.unknown_words == "use")
         ]
         if usable:
-            texts = self._texts.encode([prompts[i].text for i in usable])
+            texts = self._words.encode([prompts[i].text for i in usable])
             for row, i in enumerate(usable):
                 asking.put_text(batch, i, texts, row)
         for i, prompt in enumerate(prompts):
@@ -265,7 +239,7 @@ class Segmenter:
 
     def text_features(self, text: str) -> TextFeatures:
         """One text's features, from the cache."""
-        return self._texts.encode([text])
+        return self._words.encode([text])
 
     def decode(
         self, encoded: EncodedFrame, batch: PromptBatch, clicks: Sequence[Sequence[Click]] = ()
@@ -279,7 +253,7 @@ class Segmenter:
                 it (``click_tolerance_px`` among its thresholds).
         """
         texts = np.flatnonzero(grounding.text_alone(batch))
-        rule = self._text_rule() if len(texts) else None
+        rule = self._words.text_rule() if len(texts) else None
         if rule is not None:
             own = self._backend.decode(encoded.features, batch.select(texts))
             objects = self._backend.decode_objects(encoded.features)
@@ -323,7 +297,7 @@ class Segmenter:
     def label(self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
               ) -> list[tuple[str, float]]:
         """A label and its score for each row: the prompt's own text, else the best name of the vocabulary."""
-        bank = self._bank() if self._config.name_prompts else None
+        bank = self._words.bank() if self._config.name_prompts else None
         named = bank.name(result.embedding) if bank is not None and len(prompts) else [("", 0.0)] * len(prompts)
         own = [prompt.text if not words else "" for prompt, words in zip(prompts, unknown, strict=True)]
         return [
@@ -392,11 +366,7 @@ class Segmenter:
         """
         if not self.spec.object_queries:
             raise ModelError(f"the model {self.spec.name} has no object queries, so there is no panoptic output")
-        bank = self._bank()
-        if vocabulary is not None:
-            flags = {entry.name.lower(): entry.is_thing for entry in self.spec.vocabulary}
-            things = [flags.get(str(name).lower(), True) for name in vocabulary]
-            bank = Vocabulary.build(vocabulary, things, self._texts, self.spec.logit_scale)
+        bank = self._words.bank() if vocabulary is None else self._words.built(vocabulary)
         if bank is None:
             raise PromptError("panoptic output needs a vocabulary, and the model brings none: set one")
         encoded = self.on(frame)
@@ -417,7 +387,7 @@ class Segmenter:
         newest = self._newest
         encoded = self.encode(Frame(np.zeros((height, width, 3), np.uint8)))
         self.decode(encoded, PromptBatch.empty(self.spec, 1))
-        self._bank()
+        self._words.bank()
         self._newest = newest
 
     def close(self) -> None:
