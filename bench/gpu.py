@@ -29,7 +29,9 @@ from seem_ros.runtime.tensorrt_backend import EngineMaker
 SKIPPED = 77
 
 
-def measure_engines(package: Package, flavour: str, precision: str, cuda: Cuda, cache: Path) -> dict[str, Any]:
+def measure_engines(
+    package: Package, flavour: str, precision: str, cuda: Cuda, cache: Path, repeats: int
+) -> dict[str, Any]:
     """Builds, gates and times one flavour and precision.
 
     Raises:
@@ -48,14 +50,14 @@ def measure_engines(package: Package, flavour: str, precision: str, cuda: Cuda, 
             backend.decode(backend.encode_image(picture), prompts)
 
         works = stages(backend) | {"frame, 4 prompts": frame}
-        times = paired({"": works}, repeats=100)[""]
+        times = paired({"": works}, repeats)[""]
         return {
             "build_s": built_s, "gate": backend.status.message, "memory_mb": used_mb, "ms": times,
             "served": f"{backend.status.backend} {backend.status.precision}",
         }
 
 
-def measure_package(package: Package, cache: Path) -> dict[str, Any]:
+def measure_package(package: Package, cache: Path, repeats: int) -> dict[str, Any]:
     """All that runs on this GPU for one package."""
     cuda = Cuda()
     found: dict[str, Any] = {}
@@ -64,17 +66,20 @@ def measure_package(package: Package, cache: Path) -> dict[str, Any]:
             continue
         for precision in package.graphs:
             try:
-                found[f"{flavour} {precision}"] = measure_engines(package, flavour, precision, cuda, cache)
+                found[f"{flavour} {precision}"] = measure_engines(
+                    package, flavour, precision, cuda, cache, repeats
+                )
             except BackendError as error:
                 found[f"{flavour} {precision}"] = {"error": str(error)}
     inputs = read_gate_inputs(package.path(package.gate))
-    reference = answer(load_backend(package, "onnxruntime", device="cpu"), inputs)
+    with load_backend(package, "onnxruntime", device="cpu") as backend:
+        reference = answer(backend, inputs)
     for name, precision in (("onnxruntime", "fp32"), ("torch", "fp32"), ("torch", "fp16"), ("torch", "bf16")):
         label = f"{name} cuda {precision}"
         try:
             with load_backend(package, name, device="cuda", precision=precision) as backend:
                 gate = compare(reference, answer(backend, inputs), precision).message
-                found[label] = {"gate": gate, "ms": paired({"": stages(backend)}, repeats=50)[""]}
+                found[label] = {"gate": gate, "ms": paired({"": stages(backend)}, repeats)[""]}
         except SeemError as error:
             found[label] = {"error": str(error)}
     return found
@@ -85,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--package", action="append", help="name or folder; default pico")
     parser.add_argument("--cache-dir", type=Path, default=Path("out/gpu/cache"))
+    parser.add_argument("--repeats", type=int, default=100, help="calls per stage and round")
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
     arguments = parser.parse_args(argv)
     if not nvidia_gpu():
@@ -96,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = [f"# {cuda.name}", f"Compute capability {cuda.compute_capability}, CUDA driver {cuda.driver}; {machine()}"]
     for name in arguments.package or ["pico"]:
         package = open_package(name)
-        found = everything[package.spec.name] = measure_package(package, arguments.cache_dir)
+        found = everything[package.spec.name] = measure_package(
+            package, arguments.cache_dir, arguments.repeats
+        )
         rows = {label: result["ms"] for label, result in found.items() if "ms" in result}
         report.append(f"## {package.spec.name}, {package.spec.input_hw[0]}x{package.spec.input_hw[1]}")
         report.append(table(rows))

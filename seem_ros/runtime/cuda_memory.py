@@ -10,8 +10,12 @@ import numpy as np
 from seem_ros.errors import BackendError
 
 
-class DeviceMemoryError(BackendError):
-    """The GPU is out of memory; another backend can serve."""
+class DeviceError(BackendError):
+    """The GPU failed while it worked; another backend can serve."""
+
+
+class DeviceMemoryError(DeviceError):
+    """The GPU is out of memory."""
 
 
 def cuda_runtime() -> Any:
@@ -32,6 +36,9 @@ def cuda_runtime() -> Any:
 
 class Cuda:
     """One GPU, one stream.
+
+    Memory that is given back is kept for the next array of its size: a camera's pictures all need the same ones, the
+    one stream keeps uses in order, and what CUDA offers for it (memory pools) is not on every board.
 
     Attributes:
         stream: Handle of the stream everything runs on.
@@ -57,20 +64,21 @@ class Cuda:
         self._index = index
         self._handle = self.call(self._api.cudaStreamCreateWithFlags, self._api.cudaStreamNonBlocking)
         self.stream = int(self._handle)
+        self._spare: dict[int, list[int]] = {}  # pointers by size
 
     def call(self, function: Any, *arguments: Any) -> Any:
         """Calls the runtime; its error codes become exceptions.
 
         Raises:
             DeviceMemoryError: Out of memory.
-            BackendError: Any other error.
+            DeviceError: Any other error.
         """
         code, *rest = function(*arguments)
         if int(code) != 0:
             name = getattr(code, "name", str(code))
             if name == "cudaErrorMemoryAllocation":
                 raise DeviceMemoryError(f"the GPU is out of memory ({function.__name__})")
-            raise BackendError(f"CUDA: {function.__name__} gave {name}")
+            raise DeviceError(f"CUDA: {function.__name__} gave {name}")
         return rest[0] if len(rest) == 1 else rest or None
 
     def use(self) -> None:
@@ -78,7 +86,7 @@ class Cuda:
         self.call(self._api.cudaSetDevice, self._index)
 
     def device_array(self, shape: tuple[int, ...], kind: np.dtype) -> DeviceArray:
-        """New memory on the GPU, ordered by the stream."""
+        """A new array on the GPU; its content is anything."""
         return DeviceArray(self, shape, kind)
 
     def pinned(self, shape: tuple[int, ...], kind: np.dtype) -> np.ndarray:
@@ -109,12 +117,30 @@ class Cuda:
         self.call(self._api.cudaMemcpyAsync, target, source, size, kind, self._handle)
 
     def allocate(self, size: int) -> int:
-        """Bytes on the GPU, in stream order."""
-        return int(self.call(self._api.cudaMallocAsync, max(size, 1), self._handle))
+        """Bytes on the GPU.
 
-    def free(self, pointer: int) -> None:
-        """Frees in stream order; errors at shutdown do not matter."""
-        self._api.cudaFreeAsync(pointer, self._handle)
+        Raises:
+            DeviceMemoryError: There is no room, not even without what is kept for later.
+        """
+        spare = self._spare.get(size)
+        if spare:
+            return spare.pop()
+        try:
+            return int(self.call(self._api.cudaMalloc, max(size, 1)))
+        except DeviceMemoryError:
+            self.release()
+        return int(self.call(self._api.cudaMalloc, max(size, 1)))
+
+    def give_back(self, pointer: int, size: int) -> None:
+        """Keeps memory for the next array of its size; work on the stream may still use it."""
+        self._spare.setdefault(size, []).append(pointer)
+
+    def release(self) -> None:
+        """Frees what is kept; errors at shutdown do not matter."""
+        kept, self._spare = self._spare, {}
+        for pointers in kept.values():
+            for pointer in pointers:
+                self._api.cudaFree(pointer)  # waits for what the stream still does
 
     def wait(self) -> None:
         """Until everything on the stream is done."""
@@ -146,9 +172,10 @@ class Cuda:
         free, total = self.call(self._api.cudaMemGetInfo)
         return int(free), int(total)
 
-    def close(self) -> None:
-        """Frees the stream."""
-        self._api.cudaStreamDestroy(self._handle)
+    def __del__(self) -> None:
+        if hasattr(self, "_handle"):
+            self.release()
+            self._api.cudaStreamDestroy(self._handle)
 
 
 class DeviceArray:
@@ -162,5 +189,5 @@ class DeviceArray:
 
     def __del__(self) -> None:
         if getattr(self, "pointer", 0):
-            self._cuda.free(self.pointer)
+            self._cuda.give_back(self.pointer, self.nbytes)
             self.pointer = 0

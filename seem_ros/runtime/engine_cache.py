@@ -74,24 +74,24 @@ class EngineCache:
 
     def find(self, key: EngineKey) -> CachedEngine | None:
         """A good engine of exactly this key, or None; what is truncated, foreign or stale counts as none."""
-        plan_path, note_path = self._paths(key)
-        try:
-            meta = json.loads(note_path.read_text(encoding="utf-8"))
-            plan = plan_path.read_bytes()
-            stored_key, size, digest = meta["key"], meta["size"], meta["sha256"]
-            note = dict(meta["note"])
-        except FileNotFoundError:
+        meta = self._meta(key)
+        if meta is None:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        plan_path = self._paths(key)[0]
+        try:
+            plan = plan_path.read_bytes()
+        except OSError as error:
             _log.warning("engine %s is unreadable and will be rebuilt: %s", plan_path, error)
             return None
-        if stored_key != asdict(key):
-            _log.warning("engine %s was built for something else and will be rebuilt", plan_path)
-            return None
-        if len(plan) != size or hashlib.sha256(plan).hexdigest() != digest:
+        if len(plan) != meta["size"] or hashlib.sha256(plan).hexdigest() != meta["sha256"]:
             _log.warning("engine %s is truncated or altered and will be rebuilt", plan_path)
             return None
-        return CachedEngine(plan, False, note)
+        return CachedEngine(plan, False, meta["note"])
+
+    def note(self, key: EngineKey) -> dict[str, Any] | None:
+        """What is known of an engine, without reading the engine; None where there is no such engine."""
+        meta = self._meta(key)
+        return None if meta is None else meta["note"]
 
     def get_or_build(self, key: EngineKey, build: Callable[[], bytes]) -> CachedEngine:
         """The engine of a key; built under a lock if there is none, so that two nodes do not build it twice."""
@@ -103,13 +103,15 @@ class EngineCache:
             if found is not None:
                 return found
             plan = build()
-            self._store(key, plan, {})
+            self._store(key, plan)
             return CachedEngine(plan, True, {})
 
-    def annotate(self, key: EngineKey, plan: bytes, note: dict[str, Any]) -> None:
-        """Keeps what was learned about an engine, such as its gate's result."""
+    def annotate(self, key: EngineKey, note: dict[str, Any]) -> None:
+        """Keeps what was learned about an engine, such as its gate's result, if it is still there."""
         with self._locked(key):
-            self._store(key, plan, note)
+            meta = self._meta(key)
+            if meta is not None:
+                write_atomically(self._paths(key)[1], json.dumps(meta | {"note": note}, indent=1).encode())
 
     def forget(self, key: EngineKey) -> None:
         """Removes an engine, for instance one that the runtime refuses to load."""
@@ -124,11 +126,26 @@ class EngineCache:
     def _paths(self, key: EngineKey) -> tuple[Path, Path]:
         return self.folder / f"{key.digest}.plan", self.folder / f"{key.digest}.json"
 
-    def _store(self, key: EngineKey, plan: bytes, note: dict[str, Any]) -> None:
+    def _meta(self, key: EngineKey) -> dict[str, Any] | None:
+        """What lies beside a plan, if it is whole and of this key."""
         plan_path, note_path = self._paths(key)
-        meta = {
-            "key": asdict(key), "size": len(plan), "sha256": hashlib.sha256(plan).hexdigest(), "note": note,
-        }
+        try:
+            meta = json.loads(note_path.read_text(encoding="utf-8"))
+            meta = {"key": dict(meta["key"]), "size": int(meta["size"]), "sha256": str(meta["sha256"]),
+                    "note": dict(meta["note"])}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _log.warning("engine %s is unreadable and will be rebuilt: %s", plan_path, error)
+            return None
+        if meta["key"] != asdict(key):
+            _log.warning("engine %s was built for something else and will be rebuilt", plan_path)
+            return None
+        return meta
+
+    def _store(self, key: EngineKey, plan: bytes) -> None:
+        plan_path, note_path = self._paths(key)
+        meta = {"key": asdict(key), "size": len(plan), "sha256": hashlib.sha256(plan).hexdigest(), "note": {}}
         # The note last: a plan without one is never read.
         write_atomically(plan_path, plan)
         write_atomically(note_path, json.dumps(meta, indent=1).encode())

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from seem_ros.errors import BackendError
-from seem_ros.runtime.cuda_memory import DeviceMemoryError
+from seem_ros.runtime.cuda_memory import DeviceError
 from seem_ros.runtime.interface import (
     Backend,
     BackendStatus,
@@ -32,7 +32,8 @@ class SwitchingBackend(Backend):
     """Two backends as one: ``safe`` serves at once, the better one as soon as ``prepare`` has made it.
 
     Features know which backend made them, so a picture encoded before the switch can still be asked after it. When the
-    better one runs out of memory, the picture is encoded again by the safe one, so that no answer is lost.
+    better one's device fails or runs out of memory, the picture is encoded again by the safe one, so that no answer is
+    lost.
     """
 
     def __init__(
@@ -84,10 +85,11 @@ class SwitchingBackend(Backend):
     def encode_image(self, rgb: np.ndarray, content_hw: tuple[int, int] | None = None) -> ImageFeatures:
         """See `Backend.encode_image`."""
         content = self.check_image(rgb, content_hw)
+        self._count_picture()
         backend = self._now()
         try:
             features = backend.encode_image(rgb, content)
-        except DeviceMemoryError as error:
+        except DeviceError as error:
             backend, features = self._retreat(error), None
         if features is None:
             features = backend.encode_image(rgb, content)
@@ -98,7 +100,7 @@ class SwitchingBackend(Backend):
         """See `Backend.encode_text`."""
         try:
             return self._now().encode_text(texts)
-        except DeviceMemoryError as error:
+        except DeviceError as error:
             return self._retreat(error).encode_text(texts)
 
     def decode(self, features: ImageFeatures, prompts: PromptBatch) -> DecodeBatch:
@@ -129,7 +131,7 @@ class SwitchingBackend(Backend):
         backend, own, rgb = features.tensors
         try:
             return question(backend, own)
-        except DeviceMemoryError as error:
+        except DeviceError as error:
             if rgb is None:
                 raise
             safe = self._retreat(error)
@@ -145,11 +147,15 @@ class SwitchingBackend(Backend):
                 _log.info("%s serves from now on: %s", self._wanted, self._better.status.message)
             if self._better is not None and self._pause == 0:
                 return self._better
+        return self._safe_backend()
+
+    def _count_picture(self) -> None:
+        """The better backend is tried again after some pictures without it."""
+        with self._lock:
             if self._pause:
                 self._pause -= 1
                 if self._pause == 0 and self._better is not None:
                     self._problem = ""
-        return self._safe_backend()
 
     def _safe_backend(self) -> Backend:
         if self._safe is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from seem_ros.errors import BackendError
-from seem_ros.runtime.cuda_memory import Cuda
+from seem_ros.runtime.cuda_memory import Cuda, DeviceError
 from seem_ros.runtime.engine_cache import CachedEngine, EngineCache, EngineKey
 from seem_ros.runtime.gate import GateResult, answer, compare, read_gate_inputs
 from seem_ros.runtime.graph_backend import GraphBackend, Session
@@ -82,9 +83,7 @@ class EngineMaker:
 
     def all_cached(self, precision: str) -> bool:
         """Whether every engine is there and has passed the gate."""
-        names = self._package.graph_set(precision).files()
-        found = [self._cache.find(self._key(name, precision)) for name in names]
-        return all(engine is not None and engine.note.get("passed") for engine in found)
+        return all(note is not None and note.get("passed") for note in self._notes(precision).values())
 
     def make(self, precision: str, report: Callable[[float], None] = lambda share: None) -> Backend:
         """A backend that has passed the gate: in this precision, else in float32.
@@ -119,15 +118,17 @@ class EngineMaker:
         trt = load_library(self._flavour)
         runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
         names = list(self._package.graph_set(precision).files())
-        engines = {}
+        plans = {}
         for i, name in enumerate(names):
-            engines[name] = self._engine(name, precision, lambda share, i=i: report((i + share) / len(names)))
+            plans[name] = self._engine(name, precision, lambda share, i=i: report((i + share) / len(names))).plan
 
         def open_session(name: str) -> Session:
             from seem_ros.runtime.tensorrt_session import TensorRtSession
 
             try:
-                return TensorRtSession(trt, runtime, engines[name].plan, self._cuda)
+                return TensorRtSession(trt, runtime, plans.pop(name), self._cuda)  # hundreds of megabytes: not kept
+            except DeviceError:  # the GPU's fault, not the plan's
+                raise
             except BackendError:
                 self._cache.forget(self._key(name, precision))
                 raise
@@ -154,18 +155,19 @@ class EngineMaker:
 
         return self._cache.get_or_build(key, build)
 
+    def _notes(self, precision: str) -> dict[EngineKey, dict[str, Any] | None]:
+        """What the cache knows of every engine."""
+        keys = [self._key(name, precision) for name in self._package.graph_set(precision).files()]
+        return {key: self._cache.note(key) for key in keys}
+
     def _gate(self, backend: GraphBackend, precision: str) -> GateResult:
         """Measures the engines against ONNX Runtime, once per engine: the result is kept in the cache."""
-        keys = {name: self._key(name, precision) for name in self._package.graph_set(precision).files()}
-        engines = {name: self._cache.find(key) for name, key in keys.items()}
-        notes = [engine.note for engine in engines.values() if engine is not None]
-        if len(notes) == len(keys) and all(note.get("passed") for note in notes):
-            return GateResult(True, notes[0]["gate"])
+        notes = self._notes(precision)
+        if all(note is not None and note.get("passed") for note in notes.values()):
+            return GateResult(True, next(iter(notes.values()))["gate"])
         inputs = read_gate_inputs(self._package.path(self._package.gate))
         with open_onnxruntime(self._package) as reference:
             result = compare(answer(reference, inputs), answer(backend, inputs), precision)
-        for name, engine in engines.items():
-            if engine is not None:
-                note = {"passed": result.passed, "gate": result.message}
-                self._cache.annotate(keys[name], engine.plan, note)
+        for key in notes:
+            self._cache.annotate(key, {"passed": result.passed, "gate": result.message})
         return result

@@ -2,6 +2,7 @@
 """One TensorRT engine: fixed addresses, pinned staging, a CUDA graph after the first run."""
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seem_ros.errors import BackendError
-from seem_ros.runtime.cuda_memory import Cuda, DeviceArray
+from seem_ros.runtime.cuda_memory import Cuda, DeviceArray, DeviceError, DeviceMemoryError
 from seem_ros.runtime.graph_backend import Port, Session
 
 _KINDS = {
@@ -37,10 +38,13 @@ class TensorRtSession(Session):
         self._cuda, self._graphs = cuda, graphs
         self._engine = runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise BackendError(f"{trt.__name__} refuses the plan: another version's or GPU's, or no memory is left")
+            free = cuda.memory()[0]
+            if free < 2 * len(plan):  # TensorRT says None for this too
+                raise DeviceMemoryError(f"{trt.__name__} cannot load {len(plan) >> 20} MB with {free >> 20} MB free")
+            raise BackendError(f"{trt.__name__} refuses the plan: it is another version's or GPU's")
         self._context = self._engine.create_execution_context()
         if self._context is None:
-            raise BackendError(f"{trt.__name__} cannot make an execution context: is the GPU's memory full?")
+            raise DeviceMemoryError(f"{trt.__name__} cannot make an execution context: the GPU's memory is full")
         self.inputs, self.outputs = {}, []
         self._buffers: dict[str, DeviceArray] = {}
         self._staging: dict[str, np.ndarray] = {}
@@ -97,15 +101,18 @@ class TensorRtSession(Session):
 
     def close(self) -> None:
         """See `Session.close`."""
-        self._cuda.wait()
+        with contextlib.suppress(DeviceError):  # after a crash every call fails, this one too
+            self._cuda.wait()
         if self._captured is not None:
             self._cuda.free_graph(self._captured)
+            self._captured = None
         for array in self._staging.values():
             self._cuda.free_pinned(array)
         self._staging.clear()
         self._buffers.clear()
         self._loaded.clear()
         self._context = self._engine = None
+        self._cuda.release()
 
     def _enqueue(self) -> None:
         self._runs += 1
@@ -118,4 +125,4 @@ class TensorRtSession(Session):
                 self._cuda.launch(self._captured)
                 return
         if not self._context.execute_async_v3(self._cuda.stream):
-            raise BackendError("TensorRT failed to run an engine")
+            raise DeviceError("TensorRT failed to run an engine")

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The built-in model's package, and every backend that can run here."""
+"""The built-in model's package, and every backend that can run here; TensorRT-RTX on an emulated GPU."""
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from seem_ros.runtime.gate import GateInputs, read_gate_inputs
 from seem_ros.runtime.interface import Backend
 from seem_ros.runtime.loader import load_backend
 from seem_ros.runtime.package import Package, open_package
+
+sys.path.insert(0, str(Path(__file__).parent))
+EMULATED = "tensorrt_rtx, emulated"
 
 
 @pytest.fixture(scope="session")
@@ -29,14 +33,32 @@ def stored(package: Package) -> GateInputs:
 
 
 @pytest.fixture(scope="session")
-def open_backend(package: Package, tmp_path_factory: pytest.TempPathFactory):
-    """Opens a backend once per session."""
-    opened: dict[str, Backend] = {}
+def open_new(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Backend]:
+    """Opens a backend on one thread of the CPU, or on an emulated GPU."""
     cache = tmp_path_factory.mktemp("cache")
 
     def get(name: str) -> Backend:
+        if name != EMULATED:
+            return load_backend(package, name, cache_dir=cache, device="cpu", threads=1)
+        from emulated_gpu import EmulatedCuda, EmulatedTensorRt, emulated
+
+        gpu = EmulatedCuda()
+        with emulated(gpu, EmulatedTensorRt(gpu)):
+            return load_backend(
+                package, "tensorrt_rtx", precision="fp32", cache_dir=cache, threads=1, background=False
+            )
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def open_backend(open_new: Callable[[str], Backend]):
+    """The same, once per session."""
+    opened: dict[str, Backend] = {}
+
+    def get(name: str) -> Backend:
         if name not in opened:
-            opened[name] = load_backend(package, name, cache_dir=cache, device="cpu", threads=1)
+            opened[name] = open_new(name)
         return opened[name]
 
     yield get

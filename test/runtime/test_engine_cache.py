@@ -52,10 +52,11 @@ def test_a_spoilt_engine_is_rebuilt(tmp_path, spoil):
 def test_what_was_learned_about_an_engine_is_kept(tmp_path):
     cache = EngineCache(tmp_path)
     cache.get_or_build(KEY, _build)
-    cache.annotate(KEY, _build(), {"passed": True})
-    assert cache.find(KEY).note == {"passed": True}
+    cache.annotate(KEY, {"passed": True})
+    assert cache.find(KEY).note == cache.note(KEY) == {"passed": True}
     cache.forget(KEY)
-    assert cache.find(KEY) is None
+    cache.annotate(KEY, {"passed": True})
+    assert cache.find(KEY) is None and cache.note(KEY) is None
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path):
