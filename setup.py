@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 MODELS = {str(path.parent) for path in (ROOT / "models").rglob("*") if path.is_file()}
 EXTRAS = {
-    "torch": ["torch>=2.2", "torchvision", "timm>=1.0.9", "transformers>=4.40", "safetensors", "huggingface_hub",
+    "torch": ["torch>=2.2", "torchvision", "timm>=1.0.9", "safetensors", "huggingface_hub",
               "onnx>=1.16", "onnxscript", "onnx_ir"],
     "openvino": ["openvino>=2024.4"],
     "tensorrt": ["tensorrt>=10.3", "cuda-python"],
@@ -15,7 +15,9 @@ EXTRAS = {
     "sim": ["mujoco>=3.1"],
 }
 EXTRAS["train"] = EXTRAS["torch"] + EXTRAS["sim"] + ["matplotlib", "scipy", "pycocotools", "pillow"]
-EXTRAS["dev"] = EXTRAS["train"] + EXTRAS["openvino"] + ["pytest", "pytest-timeout", "ruff", "rosbags", "rosbags-image"]
+EXTRAS["dev"] = EXTRAS["train"] + EXTRAS["openvino"] + [
+    "pytest", "pytest-timeout", "ruff", "rosbags", "rosbags-image", "transformers>=4.40",
+]
 
 
 def model_files() -> list[tuple[str, list[str]]]:

@@ -138,7 +138,7 @@ def _open(
 
 
 def _open_torch(package: Package, device: str | None, precision: str, cache_dir: Path) -> Backend:
-    missing = [m for m in ("torch", "timm", "transformers", "safetensors") if importlib.util.find_spec(m) is None]
+    missing = [m for m in ("torch", "timm", "safetensors") if importlib.util.find_spec(m) is None]
     if missing:
         raise BackendError(f"backend torch needs {', '.join(missing)}: pip install 'seem_ros[torch]'")
     from seem_ros.runtime.torch_backend import TorchBackend
