@@ -52,7 +52,10 @@ class Cuda:
         try:
             count = self.call(self._api.cudaGetDeviceCount)
         except BackendError as error:
-            raise BackendError(f"no NVIDIA driver that works with this CUDA was found ({error})") from error
+            raise BackendError(
+                f"no NVIDIA driver that works with this CUDA was found ({error}); cuda-python must not be newer than "
+                "the driver: where nvidia-smi says CUDA 12, as on JetPack 6, pip install 'cuda-python<13'"
+            ) from error
         if count <= index:
             raise BackendError(f"no NVIDIA GPU number {index}, the driver sees {count}")
         self.call(self._api.cudaSetDevice, index)
