@@ -34,13 +34,15 @@ def folded_masks(embedding: Tensor, source: Tensor, convolution: nn.Conv2d) -> T
     n, p, q, _ = embedding.shape
     h, w = source.shape[-2:]
     size = convolution.kernel_size[0]
-    kernels = torch.einsum("npqc,cyij->npqijy", embedding, convolution.weight)
+    # Of two matrices: TensorRT-RTX 1.7.1 compiles no product of a matrix with what an outer product over taps made.
+    # `einsum`, because the exporter keeps it in float32, as mask logits need.
+    kernels = torch.einsum("npqc,ck->npqk", embedding, convolution.weight.permute(0, 2, 3, 1).flatten(1))
     # One matrix product for all taps, then shifted sums: unlike a convolution whose weights are an input, every
     # runtime can do this.
     taps = kernels.reshape(n, p * q * size * size, -1) @ source.flatten(2)
     taps = taps.reshape(n, p * q, size, size, h, w)
     half = size // 2
-    out = (embedding @ convolution.bias).reshape(n, p * q, 1, 1).expand(-1, -1, h, w)
+    out = torch.einsum("npqc,c->npq", embedding, convolution.bias).reshape(n, p * q, 1, 1).expand(-1, -1, h, w)
     for i in range(size):
         for j in range(size):
             up, left = i - half, j - half
