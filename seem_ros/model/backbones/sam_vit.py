@@ -73,4 +73,6 @@ class SamViT(nn.Module):
         """
         if tuple(pixels.shape[-2:]) != (INPUT_SIDE, INPUT_SIDE):
             raise ModelError(f"SAM-ViT variants read {INPUT_SIDE}x{INPUT_SIDE} pixels, got {tuple(pixels.shape[-2:])}")
-        return self.neck(self.trunk.forward_features(pixels)), None
+        # timm's own forward resamples the position table whenever it is exported, here to the size it has already.
+        tokens = self.trunk.patch_embed(pixels) + self.trunk.pos_embed
+        return self.neck(self.trunk.blocks(tokens).permute(0, 3, 1, 2)), None
