@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from seem_ros.errors import ModelError
 from seem_ros.model.backbones import build_backbone
 from seem_ros.model.config import BackboneConfig, PixelDecoderConfig
-from seem_ros.model.pixel_decoder_deform import DeformableAttention, read_bilinear
+from seem_ros.model.pixel_decoder_deform import DeformableAttention, bilinear_corners
 from seem_ros.model.pixel_decoders import build_pixel_decoder
 from seem_ros.model.position import sine_position
 
@@ -21,7 +21,19 @@ def test_reading_by_gathers_equals_grid_sample_outside_included():
     x, y = torch.rand(2, 40) * 11 - 2, torch.rand(2, 40) * 9 - 2
     grid = torch.stack(((x + 0.5) / 7 * 2 - 1, (y + 0.5) / 5 * 2 - 1), -1)[:, None]
     want = F.grid_sample(values, grid, padding_mode="zeros", align_corners=False)[:, :, 0].transpose(1, 2)
-    torch.testing.assert_close(read_bilinear(values.flatten(2).transpose(1, 2), x, y, 5, 7), want, atol=1e-5, rtol=1e-4)
+    places, shares = bilinear_corners(x, y, 5, 7)
+    read = torch.stack([table[rows] for table, rows in zip(values.flatten(2).transpose(1, 2), places.long())])
+    torch.testing.assert_close((read * shares[..., None]).sum(-2), want, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_deformable_attention_keeps_pictures_of_a_batch_apart():
+    attention = DeformableAttention(16, 2)
+    torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.3)
+    sizes = [(2, 3), (4, 6), (8, 12)]
+    query, source, centres = torch.randn(3, 126, 16), torch.randn(3, 126, 16), torch.rand(126, 2)
+    alone = [attention(query[i:i + 1], source[i:i + 1], centres, sizes) for i in range(3)]
+    torch.testing.assert_close(attention(query, source, centres, sizes), torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
