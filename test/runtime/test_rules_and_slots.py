@@ -4,11 +4,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-import torch
+from narrow_models import narrow_model
 
-from seem_ros.model.deterministic import deterministic_array
-from seem_ros.model.seem import Seem
-from seem_ros.model.variants import model_config
 from seem_ros.runtime.gate import answer, read_gate_inputs
 from seem_ros.runtime.graph_backend import GraphBackend
 from seem_ros.runtime.onnxruntime_backend import open_onnxruntime
@@ -17,28 +14,10 @@ from seem_ros.runtime.torch_backend import TorchBackend
 from seem_ros.tools.exporting.write import write_package
 
 
-def _official_model() -> Seem:
-    """Focal-T's architecture, narrowed."""
-    config = model_config("focalt_v0")
-    config = replace(
-        config,
-        backbone=replace(config.backbone, widths=(16, 24, 32, 40), depths=(1, 1, 1, 1)),
-        pixel_decoder=replace(config.pixel_decoder, dim=32, mask_dim=32, ffn=64, layers=1, heads=4),
-        text=replace(config.text, dim=32, layers=1, heads=4, length=16),
-        decoder=replace(config.decoder, dim=32, heads=4, ffn=64, levels=(0, 1, 2), object_queries=101,
-                        memory_slots=4, mask_dim=32),
-    )
-    model = Seem(config).eval()
-    state = {k: torch.from_numpy(deterministic_array(k, tuple(v.shape))) if v.is_floating_point() else v
-             for k, v in model.state_dict().items()}
-    model.load_state_dict(state)
-    return model
-
-
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
     """The package of the narrow model, exported under v0."""
-    model = _official_model()
+    model = narrow_model("focalt_v0")
     spec = ModelSpec.of_config(
         model.config, (64, 96), max_points=40, max_references=40, prompt_buckets=(4,), small_slots=8)
     return write_package(model, spec, tmp_path_factory.mktemp("rules") / "narrow", "fp32", half_weights=False)
@@ -47,7 +26,7 @@ def exported(tmp_path_factory):
 @pytest.mark.parametrize("rules", ["v0", "v1", "demo"])
 def test_one_graph_gives_torchs_answers_under_all_rules(exported, rules):
     inputs = read_gate_inputs(exported.path(exported.gate))
-    model = _official_model().with_rules(rules)
+    model = narrow_model("focalt_v0").with_rules(rules)
     with TorchBackend(model, replace(exported.spec, rules=rules), device="cpu") as backend:
         wanted = answer(backend, inputs).decoded
     package = replace(exported, spec=replace(exported.spec, rules=rules))
