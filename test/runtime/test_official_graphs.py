@@ -10,6 +10,7 @@ from narrow_models import narrow_model
 from seem_ros.runtime.spec import ModelSpec
 from seem_ros.runtime.tensorrt_build import BuildJob, build_plan
 from seem_ros.tools.exporting.graphs import ImageGraph
+from seem_ros.tools.exporting.precision import lower_precision
 from seem_ros.tools.exporting.write import write_package
 
 VARIANTS = {"focalt_v0": ((64, 96), 4), "samvitb_v1": ((1024, 1024), 1)}
@@ -40,6 +41,16 @@ def test_every_graph_compiles(exported, variant, precision):
     for name in files.files():
         own = "fp32" if name == files.text_encoder else precision
         assert len(build_plan(BuildJob("tensorrt_rtx", package.path(name), own, "SM89"))) > 1e4
+
+
+def test_sam_vits_image_graph_compiles_in_bf16_too(exported):
+    pytest.importorskip("tensorrt_rtx")
+    whole = exported("samvitb_v1").path(exported("samvitb_v1").graphs["fp32"].image_encoder)
+    model = onnx_ir.load(whole)
+    assert lower_precision(model, "bf16") > 50
+    lowered = whole.with_name("lowered.onnx")
+    onnx_ir.save(model, lowered)
+    assert len(build_plan(BuildJob("tensorrt_rtx", lowered, "bf16", "SM89"))) > 1e4
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])

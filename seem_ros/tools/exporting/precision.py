@@ -19,6 +19,7 @@ _FRAGILE_WEIGHTS = (
     "class_embed", "mask_embed", "box_embed", "presence_embed", "fine_embed", "decoder_norm", ".prior.", "lang_proj",
 )
 _LAYOUT = ("Cast", "Transpose", "Reshape", "Slice", "Identity")
+_NEVER = {"fp16": frozenset(), "bf16": frozenset({"ConvTranspose"})}  # TensorRT-RTX 1.7.1 has no such kernel
 _TYPES = {"fp16": ir.DataType.FLOAT16, "bf16": ir.DataType.BFLOAT16}
 
 
@@ -55,7 +56,9 @@ def lower_precision(model: ir.Model, precision: str) -> int:
         source = node.inputs[0] if node.inputs else None
         if node.op_type == "Cast" and source is not None and source.dtype == low and source.is_initializer():
             halves[node.outputs[0]] = source  # a weight stored in half needs no way through float32
-        if not _may_be_low(node, halves) or any(o.dtype != ir.DataType.FLOAT for o in node.outputs):
+        if node.op_type in _NEVER[precision] or not _may_be_low(node, halves):
+            continue
+        if any(o.dtype != ir.DataType.FLOAT for o in node.outputs):
             continue
         for i, value in enumerate(node.inputs):
             if value is not None and value.dtype == ir.DataType.FLOAT:
