@@ -5,14 +5,18 @@ A model asked for an object that is hidden tends to answer with another one that
 
 1. Presence. A tracked target stays seen down to ``presence_lost``; one that is not tracked needs ``presence_found``.
 2. Near. An answer within ``max_jump`` object diagonals of the last place (more for every unseen frame) is the same
-   object moving; if the target was tracked it is accepted at once, otherwise it must also look right.
+   object moving; if the target was tracked it is accepted at once, otherwise it must also look right. For one that is
+   not tracked an answer where it was last seen beyond doubt is near too.
 3. Likeness. The cosine of its mean mask feature with the target's memory must not be more than
-   ``similarity_margin`` below what is usual for this target.
+   ``similarity_margin`` below what is usual for this target, or half of it where the answer is not near: what comes out
+   from behind something looks a little different at first, a whole object elsewhere should not.
 4. There before. An answer far from the last place shows a look-alike if the picture there has not changed since the
    target was last seen (after the camera's own shift is taken out): the object was there already, beside the target.
 5. Agreement. An answer at another place counts when ``refind_after`` frames in a row agree on it.
 6. One claim. Of two answers that overlap by more than ``duplicate_overlap`` the surer one is seen; targets that go on
    from frame to frame come before targets that were just found again.
+
+What was found after a loss has to prove itself further: see ``doubting``.
 """
 from __future__ import annotations
 
@@ -113,6 +117,8 @@ def is_near(target: Target, place: Place, config: TrackerConfig) -> bool:
         return False
     if (last.mask & place.mask).any():
         return True
+    if target.state is not TargetState.TRACKED and target.sure is not None and (target.sure.mask & place.mask).any():
+        return True
     reach = config.max_jump + config.jump_growth * target.frames_unseen
     return float(np.hypot(*(place.centre - last.centre))) <= reach * max(last.diagonal, 4.0)
 
@@ -155,7 +161,7 @@ def accept(target: Target, claim: Claim | None, look: Look, config: TrackerConfi
     if going_on and near and look is not Look.POINT:  # a click finds whatever is at its place, so it must look right
         target.candidates.clear()
         return True
-    if claim.likeness < target.likeness - config.similarity_margin:
+    if claim.likeness < target.likeness - config.similarity_margin * (1.0 if near else 0.5):
         return False
     if not near and target.place is not None and was_there_before(
         target.place, claim.place, config.unchanged_difference

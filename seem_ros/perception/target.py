@@ -4,8 +4,8 @@
 SEEM defines memory for rounds on one picture; across frames it is our extension. A target remembers
 (a) what it looked like where the user pointed: reference tokens, and the text if there was one;
 (b) where it was: the last confident mask, its box and a small picture of that frame;
-(c) what it looked like lately: a bounded bank of appearance of confident frames; answers are compared with it, and its
-    tokens are asked with only where ``use_bank`` is on (on simulated clips they did not help);
+(c) what it looked like lately: a bounded bank of appearance of confident, proven frames; answers are compared with it,
+    and its tokens are asked with only where ``use_bank`` is on (on simulated clips they did not help);
 (d) every round of clicks on the frame they were given on.
 """
 from __future__ import annotations
@@ -161,7 +161,8 @@ class Target:
     ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
     where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
     are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
-    cells of the mask it usually has.
+    cells of the mask it usually has. ``sure`` is where it was last seen beyond doubt. ``unproven`` counts the pictures
+    in which its last find still has to be confirmed, ``against`` those in a row that contradicted it; see ``doubting``.
     """
 
     target_id: int
@@ -183,6 +184,9 @@ class Target:
     likeness: float = 1.0
     area: float = 0.0
     hint: Place | None = None
+    sure: Place | None = None
+    unproven: int = 0
+    against: int = 0
     candidates: dict[Look, tuple[np.ndarray, int]] = field(default_factory=dict)
     look: Look = Look.MEMORY
     box_xyxy_px: tuple[int, int, int, int] | None = None
@@ -225,6 +229,8 @@ class Target:
             return Look.APPEARANCE
         if self.state is TargetState.TRACKED:
             look = self.look
+        elif self.against:  # memory held it to another object: only the reference is believed until it is found
+            look = Look.APPEARANCE
         elif self.frames_unseen <= config.memory_frames:
             look = (Look.MEMORY, Look.POINT)[self.frames_unseen % 2]
         else:
@@ -257,10 +263,21 @@ class Target:
         while len(self.bank) > config.bank_size:
             self.bank.popleft()
 
+    def to_prove(self, config: TrackerConfig) -> int:
+        """In how many pictures a find has to be confirmed; 0 where nothing can confirm or refute it."""
+        known = config.use_reference and len(self.reference.tokens) and self.sure is not None
+        return config.prove_after if known else 0
+
+    def mistrust(self) -> None:
+        """What was found is another object: the target is out of sight, and was last seen where that was sure."""
+        self.place, self.state = self.sure, TargetState.OCCLUDED
+        self.candidates.clear()
+
     def forget_place(self, keep_hint: bool) -> None:
         """After a jump in time or a change of size: appearance stays, places do not mean anything any more."""
         self.hint = (self.place or self.hint) if keep_hint else None
-        self.place = None
+        self.place = self.sure = None
+        self.unproven = self.against = 0
         self.box_xyxy_px = None
         self.candidates.clear()
         self.mask_logits = None

@@ -11,6 +11,7 @@ from seem_ros.errors import PromptError, TargetError
 from seem_ros.perception import asking, judging
 from seem_ros.perception.asking import ReferenceTokens
 from seem_ros.perception.composing import answer_message
+from seem_ros.perception.doubting import confirmed
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.frames import Frame
 from seem_ros.perception.looking import Seen, compose, look, read_appearances, separated
@@ -268,6 +269,7 @@ class Tracker:
             int(seen.batch.prior_kind[row]),
         )
         target.look = Look.MEMORY
+        target.sure, target.unproven = None, 0
         self._see(target, seen, row, target.likeness)
 
     def _finish(
@@ -328,6 +330,7 @@ class Tracker:
                 judging.accept(target, claim, how, self.config)
                 for target, claim, how in zip(active, claims, looks, strict=True)
             ]
+            accepted = confirmed(self._segmenter, encoded, active, claims, accepted, looks, self.config)
             seen = separated(seen, [row for row, yes in enumerate(accepted) if yes], active)
             claims = [seen.claim(target, row) for row, target in enumerate(active)]
             accepted = [yes and claim is not None for yes, claim in zip(accepted, claims, strict=True)]
@@ -350,6 +353,8 @@ class Tracker:
 
     def _see(self, target: Target, seen: Seen, row: int, likeness: float) -> None:
         result, config = seen.result, self.config
+        if target.state is not TargetState.TRACKED:
+            target.unproven, target.against = target.to_prove(config), 0
         target.state, target.frames_unseen = TargetState.TRACKED, 0
         target.presence = float(result.presence[row])
         target.frames_tracked += 1
@@ -363,11 +368,14 @@ class Tracker:
             target.area += 0.1 * (area - target.area)
         target.frames_since_bank += 1
         usual = likeness >= target.likeness - config.similarity_margin / 2
-        if usual and target.presence >= config.presence_bank:
+        sure = usual and not target.unproven and target.presence >= config.presence_bank
+        if sure:
             target.likeness += 0.05 * (likeness - target.likeness)
             if config.bank_size and target.frames_since_bank >= config.bank_every:
                 target.remember(result.appearance_tokens[row], result.appearance_embedding[row], config)
         target.place = seen.places[row]
+        if target.sure is None or (sure and area > 0.6 * target.area):
+            target.sure = target.place
 
     def _miss(self, target: Target) -> None:
         target.frames_unseen += 1
@@ -376,8 +384,6 @@ class Tracker:
             target.state = TargetState.LOST
         elif target.frames_unseen >= self.config.occlude_after:
             target.state = TargetState.OCCLUDED
-
-_SHAPES = ("clicks", "boxes", "scribbles", "polygons", "masks")
 
 
 def _moved_on(earlier: Prompt, later: Prompt) -> Prompt:

@@ -53,7 +53,15 @@ class TrackerConfig:
     bank_every: int = _number(5, 1, 1000, "frames between two entries of the bank")
     max_jump: float = _number(1.0, 0.0, 100.0, "way in object diagonals that a target may move between two frames")
     jump_growth: float = _number(0.05, 0.0, 10.0, "added to max_jump for every unseen frame")
-    similarity_margin: float = _number(0.2, 0.0, 2.0, "how far below its usual likeness a found object may be")
+    similarity_margin: float = _number(
+        0.2, 0.0, 2.0, "how far below its usual likeness a found object may be, half of it at another place"
+    )
+    prove_after: int = _number(
+        3, 0, 100, "frames in which the reference alone must agree with what was found again; 0 = it is trusted at once"
+    )
+    doubt_after: int = _number(
+        2, 1, 100, "frames in a row in which the reference alone answers elsewhere before a find is taken back"
+    )
     unchanged_difference: float = _number(
         18.0, 0.0, 255.0, "mean grey-level change below which a far candidate was there before: a look-alike"
     )

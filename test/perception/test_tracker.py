@@ -316,3 +316,57 @@ def test_an_empty_tracker_steps_and_sixty_four_targets_fit(segmenter):
     result = tracker.start([Prompt(clicks=[Click(*xy)]) for xy in blobs], Frame(picture, stamp_ns=1))
     assert len(set(result.target_ids)) == 64
     assert len(tracker.step(Frame(picture, stamp_ns=2))) == 64
+
+
+# ------------------------------------------------------- finds that have to prove themselves
+
+
+def bare(*squares):
+    """A picture with red squares, each (x, y, size); what is larger is the reference's own answer."""
+    picture = scene({})
+    for x, y, size in squares:
+        picture[y - size // 2 : y + size // 2, x - size // 2 : x + size // 2] = (220, 30, 30)
+    return picture
+
+
+TARGET, MOVED, LOOK_ALIKE = (40, 40, 16), (64, 40, 16), (40, 56, 8)
+
+
+def follow(tracker, *pictures):
+    """The places of the target that is the large square of the first picture, from the second one on."""
+    frames = [Frame(picture, stamp_ns=i * 33 * MS) for i, picture in enumerate(pictures)]
+    tracker.start([Prompt(clicks=[Click(40, 40)])], frames[0])
+    return [place(tracker.step(frame), 1) for frame in frames[1:]]
+
+
+def test_a_look_alike_nearer_to_the_last_place_is_not_taken_for_a_target_that_moved_while_hidden(segmenter):
+    story = [bare(TARGET)] * 3 + [bare()] * 4 + [bare(MOVED, LOOK_ALIKE)] * 6
+    assert follow(Tracker(segmenter, TrackerConfig(prove_after=0)), *story)[-1] == (40, 56), "trusted at once"
+    places = follow(Tracker(segmenter), *story)
+    assert (40, 56) not in places and places[-1] == (64, 40)
+
+
+def test_a_target_comes_back_from_a_look_alike_that_was_found_while_it_was_hidden(segmenter):
+    story = [bare(TARGET)] * 3 + [bare()] * 4 + [bare(LOOK_ALIKE)] * 2 + [bare(TARGET, LOOK_ALIKE)] * 6
+    assert follow(Tracker(segmenter, TrackerConfig(prove_after=0)), *story)[-1] == (40, 56), "trusted at once"
+    tracker = Tracker(segmenter)
+    places = follow(tracker, *story)
+    assert places[-1] == (40, 40) and [one.target_id for one in tracker.targets()] == [1]
+
+
+def test_nothing_is_learnt_from_a_find_before_it_is_proven(segmenter):
+    config = TrackerConfig(bank_every=1, prove_after=100)
+    tracker = Tracker(segmenter, config)
+    follow(tracker, *[bare(TARGET)] * 3, *[bare()] * 3, *[bare(MOVED)] * 8)
+    assert len(tracker._targets[1].bank) == 3, "the frames before it was hidden"
+
+
+def test_a_find_costs_one_more_decode_a_frame_until_it_is_proven(segmenter, backend):
+    tracker = Tracker(segmenter, TrackerConfig(prove_after=3))
+    story = [bare(TARGET)] * 3 + [bare()] * 3
+    follow(tracker, *story)
+    backend.batch_sizes.clear()
+    for i in range(8):
+        tracker.step(Frame(bare(TARGET), stamp_ns=(10 + i) * 33 * MS))
+    assert tracker.target(1).state is TargetState.TRACKED
+    assert sum(backend.batch_sizes) == 8 + 4 and backend.batch_sizes[-4:] == [1] * 4
