@@ -194,13 +194,14 @@ def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
     from seem_ros.perception.tracker_config import TrackerConfig
     from seem_ros.tools.evaluation.ours import MemoryTracker, ReferenceOnly
 
-    parts = {"": {}, ", with bank": {"use_bank": True}, ", no previous mask": {"use_previous_mask": False},
-             ", no reference": {"use_reference": False}}
+    parts = {", with bank": {"use_bank": True}, ", no previous mask": {"use_previous_mask": False},
+             ", no reference": {"use_reference": False}, ", finds trusted at once": {"prove_after": 0}}
     found = [Contender(lambda: MemoryTracker(segmenter, name)),
              Contender(lambda: ReferenceOnly(segmenter, f"{name}, no memory"))]
     if ablate:
-        found += [Contender(lambda text=label, off=part: MemoryTracker(segmenter, name + text, TrackerConfig(**off)))
-                  for label, part in parts.items() if part]
+        usual = TrackerConfig.for_model(segmenter.spec.thresholds)
+        found += [Contender(lambda text=label, off=part: MemoryTracker(
+            segmenter, name + text, dataclasses.replace(usual, **off))) for label, part in parts.items()]
     return found
 
 

@@ -68,12 +68,12 @@ class SegmenterPredictor:
 
 
 class MemoryTracker:
-    """Our tracker; the memory's parts can be switched off to see what each is worth."""
+    """Our tracker, by default as the model's package sets it up; parts of it can be switched off to see their worth."""
 
     def __init__(self, segmenter: Segmenter, name: str, config: TrackerConfig | None = None) -> None:
         self.name = name
         self._segmenter = segmenter
-        self._tracker = Tracker(segmenter, config or TrackerConfig(), wide_labels=True)
+        self._tracker = Tracker(segmenter, config, wide_labels=True)
         self._frames = 0
 
     def start(self, rgb: np.ndarray, prompts: Mapping[int, Prompt]) -> dict[int, np.ndarray]:
