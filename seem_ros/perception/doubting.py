@@ -5,7 +5,8 @@ A target that comes back into sight may be taken for an object beside it, and th
 find is proven, the first reference alone, without any memory, is asked beside it, in one decode for all such targets:
 
 1. A find is refused where the reference answers elsewhere and what it answers looks at least as right.
-2. A find is proven when the reference agreed in ``prove_after`` pictures. Until then nothing is learnt from it.
+2. A find is proven when the reference agreed in ``prove_after`` pictures. Until then nothing is learnt from it. A
+   target that stays half hidden is never proven; it is asked for seldom after a while, because it costs a decode.
 3. A find that the reference contradicts in ``doubt_after`` pictures in a row is taken back: the target is out of sight,
    and was last seen where it was before the find.
 
@@ -28,6 +29,7 @@ from seem_ros.perception.tracker_config import TrackerConfig
 from seem_ros.runtime.interface import PromptBatch
 
 SLACK = 0.02  # of likeness: equally right
+SOON, SELDOM = 10, 5  # the reference is asked in each of the first frames after a find, then in every n-th only
 
 
 def confirmed(
@@ -71,7 +73,8 @@ def confirmed(
 
 def _has_to_prove(target: Target, how: Look, config: TrackerConfig) -> bool:
     if target.state is TargetState.TRACKED:
-        return target.unproven > 0
+        age = target.frames_tracked - target.found_at
+        return target.unproven > 0 and (age < SOON or age % SELDOM == 0)
     return how is not Look.APPEARANCE and target.to_prove(config) > 0  # that look is the reference's own answer
 
 

@@ -162,7 +162,8 @@ class Target:
     where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
     are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
     cells of the mask it usually has. ``sure`` is where it was last seen beyond doubt. ``unproven`` counts the pictures
-    in which its last find still has to be confirmed, ``against`` those in a row that contradicted it; see ``doubting``.
+    in which its last find, after ``found_at`` tracked frames, still has to be confirmed, ``against`` those in a row that
+    contradicted it; see ``doubting``.
     """
 
     target_id: int
@@ -186,6 +187,7 @@ class Target:
     hint: Place | None = None
     sure: Place | None = None
     unproven: int = 0
+    found_at: int = 0
     against: int = 0
     candidates: dict[Look, tuple[np.ndarray, int]] = field(default_factory=dict)
     look: Look = Look.MEMORY

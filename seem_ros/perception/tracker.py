@@ -354,7 +354,7 @@ class Tracker:
     def _see(self, target: Target, seen: Seen, row: int, likeness: float) -> None:
         result, config = seen.result, self.config
         if target.state is not TargetState.TRACKED:
-            target.unproven, target.against = target.to_prove(config), 0
+            target.unproven, target.against, target.found_at = target.to_prove(config), 0, target.frames_tracked
         target.state, target.frames_unseen = TargetState.TRACKED, 0
         target.presence = float(result.presence[row])
         target.frames_tracked += 1

@@ -361,12 +361,14 @@ def test_nothing_is_learnt_from_a_find_before_it_is_proven(segmenter):
     assert len(tracker._targets[1].bank) == 3, "the frames before it was hidden"
 
 
-def test_a_find_costs_one_more_decode_a_frame_until_it_is_proven(segmenter, backend):
-    tracker = Tracker(segmenter, TrackerConfig(prove_after=3))
-    story = [bare(TARGET)] * 3 + [bare()] * 3
-    follow(tracker, *story)
-    backend.batch_sizes.clear()
-    for i in range(8):
-        tracker.step(Frame(bare(TARGET), stamp_ns=(10 + i) * 33 * MS))
+@pytest.mark.parametrize("prove_after, decodes", [(0, 0), (3, 3), (100, 9 + 4)])
+def test_a_find_costs_one_more_decode_a_frame_until_it_is_proven_or_old(segmenter, backend, prove_after, decodes):
+    tracker = Tracker(segmenter, TrackerConfig(prove_after=prove_after))
+    frames = [Frame(bare(TARGET), stamp_ns=(10 + i) * 33 * MS) for i in range(30)]
+    follow(tracker, *[bare(TARGET)] * 3, *[bare()] * 3)
+    tracker.step(frames[0])
     assert tracker.target(1).state is TargetState.TRACKED
-    assert sum(backend.batch_sizes) == 8 + 4 and backend.batch_sizes[-4:] == [1] * 4
+    backend.batch_sizes.clear()
+    for frame in frames[1:]:
+        tracker.step(frame)
+    assert len(backend.batch_sizes) == 29 + decodes
