@@ -162,8 +162,8 @@ class Target:
     where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
     are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
     cells of the mask it usually has. ``sure`` is where it was last seen beyond doubt. ``unproven`` counts the pictures
-    in which its last find, after ``found_at`` tracked frames, still has to be confirmed, ``against`` those in a row that
-    contradicted it; see ``doubting``.
+    in which its last find, after ``found_at`` tracked frames, still has to be confirmed, ``against`` those in a row
+    that contradicted it; see ``doubting``.
     """
 
     target_id: int
