@@ -13,7 +13,7 @@ from seem_ros.perception.composing import finish, make_segment
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.judging import Claim, make_place, restrain
 from seem_ros.perception.masks import mask_scores, paint
-from seem_ros.perception.prompts import Click
+from seem_ros.perception.prompts import Prompt
 from seem_ros.perception.regions import sample_points
 from seem_ros.perception.results import Segments
 from seem_ros.perception.segmenter import Segmenter
@@ -50,7 +50,7 @@ class Seen:
 
 def look(
     segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch, followed: Sequence[Target] = (),
-    clicks: Sequence[Sequence[Click]] = (),
+    prompts: Sequence[Prompt] = (),
 ) -> Seen:
     """One batched decode of a frame.
 
@@ -59,9 +59,9 @@ def look(
         encoded: The frame.
         batch: What is asked.
         followed: The targets that the rows ask for, where they are followed from the frame before.
-        clicks: The user's own on this frame, per row.
+        prompts: The user's own on this frame, per row.
     """
-    result = segmenter.decode(encoded, batch, clicks)
+    result = segmenter.decode(encoded, batch, prompts)
     if followed and segmenter.spec.has_prior:
         fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
         for row, target in enumerate(followed):

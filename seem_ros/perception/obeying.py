@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clicks are obeyed: where they contradict the model's mask, colours decide, with the clicks as certain.
+"""Clicks, strokes and boxes are obeyed: where they contradict the model's mask, colours decide, with them as certain.
 
-A small model that takes two things for one does not change its mind for a click. GrabCut (Rother, Kolmogorov and Blake,
-SIGGRAPH 2004; OpenCV's) then divides the place by colours: the mask says what is likely, clicks say what is certain.
+A small model that takes two things for one does not change its mind for a click, and on pictures unlike its own it
+often answers a box with something that does not fill it. GrabCut (Rother, Kolmogorov and Blake, SIGGRAPH 2004;
+OpenCV's) then divides the place by colours: the mask says what is likely, clicks and strokes say what is certain. A
+box is certain about all that lies outside of it, and from it GrabCut starts as in its paper.
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -14,88 +17,199 @@ import numpy as np
 from seem_ros.perception.edges import enlarge_along_edges
 from seem_ros.perception.encoded import EncodedFrame
 from seem_ros.perception.geometry import Geometry
-from seem_ros.perception.prompts import Click
+from seem_ros.perception.prompts import Click, Prompt, Scribble
+from seem_ros.perception.regions import clipped_bounds, draw_regions
 from seem_ros.runtime.interface import ModelSpec
 
 _CERTAIN_PX = 2  # around a click
 _FAR_PX = 10  # from the mask and the clicks: certainly not the object
 _MARGIN_PX = 14
 _LONGEST_SIDE_PX = 160  # of what GrabCut works on; larger pieces are shrunk
-_ROUNDS = 2
+_ROUNDS_FROM_MASK, _ROUNDS_FROM_BOX = 2, 5
+_LEAST_PART = 0.1  # of the largest part: what a box keeps
+_STROKE_SHARE = 0.1  # of a stroke that may lie on the wrong side
 _LOGIT = 4.0
 
 
+@dataclass(frozen=True)
+class Rules:
+    """What counts as a contradiction; numbers of a model's package, among its thresholds.
+
+    Attributes:
+        edge_radius: See `edges.enlarge_along_edges`.
+        click_tolerance_px: How far a click or stroke may lie on the wrong side of the mask's border, network pixels.
+        box_agreement: Least intersection over union of a box and the mask's extent; 0 where boxes are left to the
+            model.
+    """
+
+    edge_radius: int
+    click_tolerance_px: float
+    box_agreement: float
+
+    @classmethod
+    def of(cls, spec: ModelSpec) -> Rules | None:
+        """A model's rules; None where it is not to be corrected."""
+        if "click_tolerance_px" not in spec.thresholds:
+            return None
+        named = spec.thresholds
+        return cls(int(named["edge_radius"]), named["click_tolerance_px"], named.get("box_agreement", 0.0))
+
+
 def all_obeyed(
-    fine: np.ndarray, coarse: np.ndarray, clicks: Sequence[Sequence[Click]], encoded: EncodedFrame, spec: ModelSpec
+    fine: np.ndarray, coarse: np.ndarray, prompts: Sequence[Prompt], encoded: EncodedFrame, stride: int, rules: Rules
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Masks that agree with the user's clicks; see `obeyed`.
+    """Masks that agree with the user's clicks, strokes and boxes; see `obeyed`.
 
     Args:
-        fine: float32 [B, hm, wm] logits.
+        fine: float32 [B, hm, wm] logits at ``stride`` of the network input.
         coarse: float32 [B, h4, w4], the same for memory.
-        clicks: Per row, in source pixels.
+        prompts: Per row, on this picture.
         encoded: The picture.
-        spec: The model's; ``edge_radius`` and ``click_tolerance_px`` are among its thresholds.
+        stride: Network pixels per cell of ``fine``.
+        rules: The model's.
 
     Returns:
         New arrays like ``fine`` and ``coarse``.
     """
     fine, coarse = fine.copy(), coarse.copy()
-    radius, tolerance = int(spec.thresholds["edge_radius"]), spec.thresholds["click_tolerance_px"]
-    for row, own in enumerate(clicks):
-        better = obeyed(fine[row], own, encoded, spec.mask_stride, radius, tolerance) if own else None
+    for row, prompt in enumerate(prompts):
+        better = obeyed(fine[row], prompt, encoded, stride, rules)
         if better is not None:
             fine[row], coarse[row] = better, cv2.resize(better, coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
     return fine, coarse
 
 
 def obeyed(
-    logits: np.ndarray, clicks: Sequence[Click], encoded: EncodedFrame, stride: int, radius: int, tolerance_px: float
+    logits: np.ndarray, prompt: Prompt, encoded: EncodedFrame, stride: int, rules: Rules
 ) -> np.ndarray | None:
-    """One mask that agrees with the user's clicks.
+    """One mask that agrees with what the user drew.
 
     Args:
         logits: float32 [hm, wm] at ``stride`` of the network input.
-        clicks: In source pixels.
+        prompt: On this picture.
         encoded: The picture.
         stride: Network pixels per cell.
-        radius: See `edges.enlarge_along_edges`.
-        tolerance_px: How far a click may lie on the wrong side of the mask's border, network pixels.
+        rules: What counts as a contradiction.
 
     Returns:
         New logits float32 [hm, wm], or None where the mask agrees or nothing better was found.
     """
-    content = encoded.geometry.content_hw
-    flat = Geometry(content, encoded.geometry.network_hw, content)
-    patch = enlarge_along_edges(logits, flat, stride, encoded.network_rgb, encoded.network_rgb, radius)
-    if patch is None:
+    geometry = encoded.geometry
+    box = _only_box(prompt, geometry) if rules.box_agreement else None
+    marks = (*prompt.clicks, *prompt.scribbles)
+    pointed = any(not mark.negative for mark in marks)
+    if box is None and not pointed:
         return None
-    mask = np.zeros(content, np.uint8)
-    mask[patch.window] = patch.logits > 0
-    places = np.floor(encoded.geometry.to_network(np.array([(click.x, click.y) for click in clicks]))).astype(int)
-    places = np.clip(places, 0, (content[1] - 1, content[0] - 1))
-    outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
-    inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
-    wrong = [(inside if click.negative else outside)[y, x] for click, (x, y) in zip(clicks, places, strict=True)]
-    if max(wrong) <= tolerance_px or all(click.negative for click in clicks):
+    mask = _at_network(logits, encoded, stride, rules.edge_radius)
+    agreement = None if box is None else _agreement(mask, box)
+    boxed = agreement is not None and agreement < rules.box_agreement
+    answered = bool((logits > 0).any())  # else the model says that nothing is there
+    if not boxed and not (pointed and answered and _contradicts(mask, marks, geometry, rules.click_tolerance_px)):
         return None
-    said = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    for click, (x, y) in zip(clicks, places, strict=True):
-        mask[y, x] |= not click.negative
-    said[cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3) > _FAR_PX] = cv2.GC_BGD
-    for click, (x, y) in zip(clicks, places, strict=True):
-        cv2.circle(said, (int(x), int(y)), _CERTAIN_PX, cv2.GC_BGD if click.negative else cv2.GC_FGD, -1)
-    found = _divided(encoded.network_rgb[: content[0], : content[1]], said)
-    _, parts = cv2.connectedComponents(found)
-    kept = {parts[y, x] for click, (x, y) in zip(clicks, places, strict=True) if not click.negative} - {0}
-    if not kept:
+    seeds = _drawn([mark for mark in marks if not mark.negative], geometry)
+    if boxed:
+        said = np.full(mask.shape, cv2.GC_BGD, np.uint8)
+        said[_window(box)] = cv2.GC_PR_FGD
+    else:
+        said = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+        said[cv2.distanceTransform(1 - (mask | seeds), cv2.DIST_L2, 3) > _FAR_PX] = cv2.GC_BGD
+    _make_certain(said, marks, geometry)
+    found = _divided(
+        encoded.network_rgb[: mask.shape[0], : mask.shape[1]], said, _ROUNDS_FROM_BOX if boxed else _ROUNDS_FROM_MASK
+    )
+    found = _parts_of(found, seeds if pointed else None)
+    if not found.any() or (boxed and not pointed and _agreement(found, box) <= agreement):
         return None
-    whole = np.full(encoded.geometry.network_hw, -_LOGIT, np.float32)
-    whole[: content[0], : content[1]][np.isin(parts, list(kept))] = _LOGIT
+    whole = np.full(geometry.network_hw, -_LOGIT, np.float32)
+    whole[: mask.shape[0], : mask.shape[1]][found > 0] = _LOGIT
     return cv2.resize(whole, logits.shape[::-1], interpolation=cv2.INTER_AREA)
 
 
-def _divided(rgb: np.ndarray, said: np.ndarray) -> np.ndarray:
+def _at_network(logits: np.ndarray, encoded: EncodedFrame, stride: int, radius: int) -> np.ndarray:
+    """The mask as the user would see it: uint8 [h, w] of the content at network size."""
+    content = encoded.geometry.content_hw
+    mask = np.zeros(content, np.uint8)
+    flat = Geometry(content, encoded.geometry.network_hw, content)
+    patch = enlarge_along_edges(logits, flat, stride, encoded.network_rgb, encoded.network_rgb, radius)
+    if patch is not None:
+        mask[patch.window] = patch.logits > 0
+    return mask
+
+
+def _only_box(prompt: Prompt, geometry: Geometry) -> tuple[int, int, int, int] | None:
+    """The box (x0, y0, x1, y1) in whole network pixels, where it alone says what is meant and has some size."""
+    boxes = [box for box in prompt.boxes if not box.negative]
+    others = prompt.text or prompt.reference or any(not s.negative for s in (*prompt.polygons, *prompt.masks))
+    if len(boxes) != 1 or others:
+        return None
+    x0, y0, x1, y1 = (round(side) for side in clipped_bounds(boxes[0], geometry))
+    return (x0, y0, x1, y1) if min(x1 - x0, y1 - y0) > 2 * _CERTAIN_PX else None
+
+
+def _window(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    return slice(box[1], box[3]), slice(box[0], box[2])
+
+
+def _agreement(mask: np.ndarray, box: tuple[int, int, int, int]) -> float:
+    """Intersection over union of a box and a mask's extent."""
+    x, y, width, height = cv2.boundingRect(mask)
+    across = max(0, min(x + width, box[2]) - max(x, box[0]))
+    down = max(0, min(y + height, box[3]) - max(y, box[1]))
+    both = across * down
+    return both / (width * height + (box[2] - box[0]) * (box[3] - box[1]) - both)
+
+
+def _contradicts(mask: np.ndarray, marks: Sequence[Click | Scribble], geometry: Geometry, tolerance_px: float) -> bool:
+    """Whether a click, or a good part of a stroke, lies well on the wrong side of the mask's border."""
+    outside = cv2.distanceTransform(1 - mask, cv2.DIST_L2, 3)
+    inside = cv2.distanceTransform(np.pad(mask, 1), cv2.DIST_L2, 3)[1:-1, 1:-1]
+    for mark in marks:
+        wrong = ((inside if mark.negative else outside) > tolerance_px)[_drawn([mark], geometry) > 0]
+        if wrong.mean() > (0 if isinstance(mark, Click) else _STROKE_SHARE):
+            return True
+    return False
+
+
+def _pixel(click: Click, geometry: Geometry) -> tuple[int, int]:
+    """Row and column of the content at network size."""
+    x, y = np.floor(geometry.to_network((click.x, click.y))).astype(int)
+    height, width = geometry.content_hw
+    return min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
+
+
+def _drawn(marks: Sequence[Click | Scribble], geometry: Geometry) -> np.ndarray:
+    """The clicks' pixels and the strokes, uint8 [h, w] of the content at network size."""
+    strokes = draw_regions(tuple(mark for mark in marks if not isinstance(mark, Click)), geometry)
+    drawn = np.logical_or(*strokes).astype(np.uint8)
+    for mark in marks:
+        if isinstance(mark, Click):
+            drawn[_pixel(mark, geometry)] = 1
+    return drawn
+
+
+def _make_certain(said: np.ndarray, marks: Sequence[Click | Scribble], geometry: Geometry) -> None:
+    """Writes into GC_* labels what strokes and clicks are certain about; later ones win."""
+    strokes = draw_regions(tuple(mark for mark in marks if not isinstance(mark, Click)), geometry)
+    said[strokes[0]], said[strokes[1]] = cv2.GC_FGD, cv2.GC_BGD
+    for mark in marks:
+        if isinstance(mark, Click):
+            y, x = _pixel(mark, geometry)
+            cv2.circle(said, (x, y), _CERTAIN_PX, cv2.GC_BGD if mark.negative else cv2.GC_FGD, -1)
+
+
+def _parts_of(found: np.ndarray, seeds: np.ndarray | None) -> np.ndarray:
+    """The connected parts that are pointed at or, where nothing is, all but specks: uint8 [h, w]."""
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(found, connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    if seeds is not None:
+        kept = np.unique(parts[seeds > 0])
+    else:
+        kept = np.flatnonzero(areas >= max(_LEAST_PART * areas.max(), 1))
+    return np.isin(parts, kept[kept > 0]).astype(np.uint8)
+
+
+def _divided(rgb: np.ndarray, said: np.ndarray, rounds: int) -> np.ndarray:
     """GrabCut around what may be the object: rgb uint8 [h, w, 3] and GC_* uint8 [h, w] to uint8 [h, w], 1 = object."""
     rows, columns = np.nonzero(said != cv2.GC_BGD)
     y0, x0 = max(int(rows.min()) - _MARGIN_PX, 0), max(int(columns.min()) - _MARGIN_PX, 0)
@@ -110,7 +224,7 @@ def _divided(rgb: np.ndarray, said: np.ndarray) -> np.ndarray:
     model = np.zeros((1, 65)), np.zeros((1, 65))
     found = np.zeros(said.shape, np.uint8)
     if np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).any() and np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
-        cv2.grabCut(picture, labels, None, *model, _ROUNDS, cv2.GC_INIT_WITH_MASK)
+        cv2.grabCut(picture, labels, None, *model, rounds, cv2.GC_INIT_WITH_MASK)
         objects = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
         found[window] = cv2.resize(objects, size, interpolation=cv2.INTER_NEAREST)
     return found

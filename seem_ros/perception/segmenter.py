@@ -18,9 +18,9 @@ from seem_ros.perception.frames import Frame, as_rgb
 from seem_ros.perception.geometry import Geometry, fit
 from seem_ros.perception.masks import Patch, drop_strays, enlarge, mask_scores, paint
 from seem_ros.perception.naming import Naming
-from seem_ros.perception.obeying import all_obeyed
+from seem_ros.perception.obeying import Rules, all_obeyed
 from seem_ros.perception.postprocess import panoptic as panoptic_rule
-from seem_ros.perception.prompts import Click, Prompt, Reference
+from seem_ros.perception.prompts import Prompt, Reference
 from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
@@ -242,15 +242,15 @@ class Segmenter:
         return self._words.encode([text])
 
     def decode(
-        self, encoded: EncodedFrame, batch: PromptBatch, clicks: Sequence[Sequence[Click]] = ()
+        self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt] = ()
     ) -> DecodeBatch:
         """One batched decode, without strays; rows whose presence the model does not say get their mask score.
 
         Args:
             encoded: The picture.
             batch: What is asked.
-            clicks: The user's own, per row; masks that contradict them are corrected where the model's package asks for
-                it (``click_tolerance_px`` among its thresholds).
+            prompts: The user's own on this picture, per row; masks that contradict them are corrected where the model's
+                package asks for it (see `obeying.Rules`).
         """
         texts = np.flatnonzero(grounding.text_alone(batch))
         rule = self._words.text_rule() if len(texts) else None
@@ -265,8 +265,9 @@ class Segmenter:
         if self._config.drop_strays and self.spec.has_prior:
             places = asking.anchors(batch, fine.shape[1:])
             fine, coarse = drop_strays(fine, coarse, places, self._config.min_part)
-        if any(clicks) and "click_tolerance_px" in self.spec.thresholds:
-            fine, coarse = all_obeyed(fine, coarse, clicks, encoded, self.spec)
+        rules = Rules.of(self.spec) if prompts else None
+        if rules is not None:
+            fine, coarse = all_obeyed(fine, coarse, prompts, encoded, self.spec.mask_stride, rules)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)
         if silent.any():  # a model without presence head always answers something: how sure the outline is
@@ -309,7 +310,7 @@ class Segmenter:
         self, prompts: list[Prompt], batch: PromptBatch, unknown: list[tuple[str, ...]], encoded: EncodedFrame,
         wide: bool,
     ) -> Segments:
-        result = self.decode(encoded, batch, [prompt.clicks for prompt in prompts])
+        result = self.decode(encoded, batch, prompts)
         asked = asking.asks_something(batch)
         scores = mask_scores(result.mask_logits)
         labels = self.label(prompts, unknown, result)

@@ -135,7 +135,7 @@ class Tracker:
                 f"({len(self._targets)} live, max_targets is {self.config.max_targets})"
             )
         batch, unknown = self._segmenter.ask(prompts, encoded.geometry)
-        seen = look(self._segmenter, encoded, batch, clicks=[prompt.clicks for prompt in prompts])
+        seen = look(self._segmenter, encoded, batch, prompts=prompts)
         labels = self._segmenter.label(prompts, unknown, seen.result)
         asked = asking.asks_something(batch)
         threshold = self._segmenter.presence_threshold
@@ -205,7 +205,7 @@ class Tracker:
         elif target.place is not None and target.place.geometry_key == size \
                 and encoded.frame.stamp_ns == target.last_seen_ns:
             asking.put_previous(batch, 0, target.place.mask_logits, target.place.normalised)
-        seen = look(self._segmenter, encoded, batch, clicks=[asked_prompt.clicks])
+        seen = look(self._segmenter, encoded, batch, prompts=[asked_prompt])
         asked = bool(asking.asks_something(batch)[0])
         presence, threshold = float(seen.result.presence[0]) if asked else 0.0, self._segmenter.presence_threshold
         found = asked and presence >= threshold and seen.places[0] is not None

@@ -45,7 +45,7 @@ class SegmenterPredictor:
         for row, guess in enumerate(previous or ()):
             if guess is not None:
                 asking.put_previous(batch, row, guess.memory)
-        result = segmenter.decode(self._encoded, batch, [prompt.clicks for prompt in prompts])
+        result = segmenter.decode(self._encoded, batch, prompts)
         asked = asking.asks_something(batch)
         guesses = []
         for row in range(len(prompts)):
