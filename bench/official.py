@@ -2,7 +2,7 @@
 """Official variants with deterministic weights: export, equality of every backend, half precision, compile times.
 
     python bench/official.py --variant focalt_v0 --size 480x640 --out out/focalt
-    python bench/official.py --variant samvitb_v1 --size 1024x1024 --only-compile --out out/samvitb
+    python bench/official.py --variant samvitb_v1 --size 1024x1024 --buckets 1 --only-compile --out out/samvitb
 
 Needs no download: the weights are made from the tensors' names. Their margins are artificial (rounding the weights
 alone changes masks), so half precision is reported, not judged, here.
@@ -83,7 +83,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--precision", choices=("fp32", "fp16", "bf16"), default="fp16")
     parser.add_argument("--points", type=int, default=256)
     parser.add_argument("--buckets", type=parse_buckets, default=(4,), metavar="N,N")
-    parser.add_argument("--target", default="SM89", help="GPU generation to compile for; empty for none")
+    parser.add_argument(
+        "--target", default="SM86,SM89,SM120", help="GPU generations to compile for, in one engine; empty for none"
+    )
     parser.add_argument("--only-compile", action="store_true")
     parser.add_argument("--out", type=Path, required=True, help="the package goes to OUT/package; kept if there")
     arguments = parser.parse_args(argv)

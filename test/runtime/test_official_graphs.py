@@ -14,6 +14,7 @@ from seem_ros.tools.exporting.precision import lower_precision
 from seem_ros.tools.exporting.write import write_package
 
 VARIANTS = {"focalt_v0": ((64, 96), 4), "samvitb_v1": ((1024, 1024), 1)}
+TARGETS = "SM86,SM89,SM120"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_every_graph_compiles(exported, variant, precision):
     files = package.graphs[precision]
     for name in files.files():
         own = "fp32" if name == files.text_encoder else precision
-        assert len(build_plan(BuildJob("tensorrt_rtx", package.path(name), own, "SM89"))) > 1e4
+        assert len(build_plan(BuildJob("tensorrt_rtx", package.path(name), own, TARGETS))) > 1e4
 
 
 def test_sam_vits_image_graph_compiles_in_bf16_too(exported):
@@ -50,7 +51,7 @@ def test_sam_vits_image_graph_compiles_in_bf16_too(exported):
     assert lower_precision(model, "bf16") > 50
     lowered = whole.with_name("lowered.onnx")
     onnx_ir.save(model, lowered)
-    assert len(build_plan(BuildJob("tensorrt_rtx", lowered, "bf16", "SM89"))) > 1e4
+    assert len(build_plan(BuildJob("tensorrt_rtx", lowered, "bf16", TARGETS))) > 1e4
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
