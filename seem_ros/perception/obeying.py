@@ -24,8 +24,8 @@ from seem_ros.runtime.interface import ModelSpec
 _CERTAIN_PX = 2  # around a click
 _FAR_PX = 10  # from the mask and the clicks: certainly not the object
 _MARGIN_PX = 14
-_LONGEST_SIDE_PX = 160  # of what GrabCut works on; larger pieces are shrunk
-_ROUNDS_FROM_MASK, _ROUNDS_FROM_BOX = 2, 5
+_LONGEST_SIDE_PX = 200  # of what GrabCut works on; larger pieces are shrunk
+_ROUNDS_FROM_MASK, _ROUNDS_FROM_BOX = 2, 3
 _LEAST_PART = 0.1  # of the largest part: what a box keeps
 _STROKE_SHARE = 0.1  # of a stroke that may lie on the wrong side
 _LOGIT = 4.0
@@ -114,14 +114,13 @@ def obeyed(
         said = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         said[cv2.distanceTransform(1 - (mask | seeds), cv2.DIST_L2, 3) > _FAR_PX] = cv2.GC_BGD
     _make_certain(said, marks, geometry)
-    found = _divided(
-        encoded.network_rgb[: mask.shape[0], : mask.shape[1]], said, _ROUNDS_FROM_BOX if boxed else _ROUNDS_FROM_MASK
-    )
-    found = _parts_of(found, seeds if pointed else None)
+    share = _divided(encoded, said, _ROUNDS_FROM_BOX if boxed else _ROUNDS_FROM_MASK)
+    found = _parts_of((share > 0.5).astype(np.uint8), seeds if pointed else None)
     if not found.any() or (boxed and not pointed and _agreement(found, box) <= agreement):
         return None
+    share[cv2.dilate(found, np.ones((3, 3), np.uint8)) == 0] = 0
     whole = np.full(geometry.network_hw, -_LOGIT, np.float32)
-    whole[: mask.shape[0], : mask.shape[1]][found > 0] = _LOGIT
+    whole[: mask.shape[0], : mask.shape[1]] = _LOGIT * (2 * share - 1)
     return cv2.resize(whole, logits.shape[::-1], interpolation=cv2.INTER_AREA)
 
 
@@ -209,22 +208,34 @@ def _parts_of(found: np.ndarray, seeds: np.ndarray | None) -> np.ndarray:
     return np.isin(parts, kept[kept > 0]).astype(np.uint8)
 
 
-def _divided(rgb: np.ndarray, said: np.ndarray, rounds: int) -> np.ndarray:
-    """GrabCut around what may be the object: rgb uint8 [h, w, 3] and GC_* uint8 [h, w] to uint8 [h, w], 1 = object."""
+def _divided(encoded: EncodedFrame, said: np.ndarray, rounds: int) -> np.ndarray:
+    """GrabCut around what may be the object, on the source's pixels.
+
+    Args:
+        encoded: The picture.
+        said: uint8 [h, w] GC_* of the content at network size.
+        rounds: Of GrabCut.
+
+    Returns:
+        float32 [h, w], how much of each pixel is the object's.
+    """
+    share = np.zeros(said.shape, np.float32)
     rows, columns = np.nonzero(said != cv2.GC_BGD)
+    if not len(rows):
+        return share
     y0, x0 = max(int(rows.min()) - _MARGIN_PX, 0), max(int(columns.min()) - _MARGIN_PX, 0)
-    window = slice(y0, int(rows.max()) + _MARGIN_PX + 1), slice(x0, int(columns.max()) + _MARGIN_PX + 1)
-    picture, labels = np.ascontiguousarray(rgb[window]), np.ascontiguousarray(said[window])
-    size = labels.shape[::-1]
-    shrink = min(1.0, _LONGEST_SIDE_PX / max(size))
-    if shrink < 1:
-        small = max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))
-        picture = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
-        labels = cv2.resize(labels, small, interpolation=cv2.INTER_NEAREST)
-    model = np.zeros((1, 65)), np.zeros((1, 65))
-    found = np.zeros(said.shape, np.uint8)
-    if np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).any() and np.isin(labels, (cv2.GC_BGD, cv2.GC_PR_BGD)).any():
-        cv2.grabCut(picture, labels, None, *model, rounds, cv2.GC_INIT_WITH_MASK)
-        objects = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-        found[window] = cv2.resize(objects, size, interpolation=cv2.INTER_NEAREST)
-    return found
+    labels = said[y0 : int(rows.max()) + _MARGIN_PX + 1, x0 : int(columns.max()) + _MARGIN_PX + 1]
+    height, width = labels.shape
+    across, down = (1 / scale for scale in encoded.geometry.scale_xy)
+    source = encoded.frame.rgb[round(y0 * down) : round((y0 + height) * down),
+                               round(x0 * across) : round((x0 + width) * across)]
+    shrink = min(1.0, _LONGEST_SIDE_PX / max(source.shape[:2]))
+    size = max(1, round(source.shape[1] * shrink)), max(1, round(source.shape[0] * shrink))
+    picture = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
+    labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+    if not ((labels & 1).any() and (labels & 1 == 0).any()):
+        return share
+    cv2.grabCut(picture, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
+    objects = (labels & 1).astype(np.float32)  # GC_FGD and GC_PR_FGD are the odd ones
+    share[y0 : y0 + height, x0 : x0 + width] = cv2.resize(objects, (width, height), interpolation=cv2.INTER_AREA)
+    return share
