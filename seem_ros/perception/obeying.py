@@ -24,7 +24,8 @@ from seem_ros.runtime.interface import ModelSpec
 _CERTAIN_PX = 2  # around a click
 _FAR_PX = 10  # from the mask and the clicks: certainly not the object
 _MARGIN_PX = 14
-_LONGEST_SIDE_PX = 200  # of what GrabCut works on; larger pieces are shrunk
+_LONGEST_SIDE_PX = 160  # of what GrabCut works on; larger pieces are shrunk
+_AT_FULL_SIZE = 8  # prompts in one call; of more the pieces are smaller, so that a call takes half a second at most
 _ROUNDS_FROM_MASK, _ROUNDS_FROM_BOX = 2, 3
 _LEAST_PART = 0.1  # of the largest part: what a box keeps
 _STROKE_SHARE = 0.1  # of a stroke that may lie on the wrong side
@@ -72,15 +73,17 @@ def all_obeyed(
         New arrays like ``fine`` and ``coarse``.
     """
     fine, coarse = fine.copy(), coarse.copy()
+    longest_px = _LONGEST_SIDE_PX * min(1.0, (_AT_FULL_SIZE / max(len(prompts), 1)) ** 0.5)
     for row, prompt in enumerate(prompts):
-        better = obeyed(fine[row], prompt, encoded, stride, rules)
+        better = obeyed(fine[row], prompt, encoded, stride, rules, longest_px)
         if better is not None:
             fine[row], coarse[row] = better, cv2.resize(better, coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
     return fine, coarse
 
 
 def obeyed(
-    logits: np.ndarray, prompt: Prompt, encoded: EncodedFrame, stride: int, rules: Rules
+    logits: np.ndarray, prompt: Prompt, encoded: EncodedFrame, stride: int, rules: Rules,
+    longest_px: float = _LONGEST_SIDE_PX,
 ) -> np.ndarray | None:
     """One mask that agrees with what the user drew.
 
@@ -90,6 +93,7 @@ def obeyed(
         encoded: The picture.
         stride: Network pixels per cell.
         rules: What counts as a contradiction.
+        longest_px: Longest side of the piece that GrabCut works on, source pixels.
 
     Returns:
         New logits float32 [hm, wm], or None where the mask agrees or nothing better was found.
@@ -114,7 +118,7 @@ def obeyed(
         said = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         said[cv2.distanceTransform(1 - (mask | seeds), cv2.DIST_L2, 3) > _FAR_PX] = cv2.GC_BGD
     _make_certain(said, marks, geometry)
-    share = _divided(encoded, said, _ROUNDS_FROM_BOX if boxed else _ROUNDS_FROM_MASK)
+    share = _divided(encoded, said, _ROUNDS_FROM_BOX if boxed else _ROUNDS_FROM_MASK, longest_px)
     found = _parts_of((share > 0.5).astype(np.uint8), seeds if pointed else None)
     if not found.any() or (boxed and not pointed and _agreement(found, box) <= agreement):
         return None
@@ -208,13 +212,14 @@ def _parts_of(found: np.ndarray, seeds: np.ndarray | None) -> np.ndarray:
     return np.isin(parts, kept[kept > 0]).astype(np.uint8)
 
 
-def _divided(encoded: EncodedFrame, said: np.ndarray, rounds: int) -> np.ndarray:
+def _divided(encoded: EncodedFrame, said: np.ndarray, rounds: int, longest_px: float) -> np.ndarray:
     """GrabCut around what may be the object, on the source's pixels.
 
     Args:
         encoded: The picture.
         said: uint8 [h, w] GC_* of the content at network size.
         rounds: Of GrabCut.
+        longest_px: See `obeyed`.
 
     Returns:
         float32 [h, w], how much of each pixel is the object's.
@@ -229,7 +234,7 @@ def _divided(encoded: EncodedFrame, said: np.ndarray, rounds: int) -> np.ndarray
     across, down = (1 / scale for scale in encoded.geometry.scale_xy)
     source = encoded.frame.rgb[round(y0 * down) : round((y0 + height) * down),
                                round(x0 * across) : round((x0 + width) * across)]
-    shrink = min(1.0, _LONGEST_SIDE_PX / max(source.shape[:2]))
+    shrink = min(1.0, longest_px / max(source.shape[:2]))
     size = max(1, round(source.shape[1] * shrink)), max(1, round(source.shape[0] * shrink))
     picture = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)

@@ -73,5 +73,6 @@ class Curve:
                     axes.plot(*zip(*points), label=name, linewidth=1)
             axes.set(title=title, xlabel="pictures seen")
             axes.grid(alpha=0.3)
-            axes.legend(fontsize=7)
+            if axes.lines:
+                axes.legend(fontsize=7)
         figure.savefig(path, dpi=90)
