@@ -240,6 +240,7 @@ def _divided(encoded: EncodedFrame, said: np.ndarray, rounds: int, longest_px: f
     labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
     if not ((labels & 1).any() and (labels & 1 == 0).any()):
         return share
+    cv2.setRNGSeed(0)  # this thread's: the same question gets the same answer
     cv2.grabCut(picture, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
     objects = (labels & 1).astype(np.float32)  # GC_FGD and GC_PR_FGD are the odd ones
     share[y0 : y0 + height, x0 : x0 + width] = cv2.resize(objects, (width, height), interpolation=cv2.INTER_AREA)

@@ -117,3 +117,14 @@ def test_a_model_without_these_rules_is_not_corrected():
     assert Rules.of(spec) == Rules(12, 1.5, 0.0)
     encoded, logits = scene()
     assert obeyed(logits, Prompt(boxes=(Box(29, 29, 61, 61),)), encoded, STRIDE, Rules.of(spec)) is None
+
+
+def test_the_same_question_gets_the_same_answer():
+    encoded, logits = scene()
+    blocks = np.random.default_rng(1).normal(100, 50, (24, 32, 3))  # colours that GrabCut divides by chance
+    blocks[6:16, 6:16] += (60, 0, -40)
+    rgb = np.clip(blocks.repeat(4, 0).repeat(4, 1), 0, 255).astype(np.uint8)
+    spotted = EncodedFrame(Frame(rgb), encoded.geometry, None, rgb)
+    prompt = Prompt(clicks=(Click(45, 45), Click(75, 45, negative=True)))
+    answers = [obeyed(logits, prompt, spotted, STRIDE, RULES) for _ in range(8)]
+    assert answers[0] is not None and all(np.array_equal(answers[0], other) for other in answers[1:])
