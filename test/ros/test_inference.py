@@ -90,17 +90,22 @@ def test_a_call_that_takes_too_long_is_answered_and_undone(thread):
 
 def test_whoever_waits_is_answered_when_the_thread_ends():
     thread = InferenceThread(4, lambda error: None)
-    release, answers = threading.Event(), []
+    begun, release, answers = threading.Event(), threading.Event(), []
+
+    def work():
+        begun.set()
+        release.wait(5)
 
     def wait():
         try:
-            thread.call(lambda: release.wait(5), 5.0)
+            thread.call(work, 5.0)
         except BusyError as error:
             answers.append(str(error))
 
     first = threading.Thread(target=wait)
     second = threading.Thread(target=wait)
     first.start()
+    assert begun.wait(5)
     second.start()
     while thread.waiting < 2:
         time.sleep(0.001)
