@@ -2,7 +2,6 @@
 """One picture and any number of prompts: encoded once, asked in one batched decode."""
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,8 @@ from seem_ros.perception.masks import Patch, drop_strays, enlarge, mask_scores, 
 from seem_ros.perception.naming import Naming
 from seem_ros.perception.obeying import Rules, all_obeyed
 from seem_ros.perception.postprocess import panoptic as panoptic_rule
-from seem_ros.perception.prompts import Prompt, Reference
+from seem_ros.perception.prompts import Prompt
+from seem_ros.perception.references import ReferenceCache
 from seem_ros.perception.results import Answer, Round, Segments
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
@@ -40,7 +40,7 @@ class Segmenter:
         self._backend = backend
         self._config = config or SegmenterConfig()
         self._newest: EncodedFrame | None = None
-        self._references: OrderedDict[bytes, asking.ReferenceTokens] = OrderedDict()
+        self._references = ReferenceCache(backend, self._encoded)
         self._words = Naming(backend, self._config.max_texts_cached)
 
     @classmethod
@@ -136,11 +136,14 @@ class Segmenter:
         if not isinstance(frame, Frame):
             frame = Frame(as_rgb(frame))
         if self._newest is None or self._newest.frame is not frame:
-            geometry = fit((frame.height, frame.width), tuple(self.spec.input_hw), self.spec.resize)
-            network_rgb = geometry.shrink(frame.rgb)
-            features = self._backend.encode_image(network_rgb, geometry.content_hw)
-            self._newest = EncodedFrame(frame, geometry, features, network_rgb)
+            self._newest = self._encoded(frame)
         return self._newest
+
+    def _encoded(self, frame: Frame) -> EncodedFrame:
+        geometry = fit((frame.height, frame.width), tuple(self.spec.input_hw), self.spec.resize)
+        network_rgb = geometry.shrink(frame.rgb)
+        features = self._backend.encode_image(network_rgb, geometry.content_hw)
+        return EncodedFrame(frame, geometry, features, network_rgb)
 
     def forget(self) -> None:
         """Frees the newest picture."""
@@ -233,7 +236,8 @@ class Segmenter:
                 asking.put_text(batch, i, texts, row)
         for i, prompt in enumerate(prompts):
             if prompt.reference is not None:
-                asking.put_reference(batch, i, self._reference(prompt.reference))
+                limit = self._config.max_references_cached
+                asking.put_reference(batch, i, self._references.read(prompt.reference, limit))
             asking.put_shapes(batch, i, prompt.shapes, geometry)
         return batch, unknown
 
@@ -282,18 +286,6 @@ class Segmenter:
         return enlarge_along_edges(
             logits, encoded.geometry, self.spec.mask_stride, encoded.network_rgb, encoded.frame.rgb, radius
         )
-
-    def _reference(self, reference: Reference) -> asking.ReferenceTokens:
-        key = asking.reference_key(reference)
-        if key not in self._references:
-            newest = self._newest
-            encoded = self.encode(Frame(reference.image))
-            self._newest = newest  # looking at the reference must not make the camera's frame be encoded again
-            self._references[key] = asking.read_reference(reference, encoded.geometry, encoded.features, self._backend)
-            while len(self._references) > self._config.max_references_cached:
-                self._references.popitem(last=False)
-        self._references.move_to_end(key)
-        return self._references[key]
 
     def label(self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
               ) -> list[tuple[str, float]]:
@@ -385,11 +377,8 @@ class Segmenter:
     def warm_up(self) -> None:
         """Runs every stage once, so that the first real frame is not slow."""
         height, width = self.spec.input_hw
-        newest = self._newest
-        encoded = self.encode(Frame(np.zeros((height, width, 3), np.uint8)))
-        self.decode(encoded, PromptBatch.empty(self.spec, 1))
+        self.decode(self._encoded(Frame(np.zeros((height, width, 3), np.uint8))), PromptBatch.empty(self.spec, 1))
         self._words.bank()
-        self._newest = newest
 
     def close(self) -> None:
         """Frees the backend."""
