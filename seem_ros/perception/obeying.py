@@ -53,7 +53,7 @@ class Rules:
         if "click_tolerance_px" not in spec.thresholds:
             return None
         named = spec.thresholds
-        return cls(int(named["edge_radius"]), named["click_tolerance_px"], named.get("box_agreement", 0.0))
+        return cls(int(named.get("edge_radius", 0)), named["click_tolerance_px"], named.get("box_agreement", 0.0))
 
 
 def all_obeyed(

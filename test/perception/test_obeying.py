@@ -119,6 +119,14 @@ def test_a_model_without_these_rules_is_not_corrected():
     assert obeyed(logits, Prompt(boxes=(Box(29, 29, 61, 61),)), encoded, STRIDE, Rules.of(spec)) is None
 
 
+def test_a_model_that_does_not_follow_edges_is_corrected_too():
+    encoded, logits = scene()
+    rules = Rules.of(SimpleNamespace(thresholds={"click_tolerance_px": 1.5}))
+    prompt = Prompt(clicks=(Click(45, 45), Click(75, 45, negative=True)))
+    better = obeyed(logits, prompt, encoded, STRIDE, rules)
+    assert (better[16:29, 16:29] > 0).mean() > 0.95 and not (better[:, 32:] > 0).any()
+
+
 def test_the_same_question_gets_the_same_answer():
     encoded, logits = scene()
     blocks = np.random.default_rng(1).normal(100, 50, (24, 32, 3))  # colours that GrabCut divides by chance
