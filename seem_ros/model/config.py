@@ -17,14 +17,16 @@ class BackboneConfig:
     """Image backbone with four maps at strides 4, 8, 16 and 32.
 
     Attributes:
-        kind: "focal_dw" (FocalNet-T of SEEM), "focal" (FocalNet-L), "davit", "sam_vit" or "resnet" (timm).
+        kind: "focal_dw" (FocalNet-T of SEEM), "focal" (FocalNet-L), "davit", "sam_vit", "resnet" or
+            "efficientnet_lite" (timm).
         widths: channels of the four maps.
-        depths: blocks per stage (sam_vit: one number, the trunk's depth).
+        depths: blocks per stage (sam_vit: one number, the trunk's depth; efficientnet_lite: none, its variant says).
         heads: attention heads per stage (davit) or of the trunk (sam_vit); empty elsewhere.
         down_kernel: kernel of DaViT's downsampling (2 for d3, 3 for d5).
         trunk_dim: width of the ViT trunk (sam_vit).
         global_blocks: ViT blocks with global attention (sam_vit).
         stem_width: width of the deep stem (resnet); its stride-2 map has twice as many channels.
+        variant: "lite0", "lite1" or "lite2" (efficientnet_lite); empty elsewhere.
     """
 
     kind: str = "focal_dw"
@@ -35,6 +37,7 @@ class BackboneConfig:
     trunk_dim: int = 0
     global_blocks: tuple[int, ...] = ()
     stem_width: int = 0
+    variant: str = ""
 
 
 @dataclass(frozen=True)

@@ -31,4 +31,8 @@ def build_backbone(config: BackboneConfig) -> nn.Module:
     if config.kind == "resnet":
         from seem_ros.model.backbones.resnet import SmallResNet
         return SmallResNet(config)
-    raise ModelError(f"unknown backbone {config.kind!r}; known are focal_dw, focal, davit, sam_vit and resnet")
+    if config.kind == "efficientnet_lite":
+        from seem_ros.model.backbones.efficientnet_lite import EfficientNetLite
+        return EfficientNetLite(config)
+    known = "focal_dw, focal, davit, sam_vit, resnet and efficientnet_lite"
+    raise ModelError(f"unknown backbone {config.kind!r}; known are {known}")
