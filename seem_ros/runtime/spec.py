@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from seem_ros.errors import ModelError
+from seem_ros.files import check_name
 
 if TYPE_CHECKING:
     from seem_ros.model.config import ModelConfig
@@ -98,6 +99,7 @@ class ModelSpec:
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        check_name("a model", self.name, ModelError)  # folders are named after it
         _one_of("rules", self.rules, RULES)
         _one_of("mask_stride", self.mask_stride, MASK_STRIDES)
         _one_of("resize", self.resize, RESIZE_RULES)

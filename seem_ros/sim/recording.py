@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from seem_ros.errors import DataError
+from seem_ros.files import check_name, claim_folder
 from seem_ros.sim.frame import Frame
 
 #: Objects with fewer visible pixels in the first frame are left out of a clip's DAVIS annotation.
@@ -49,12 +50,14 @@ class ClipWriter:
         video: whether the mp4 is written.
 
     Raises:
-        DataError: the disk is full, the folder cannot be written, or no video encoder is there.
+        DataError: the name is a path, files of this name are there that no recording made, the disk is full, the folder
+            cannot be written, or no video encoder is there.
     """
 
     def __init__(self, root: Path, name: str, rate_hz: float, *, jpeg_quality: int = 92, depth: bool = True,
                  all_ids: bool = True, video: bool = True) -> None:
-        self._root, self._name, self._rate_hz, self._quality = Path(root), name, rate_hz, jpeg_quality
+        self._root, self._name = Path(root), check_name("a clip", name)
+        self._rate_hz, self._quality = rate_hz, jpeg_quality
         self._folders = {"rgb": self._root / "JPEGImages" / name, "objects": self._root / "Annotations" / name}
         truth = self._root / "Truth" / name
         if all_ids:
@@ -66,6 +69,9 @@ class ClipWriter:
         self._first: Frame | None = None
         self._annotated = np.zeros(256, np.uint8)
         self._palette = davis_palette()
+        claim_folder(self._root, [
+            *(str(folder.relative_to(self._root)) for folder in (*self._folders.values(), truth)), f"{name}.mp4"
+        ])
         try:
             for folder in (*self._folders.values(), truth):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -147,10 +153,11 @@ class ClipWriter:
 
 
 def write_list(root: Path, names: list[str], split: str = "val") -> None:
-    """Writes DAVIS' list of sequences, ImageSets/2017/SPLIT.txt. Raises DataError when it cannot be written."""
+    """Adds to DAVIS' list of sequences, ImageSets/2017/SPLIT.txt. Raises DataError when it cannot be written."""
     try:
-        folder = Path(root) / "ImageSets" / "2017"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
-    except OSError as error:
-        raise DataError(f"the list of clips cannot be written under {root}: {error.strerror or error}") from error
+        path = Path(root) / "ImageSets" / "2017" / f"{split}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        path.write_text("".join(f"{name}\n" for name in dict.fromkeys((*before, *names))), encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the list of clips cannot be written under {root}: {error}") from error

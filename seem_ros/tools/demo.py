@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.errors import SeemError
+from seem_ros.files import claim_folder
 from seem_ros.msg import Box, Click, Prompt, Target
 from seem_ros.perception.results import Segments
 from seem_ros.ros.recorded_clip import RecordedClip, find_clip
@@ -64,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"    target {target_id} ({label}) is {STATES.get(state, '?')}")
 
     try:
-        options.out.mkdir(parents=True, exist_ok=True)
+        claim_folder(options.out, ("demo.mp4", "sheet.png", "node.log"))
         parameters = [f"model:={options.model}", f"backend:={options.backend}", "camera_timeout_s:=30.0",
                       "call_timeout_s:=30.0"]
         if options.video and not (options.text or options.click or options.box):

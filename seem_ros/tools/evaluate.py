@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 import seem_ros
 from seem_ros.errors import CheckpointError, DataError, SeemError
+from seem_ros.files import claim_folder
 from seem_ros.tools.evaluation import standard
 from seem_ros.tools.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
 from seem_ros.tools.evaluation.predictor import Predictor
@@ -277,6 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(arguments)
     began = time.monotonic()
     try:
+        claim_folder(options.out, ("report.json",))
         report = run(options)
         report.write(options.out / "report.json")
     except SeemError as error:

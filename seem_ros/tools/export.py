@@ -74,9 +74,11 @@ def read_card(path: Path) -> dict[str, Any]:
     """
     try:
         card = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise ModelError(f"model card {path} cannot be read: {error}") from error
-    unknown = sorted(set(card) - set(_CARD_FIELDS))
+    if not isinstance(card, dict):
+        raise ModelError(f"model card {path} must be a mapping of fields, got {type(card).__name__}")
+    unknown = sorted(str(key) for key in set(card) - set(_CARD_FIELDS))
     if unknown:
         raise ModelError(f"model card {path} has unknown fields {unknown}; allowed are {', '.join(_CARD_FIELDS)}")
     if "vocabulary" in card:
@@ -96,9 +98,12 @@ def export(arguments: argparse.Namespace) -> Package:
         SeemError: The checkpoint or the options cannot be used.
     """
     from seem_ros.runtime.checkpoint import open_checkpoint
+    from seem_ros.tools.exporting.target import check_target
     from seem_ros.tools.exporting.write import write_package
 
     fields = read_card(arguments.card) if arguments.card else {}
+    if arguments.out:
+        check_target(Path(arguments.out))  # before a checkpoint is read in vain
     for name, value in (
         ("max_points", arguments.points), ("max_references", arguments.references),
         ("prompt_buckets", arguments.buckets),
@@ -106,7 +111,7 @@ def export(arguments: argparse.Namespace) -> Package:
         if value is not None:
             fields[name] = value
     model, spec = open_checkpoint(arguments.checkpoint, arguments.size, arguments.rules, **fields)
-    folder = Path(arguments.out or Path("models") / spec.name)
+    folder = check_target(Path(arguments.out) if arguments.out else Path("models") / spec.name)
     return write_package(
         model, spec, folder, arguments.precision, arguments.half_weights or None, progress=lambda line: print(line)
     )

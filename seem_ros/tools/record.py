@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from seem_ros.errors import DataError, SeemError
+from seem_ros.files import check_name
 from seem_ros.sim.demo_scene import SECONDS, demo_scene, demo_story
 from seem_ros.sim.frame import Frame
 from seem_ros.sim.recording import ClipWriter, write_list
@@ -55,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.frames < 1 or not 1 <= options.rate <= 120 or not 1 <= options.jpeg_quality <= 100:
             raise DataError(f"frames are at least 1, the rate 1 to 120 and the JPEG quality 1 to 100; got "
                             f"{options.frames}, {options.rate:g} and {options.jpeg_quality}")
-        name = options.name or f"tabletop_{options.seed}"
+        name = check_name("--name", f"tabletop_{options.seed}" if options.name is None else options.name)
         frames = _demo_frames(options) if options.story == "demo" else _random_frames(options)
         writer = ClipWriter(options.out, name, options.rate, jpeg_quality=options.jpeg_quality,
                             depth=not options.no_depth, all_ids=not options.no_ids, video=not options.no_video)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ import numpy as np
 from tqdm import tqdm
 
 from seem_ros.errors import DataError, PromptError, SeemError
+from seem_ros.files import claim_folder
 from seem_ros.perception.frames import Frame
 from seem_ros.perception.overlay import contact_sheet, draw_overlay
 from seem_ros.perception.prompts import Box, Click, MaskRegion, Polygon, Prompt, Reference, Scribble
@@ -148,6 +150,8 @@ class Writer:
         self._video: cv2.VideoWriter | None = None
         self._size: tuple[int, int] | None = None
         self._step = max(1, -(-(media.count or 300) // _SHEET_CELLS))
+        self._names: set[str] = set()
+        claim_folder(out, ("masks", "overlays", "overlay.mp4", "contact_sheet.jpg", "segments.json"))
         try:
             (out / "masks").mkdir(parents=True, exist_ok=True)
             if overlays:
@@ -156,7 +160,10 @@ class Writer:
             raise DataError(f"{out} cannot be written: {error}") from error
 
     def add(self, name: str, frame: Frame, segments: Segments) -> None:
-        """One frame's results."""
+        """One frame's results; a name that was there already, as of photo.jpg beside photo.png, gets a number."""
+        numbered = (f"{name}_{i}" for i in itertools.count(2))
+        name = next(one for one in itertools.chain([name], numbered) if one not in self._names)
+        self._names.add(name)
         _write_picture(self._out / "masks" / f"{name}.png", segments.labels)
         self._frames.append({
             "name": name, "stamp_ns": frame.stamp_ns, "width": frame.width, "height": frame.height,

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+import yaml
 from tqdm import tqdm
 
-from seem_ros.errors import CheckpointError, SeemError
+from seem_ros.errors import CheckpointError, DataError, SeemError
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
 from seem_ros.training.clips import Shards, crop
@@ -29,6 +30,8 @@ from seem_ros.training.curve import Curve
 from seem_ros.training.cutouts import Cutouts
 from seem_ros.training.phrases import Vocabulary
 from seem_ros.training.step import Step
+
+_WRITTEN = ("config.yaml", "last.pt", "average.pt", "curve.csv", "curve.png", "rendezvous")
 
 
 def new_model(seed: int) -> Seem:
@@ -207,6 +210,27 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
         dist.destroy_process_group()
 
 
+def check_out(out: Path) -> None:
+    """Makes the folder of a run; it may hold an earlier run, which is gone on with, and anything else beside.
+
+    Raises:
+        DataError: It holds files of a run's names that no run wrote, or cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        found = [name for name in _WRITTEN if os.path.lexists(out / name)]
+    except OSError as error:
+        raise DataError(f"the folder {out} cannot be used: {error.strerror or error}") from error
+    try:
+        if found:
+            TrainConfig.load(out / "config.yaml")
+    except (SeemError, OSError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise DataError(
+            f"{out} holds {', '.join(found)} and no config.yaml of a training run: nothing was overwritten; give "
+            f"another folder ({error})"
+        ) from error
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m seem_ros.training.train", description=__doc__.splitlines()[0])
@@ -231,7 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = TrainConfig.load(given.pop("config"), **given)
         out = Path(config.out)
-        out.mkdir(parents=True, exist_ok=True)
+        check_out(out)
         config.save(out / "config.yaml")
         (out / "rendezvous").unlink(missing_ok=True)
         Shards(config.data)

@@ -31,6 +31,7 @@ TINY = replace(
         PICO.decoder, dim=32, ffn=64, levels=(0, 2), object_queries=5, memory_slots=2, mask_dim=16, fine_dim=8
     ),
 )
+OLD_DESCRIPTION = "format: 1\nmodel: {sha256: {}}\n"
 FIELDS = {"max_points": 6, "max_references": 3, "text_length": 8, "prompt_buckets": (4,)}
 
 
@@ -143,11 +144,11 @@ def test_a_constant_that_was_not_collected_is_refused(tmp_path):
 def test_a_failed_export_leaves_the_old_package(tmp_path, monkeypatch):
     old = tmp_path / "model"
     old.mkdir()
-    (old / "model.yaml").write_text("old")
+    (old / "model.yaml").write_text(OLD_DESCRIPTION)
     monkeypatch.setattr("seem_ros.tools.exporting.write.trace", lambda traced: (_ for _ in ()).throw(ModelError("no")))
     with pytest.raises(ModelError):
         write_package(_model(), ModelSpec.of_config(TINY, (64, 96), **FIELDS), old)
-    assert (old / "model.yaml").read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["model"]
+    assert (old / "model.yaml").read_text() == OLD_DESCRIPTION and [p.name for p in tmp_path.iterdir()] == ["model"]
 
 
 @pytest.mark.parametrize("text", ["480", "480x", "x640", "480*640", "0.5x5"])

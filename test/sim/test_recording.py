@@ -76,7 +76,7 @@ def test_the_palette_is_the_one_of_pascal_and_davis():
 
 def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match=r"cannot be made under .*file"):
+    with pytest.raises(DataError, match=r"file cannot be made or written"):
         ClipWriter(tmp_path / "file", "clip", 15.0)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import tempfile
 import warnings
@@ -15,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from seem_ros.errors import ModelError
+from seem_ros.errors import ModelError, PackageError
 from seem_ros.model.seem import Seem
 from seem_ros.model.tokenizer import DATA_FILE
 from seem_ros.runtime.folding import fold_batch_norms
@@ -24,6 +23,7 @@ from seem_ros.runtime.package import GraphFiles, Package, open_package, write_de
 from seem_ros.runtime.spec import ModelSpec
 from seem_ros.tools.exporting.graphs import Traceable, traceables
 from seem_ros.tools.exporting.precision import lower_precision
+from seem_ros.tools.exporting.target import check_target, exchange
 from seem_ros.tools.exporting.weights import WeightStore
 
 OPSET = 20  # 19 is the lowest with LayerNormalization fit for fp16; TensorRT 10.0 reads up to 20
@@ -40,20 +40,25 @@ def write_package(
     Args:
         model: Trained model.
         spec: Sizes and rules of the package; ``spec.precision`` is set to ``precision``.
-        folder: Where the package goes; replaced as a whole at the end, so that a failed export leaves the old one.
+        folder: Where the package goes: missing, empty, or a package, which is exchanged at the end, so that a failed
+            export leaves the old one. Files beside an old package's own stay.
         precision: ``fp32``, or ``fp16``/``bf16`` to write such graphs beside the fp32 ones.
         half_weights: Store matrices in float16 (graphs compute in their own precision); default: with fp16 graphs.
         tokenizer: Tokenizer file to ship.
         progress: Told one line per step.
 
     Raises:
+        PackageError: The folder holds something else than a package, or cannot be written; nothing was changed.
         ModelError: A graph holds an operator that some runtime gets wrong.
     """
+    folder = check_target(folder)
     model = fold_batch_norms(model.eval())
     half = precision == "fp16" if half_weights is None else half_weights
-    folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise PackageError(f"{folder} cannot be written: {error.strerror or error}") from error
     try:
         graphs: dict[str, ir.Model] = {}
         for name, traced in traceables(model, spec).items():
@@ -81,11 +86,11 @@ def write_package(
         )
         open_package(work)
         work.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(work, folder)
+        exchange(work, folder)
+    except OSError as error:
+        raise PackageError(f"{folder} cannot be written: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)  # made above
     return open_package(folder)
 
 

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Names that are no paths, and folders that nobody else's files are lost in.
+
+A tool removes or overwrites only what it made itself. What it made is listed in a small file inside its folder.
+"""
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from seem_ros.errors import DataError
+
+MAX_NAME_CHARACTERS = 100  # with a suffix it still fits the 255 bytes that file systems give a name
+MARKER = ".seem_ros_made"
+_NAME = re.compile(r"\w[\w .+-]*")
+
+
+def check_name(what: str, name: object, error: type[Exception] = DataError) -> str:
+    """A name that becomes a file's or folder's name, as it is.
+
+    Args:
+        what: What it names, for the message.
+        name: A letter, digit or _ first, then also space, point, plus and minus.
+        error: What to raise.
+
+    Raises:
+        error: It is empty, too long, or could lead out of its folder.
+    """
+    if not isinstance(name, str) or len(name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(name):
+        raise error(
+            f"{what} must be a name of 1 to {MAX_NAME_CHARACTERS} letters, digits, spaces, or any of _ . + - and begin "
+            f"with a letter, digit or _, not a path; got {str(name)[:60]!r}"
+        )
+    return name
+
+
+def claim_folder(folder: Path, outputs: Iterable[str]) -> None:
+    """Makes a tool's output folder, and notes what it will write there.
+
+    Args:
+        folder: Made if missing; may hold anything else.
+        outputs: Files and folders to be written, relative to ``folder``.
+
+    Raises:
+        DataError: One of the outputs is there already and was not made by such a tool, or the folder cannot be made.
+    """
+    folder, outputs = Path(folder), list(outputs)
+    marker = folder / MARKER
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = set(marker.read_text(encoding="utf-8").splitlines()) if marker.is_file() else set()
+        foreign = [name for name in outputs if name not in ours and os.path.lexists(folder / name)]
+        if foreign:
+            raise DataError(
+                f"{folder} holds {', '.join(foreign)}, which this tool did not make and will not overwrite; give "
+                "another folder"
+            )
+        if set(outputs) - ours:
+            with replaced(marker) as temporary:
+                temporary.write_text("".join(f"{name}\n" for name in sorted(ours | set(outputs))), encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "") or error
+        raise DataError(f"the folder {folder} cannot be made or written: {reason}") from error
+
+
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A temporary file beside ``path`` that takes its place when the block ends, and is removed when it fails."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        yield Path(name)
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
