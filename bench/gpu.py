@@ -88,7 +88,7 @@ def measure_package(package: Package, cache: Path, repeats: int) -> dict[str, An
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures every package and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", action="append", help="name or folder; default pico")
+    parser.add_argument("--package", action="append", help="name or folder; default builtin")
     parser.add_argument("--cache-dir", type=Path, default=Path("out/gpu/cache"))
     parser.add_argument("--repeats", type=int, default=100, help="calls per stage and round")
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cuda = Cuda()
     everything: dict[str, Any] = {"gpu": cuda.name, "capability": cuda.compute_capability, "driver": cuda.driver}
     report = [f"# {cuda.name}", f"Compute capability {cuda.compute_capability}, CUDA driver {cuda.driver}; {machine()}"]
-    for name in arguments.package or ["pico"]:
+    for name in arguments.package or ["builtin"]:
         package = open_package(name)
         found = everything[package.spec.name] = measure_package(
             package, arguments.cache_dir, arguments.repeats

@@ -117,7 +117,7 @@ def speed_ups(found: Mapping[str, Mapping[str, float]], counts: Sequence[int]) -
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", default="pico", help="name or folder")
+    parser.add_argument("--package", default="builtin", help="name or folder")
     parser.add_argument("--backends", nargs="+", metavar="NAME[:PRECISION]", help="default all CPU backends installed")
     parser.add_argument("--no-baseline", action="store_true", help="without the straightforward torch model")
     parser.add_argument("--no-cold", action="store_true", help="without fresh processes")

@@ -103,7 +103,7 @@ def verdict(label: str, row: dict[str, float], reference: dict[str, float]) -> s
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and writes ``precision.md`` and ``precision.json``."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", default="pico", help="name or folder")
+    parser.add_argument("--package", default="builtin", help="name or folder")
     parser.add_argument("--world", type=Path, required=True, help="held-out tabletop shards")
     parser.add_argument("--scenes", type=int, default=30, help="evenly spaced over the folder")
     parser.add_argument("--backends", nargs="+", metavar="NAME:PRECISION", help="default all that can run here")

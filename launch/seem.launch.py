@@ -18,7 +18,7 @@ ARGUMENTS = {
     "image": ("/camera/color/image_raw", "Image topic; compressed images are found beside it.", None),
     "depth": ("/camera/aligned_depth_to_color/image_raw", "Depth registered to the image; need not exist.", None),
     "camera_info": ("", "Calibration; empty = camera_info beside the image.", None),
-    "model": ("", "Model package, a folder or a name; empty = as the parameter file says (pico).", None),
+    "model": ("", "Model package, a folder or a name; empty = as the parameter file says (builtin).", None),
     "backend": ("", "What runs the model; empty = as the parameter file says (auto).", BACKENDS),
     "namespace": ("", "Namespace of the node.", None),
     "vocabulary": ("", "Countable objects, separated by commas; empty = as the parameter file says.", None),

@@ -47,15 +47,15 @@ def official_config(backbone: str, rules: str) -> ModelConfig:
 
 
 def model_config(name: str) -> ModelConfig:
-    """Configuration by name: one of `OFFICIAL`, or ``pico``, the built-in model.
+    """Configuration by name: one of `OFFICIAL`, or ``builtin``, the built-in model (also by its own name).
 
     Raises:
         ModelError: the name is unknown; the message lists the known ones.
     """
-    if name == PICO.name:
+    if name in ("builtin", PICO.name):
         return PICO
     if name not in OFFICIAL:
-        raise ModelError(f"unknown model {name!r}; known are {', '.join((*OFFICIAL, PICO.name))}")
+        raise ModelError(f"unknown model {name!r}; known are {', '.join((*OFFICIAL, 'builtin'))}")
     return official_config(*name.split("_"))
 
 

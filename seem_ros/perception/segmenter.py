@@ -31,7 +31,7 @@ SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
 class Segmenter:
     """Asks a model about pictures. Not thread-safe: one owner thread.
 
-    >>> with Segmenter.load("pico") as segmenter:
+    >>> with Segmenter.load("builtin") as segmenter:
     ...     segmenter.encode(Frame(rgb))
     ...     result = segmenter.segment([Prompt(text="the red mug"), Prompt(clicks=(Click(210, 96),))])
     """
@@ -45,7 +45,8 @@ class Segmenter:
 
     @classmethod
     def load(
-        cls, package: str | Path = "pico", backend: str = "auto", config: SegmenterConfig | None = None, **options: Any
+        cls, package: str | Path = "builtin", backend: str = "auto", config: SegmenterConfig | None = None,
+        **options: Any,
     ) -> Segmenter:
         """Opens a model package by name or folder.
 

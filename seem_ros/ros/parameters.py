@@ -119,7 +119,8 @@ class Settings:
     """All parameters as one value: checked as a whole, replaced as a whole."""
 
     autostart: bool = _row(True, "Configure and activate by itself when started.", fixed=True)
-    model: str = _row("pico", "Model package: a folder, or the name of one that comes with seem_ros.", fixed=True)
+    model: str = _row("builtin", "Model package: a folder, or builtin for the one that comes with seem_ros.",
+                      fixed=True)
     backend: str = _row("auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS,
                         fixed=True)
     precision: str = _row("auto", "Numbers the backend computes with; auto: the package's on a GPU, bf16 for the image "

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from seem_ros.errors import CheckpointError
+from torch import Tensor
+
+from seem_ros.errors import CheckpointError, PackageError
 from seem_ros.model.checkpoints import load_checkpoint, read_state
-from seem_ros.model.config import PICO
+from seem_ros.model.config import PICO, ModelConfig
 from seem_ros.model.seem import Seem
+from seem_ros.runtime.folding import unfold_batch_norms
+from seem_ros.runtime.package import Package
 from seem_ros.runtime.spec import ModelSpec
 
 _PICO_MARK = "decoder.prompt_feat.weight"  # official decoders have no queries of their own for prompts
@@ -52,3 +56,40 @@ def open_checkpoint(
         "max_points": 16, "max_references": 8, "text_length": 16, "logit_scale": model.text_encoder.logit_scale.item(),
     }
     return model.eval(), ModelSpec.of_config(PICO, input_hw or _PICO_HW, **{**values, **fields})
+
+
+def trainable_model(package: Package) -> Seem:
+    """A package's model as it was before its norms were folded: what training goes on from.
+
+    A package from before norms were kept gets norms that change nothing: the same answers, for training with frozen
+    norms.
+
+    Raises:
+        PackageError: The files do not fit the architecture.
+    """
+    model = Seem(ModelConfig.from_dict(dict(package.architecture)))
+    norms = _read_tensors(package, package.norms) if package.norms else None
+    try:
+        model.load_state_dict(unfold_batch_norms(read_weights(package), model, norms), strict=True)
+    except (KeyError, RuntimeError) as error:
+        raise PackageError(f"{package.folder}: weights and norms do not fit the architecture: {error}") from error
+    return model
+
+
+def read_weights(package: Package) -> dict[str, Tensor]:
+    """A package's weights in float32, its norms folded, without the constants of its graphs.
+
+    Raises:
+        PackageError: The file cannot be read.
+    """
+    return {k: v for k, v in _read_tensors(package, package.weights).items() if not k.startswith("graph.")}
+
+
+def _read_tensors(package: Package, name: str) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    try:
+        tensors = load_file(str(package.path(name)))
+    except Exception as error:  # safetensors has one exception type of its own, raised from native code
+        raise PackageError(f"{package.path(name)} cannot be read: {error}") from error
+    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}

@@ -11,7 +11,7 @@ from typing import Any
 
 from seem_ros.errors import BackendError
 from seem_ros.runtime.interface import Backend
-from seem_ros.runtime.package import PRECISIONS, Package, open_package
+from seem_ros.runtime.package import BUILTIN, PRECISIONS, Package, open_package
 from seem_ros.runtime.text import default_cache_dir
 
 BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
@@ -28,7 +28,7 @@ def available_backends() -> tuple[str, ...]:
 
 
 def load_backend(
-    package: str | os.PathLike[str] | Package = "pico", backend: str = "auto", *, precision: str | None = None,
+    package: str | os.PathLike[str] | Package = BUILTIN, backend: str = "auto", *, precision: str | None = None,
     device: str | None = None, threads: int = 0, cache_dir: str | os.PathLike[str] | None = None,
     preload: bool = False, background: bool = True,
 ) -> Backend:

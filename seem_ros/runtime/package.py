@@ -22,6 +22,8 @@ from seem_ros.runtime.spec import ModelSpec
 FORMAT = 1
 DESCRIPTION = "model.yaml"
 PRECISIONS = ("fp32", "fp16", "bf16")
+BUILTIN = "builtin"  # wherever a model is named, stands for the one that comes with seem_ros
+_BUILTIN_FOLDER = "pico"
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class Package:
         tokenizer: Name of the tokenizer file.
         gate: Name of the stored inputs that new engines are compared on.
         architecture: Configuration that rebuilds the torch model.
+        norms: Name of the file of batch norms that the weights have taken in, to train on from here; None in packages
+            from before and where the model has none.
     """
 
     folder: Path
@@ -73,6 +77,7 @@ class Package:
     tokenizer: str
     gate: str
     architecture: Mapping[str, Any]
+    norms: str | None = None
 
     def path(self, name: str) -> Path:
         """Full path of a file of this package."""
@@ -134,6 +139,7 @@ def write_description(package: Package) -> None:
         "model": replace(package.spec, sha256=sha256).to_mapping(),
         "graphs": graphs,
         "weights": package.weights, "tokenizer": package.tokenizer, "gate": package.gate,
+        **({"norms": package.norms} if package.norms else {}),
         "architecture": _plain(package.architecture),
     }
     temporary = package.folder / f".{DESCRIPTION}.{os.getpid()}"
@@ -145,7 +151,8 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
     """Reads and verifies a model package.
 
     Args:
-        name_or_folder: A folder with ``model.yaml``, or the name of an installed model such as ``pico``.
+        name_or_folder: A folder with ``model.yaml``, or the name of an installed model, such as
+            ``builtin`` for the one that comes with seem_ros.
         verify: Compare the SHA-256 of every file (takes about a second per GB).
 
     Raises:
@@ -174,7 +181,7 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
         }
         package = Package(
             folder, ModelSpec.from_mapping(plain["model"]), graphs, str(plain["weights"]), str(plain["tokenizer"]),
-            str(plain["gate"]), plain["architecture"],
+            str(plain["gate"]), plain["architecture"], plain.get("norms"),
         )
     except (KeyError, TypeError, AttributeError, ValueError, ModelError) as error:
         raise PackageError(f"{folder / DESCRIPTION}: {error}") from error
@@ -187,12 +194,12 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
 
 
 def find_package(name_or_folder: str | os.PathLike[str]) -> Path:
-    """Folder of a model package.
+    """Folder of a model package; ``builtin`` is the one that comes with seem_ros.
 
     Raises:
         PackageError: Nothing is there; the message lists where it was looked for.
     """
-    given = Path(name_or_folder).expanduser()
+    given = Path(_BUILTIN_FOLDER if str(name_or_folder) == BUILTIN else name_or_folder).expanduser()
     if (given / DESCRIPTION).is_file():
         return given
     looked = [given]
@@ -223,6 +230,8 @@ def _all_files(package: Package) -> Iterator[str]:
     for files in package.graphs.values():
         seen.update(files.files())
     seen.update((package.weights, package.tokenizer, package.gate))
+    if package.norms:
+        seen.add(package.norms)
     yield from sorted(seen)
 
 

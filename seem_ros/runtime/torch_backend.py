@@ -18,6 +18,7 @@ from seem_ros.model.prompt_tensors import PromptTensors
 from seem_ros.model.seem import Seem
 from seem_ros.model.states import ImageTensors
 from seem_ros.model.tokenizer import Tokenizer
+from seem_ros.runtime.checkpoint import read_weights
 from seem_ros.runtime.folding import fold_batch_norms
 from seem_ros.runtime.interface import (
     Backend,
@@ -89,18 +90,9 @@ class TorchBackend(Backend):
         Raises:
             PackageError: The weights are not those of the architecture.
         """
-        from safetensors.torch import load_file
-
         model = fold_batch_norms(Seem(ModelConfig.from_dict(dict(package.architecture))).eval())
         try:
-            weights = load_file(str(package.path(package.weights)))
-        except Exception as error:  # safetensors has one exception type of its own, raised from native code
-            raise PackageError(f"{package.path(package.weights)} cannot be read: {error}") from error
-        weights = {
-            k: v.float() if v.is_floating_point() else v for k, v in weights.items() if not k.startswith("graph.")
-        }
-        try:
-            model.load_state_dict(weights, strict=True)
+            model.load_state_dict(read_weights(package), strict=True)
         except RuntimeError as error:
             raise PackageError(f"{package.path(package.weights)} does not fit {package.spec.name}: {error}") from error
         identity = package.spec.sha256[package.weights] + package.spec.sha256[package.tokenizer]

@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--click", action="append", default=[], metavar="X,Y", help="an object, by a click on it")
     parser.add_argument("--box", action="append", default=[], metavar="X0,Y0,X1,Y1", help="an object, by its box")
     parser.add_argument("--seconds", type=float, default=60.0, help="of your footage at most")
-    parser.add_argument("--model", default="pico", help="model package: a name or a folder")
+    parser.add_argument("--model", default="builtin", help="model package: a name or a folder")
     parser.add_argument("--backend", default="auto", help="what runs the model")
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder of video, sheet and log")
     return parser

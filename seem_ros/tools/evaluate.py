@@ -64,7 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--refcoco-images", type=Path, metavar="DIR", help="COCO pictures of --refcoco")
     data.add_argument("--split", help="default: val2017 (COCO), val (RefCOCO), all (VOC)")
     who = parser.add_argument_group("who is measured")
-    who.add_argument("--model", default="pico", help="package name or folder, checkpoint, or none (default pico)")
+    who.add_argument("--model", default="builtin",
+                     help="builtin, a package folder, a checkpoint, or none (default builtin)")
     who.add_argument("--weights", type=Path, metavar="FILE",
                      help="weights of our own training (average.pt) for the built-in architecture, run in torch")
     who.add_argument("--backend", default="auto", help="that runs the package (default auto)")

@@ -20,7 +20,7 @@ class TrainConfig:
         cutouts: folder of RGBA cut-outs and textures to composite, or "" for none.
         cutout_share: part of the clips that are composited from cut-outs.
         out: folder for checkpoints, curves and logs.
-        init: weights to start from ("" = from nothing).
+        init: weights to start from: an average.pt, a package or `builtin` ("" = from nothing).
         images: pictures to see in all; the learning rate follows a cosine down to zero over them.
         clips: clips per process and step; each gives two frames.
         height, width: size of the network input, multiples of 32.

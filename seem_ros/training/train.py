@@ -21,9 +21,12 @@ import torch.multiprocessing as mp
 import yaml
 from tqdm import tqdm
 
-from seem_ros.errors import CheckpointError, DataError, SeemError
+from seem_ros.errors import CheckpointError, DataError, PackageError, SeemError
+from seem_ros.model.checkpoints import read_state
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
+from seem_ros.runtime.checkpoint import trainable_model
+from seem_ros.runtime.package import find_package, open_package
 from seem_ros.training.clips import Shards, crop
 from seem_ros.training.config import TrainConfig
 from seem_ros.training.curve import Curve
@@ -45,14 +48,19 @@ def new_model(seed: int) -> Seem:
 
 
 def start_weights(path: str | Path) -> dict[str, torch.Tensor]:
-    """Weights to start from: an `average.pt` of an earlier run.
+    """Weights to start from: an `average.pt` of an earlier run, or a package, e.g. `builtin`.
 
-    A package's weights have their norms folded and cannot be trained on.
+    Raises:
+        SeemError: neither is there, or it cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"start weights {path} are not a file; an average.pt of an earlier run is allowed")
-    return torch.load(path, weights_only=True, map_location="cpu")
+    if Path(path).is_file():
+        return read_state(Path(path))
+    try:
+        folder = find_package(path)
+    except PackageError as error:
+        raise CheckpointError(f"start weights {path} are neither a file (an average.pt of an earlier run) nor a model "
+                              f"package ({error})") from error
+    return trainable_model(open_package(folder)).state_dict()
 
 
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:

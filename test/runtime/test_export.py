@@ -12,7 +12,8 @@ import torch
 from seem_ros.errors import ModelError
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
-from seem_ros.runtime.folding import fold_batch_norms
+from seem_ros.runtime.checkpoint import trainable_model
+from seem_ros.runtime.folding import fold_batch_norms, norm_state, unfold_batch_norms
 from seem_ros.runtime.gate import answer, compare, read_gate_inputs
 from seem_ros.runtime.onnxruntime_backend import open_onnxruntime
 from seem_ros.runtime.package import open_package
@@ -130,6 +131,33 @@ def test_torch_reads_the_same_package(exported):
     package, before, inputs, _ = exported
     with TorchBackend.from_package(package, "cpu") as backend:
         assert compare(before, answer(backend, inputs), "fp16").passed
+
+
+def test_the_package_is_trained_on_from_the_weights_it_was_made_of(exported):
+    package, _, _, _ = exported
+    found, wanted = trainable_model(package).state_dict(), _model().state_dict()
+    for name, tensor in wanted.items():
+        # Matrices are stored in half; a folded weight, scaled back, is as good as that.
+        torch.testing.assert_close(found[name], tensor, atol=2e-3 * float(tensor.abs().max()), rtol=0, msg=name)
+        if ".bn" in name or "norm" in name:
+            torch.testing.assert_close(found[name], tensor, atol=0, rtol=0, msg=name)
+
+
+def test_a_package_without_norms_is_trained_on_with_norms_that_change_nothing(exported):
+    package, before, inputs, _ = exported
+    model = trainable_model(replace(package, norms=None))
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules())
+    assert compare(before, answer(TorchBackend(model, package.spec), inputs), "fp16").passed
+
+
+def test_folding_is_undone_exactly_up_to_rounding():
+    model = _model()
+    wanted = {k: v.clone() for k, v in model.state_dict().items()}
+    norms = norm_state(model)
+    found = unfold_batch_norms(fold_batch_norms(model).state_dict(), _model(), norms)
+    assert found.keys() == wanted.keys()
+    for name, tensor in wanted.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-6, rtol=1e-6, msg=name)
 
 
 def test_a_constant_that_was_not_collected_is_refused(tmp_path):

@@ -22,7 +22,8 @@ def edit(linked_package, replace_file):
 
 
 def test_the_built_in_model_is_found_by_name(package):
-    assert find_package("pico").resolve() == package.folder.resolve()
+    assert find_package("builtin").resolve() == package.folder.resolve()
+    assert find_package(package.folder.name).resolve() == package.folder.resolve()
     assert package.spec.name == "pico" and package.spec.input_hw == (256, 320)
 
 

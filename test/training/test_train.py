@@ -9,7 +9,7 @@ from seem_ros.errors import CheckpointError, DataError
 from seem_ros.training.clips import Shards
 from seem_ros.training.config import TrainConfig
 from seem_ros.training.curve import Curve
-from seem_ros.training.train import learning_rate, main, start_weights, work
+from seem_ros.training.train import learning_rate, main, new_model, start_weights, work
 
 
 def config_for(folder, out, **changes):
@@ -56,6 +56,17 @@ def test_two_processes_train_together_from_the_command_line(shard_folder, tmp_pa
 def test_missing_start_weights_are_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"average\.pt of an earlier run"):
         start_weights(tmp_path / "none.pt")
+
+
+def test_training_goes_on_from_the_built_in_package(shard_folder, tmp_path):
+    config = config_for(shard_folder, tmp_path / "run", init="builtin", images=2)
+    work(0, config)
+    start = start_weights("builtin")
+    after = torch.load(tmp_path / "run" / "average.pt", weights_only=True)
+    assert after.keys() == start.keys()
+    name = "text_encoder.lang_proj"  # far from any fresh start, near the package's
+    torch.testing.assert_close(after[name], start[name], atol=0.02, rtol=0)
+    assert (after[name] - new_model(config.seed).state_dict()[name]).abs().max() > 0.1
 
 
 def test_the_rate_rises_then_falls_to_a_hundredth():

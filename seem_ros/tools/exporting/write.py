@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import torch
+from safetensors.torch import save_file
 
 from seem_ros.errors import ModelError, PackageError
 from seem_ros.model.seem import Seem
 from seem_ros.model.tokenizer import DATA_FILE
-from seem_ros.runtime.folding import fold_batch_norms
+from seem_ros.runtime.folding import fold_batch_norms, norm_state
 from seem_ros.runtime.gate import write_gate_inputs
 from seem_ros.runtime.package import GraphFiles, Package, open_package, write_description
 from seem_ros.runtime.spec import ModelSpec
@@ -27,7 +28,7 @@ from seem_ros.tools.exporting.target import check_target, exchange
 from seem_ros.tools.exporting.weights import WeightStore
 
 OPSET = 20  # 19 is the lowest with LayerNormalization fit for fp16; TensorRT 10.0 reads up to 20
-WEIGHTS, TOKENIZER, GATE = "weights.safetensors", "tokenizer.json", "gate.npz"
+WEIGHTS, TOKENIZER, GATE, NORMS = "weights.safetensors", "tokenizer.json", "gate.npz", "norms.safetensors"
 _FORBIDDEN = {"GridSample", "NonZero", "If", "Loop", "Scan"}
 
 
@@ -52,7 +53,8 @@ def write_package(
         ModelError: A graph holds an operator that some runtime gets wrong.
     """
     folder = check_target(folder)
-    model = fold_batch_norms(model.eval())
+    norms = norm_state(model.eval())
+    fold_batch_norms(model)
     half = precision == "fp16" if half_weights is None else half_weights
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -80,9 +82,15 @@ def write_package(
             sets[precision] = _save(graphs, work, f"_{precision}")
         shutil.copyfile(tokenizer, work / TOKENIZER)
         write_gate_inputs(work / GATE, spec)
+        if norms:
+            save_file({k: v.cpu().contiguous() for k, v in norms.items()}, str(work / NORMS))
+            (work / NORMS).chmod(0o644)
         fields: dict[str, Any] = spec.to_mapping() | {"precision": precision, "sha256": {}}
         write_description(
-            Package(work, ModelSpec.from_mapping(fields), sets, WEIGHTS, TOKENIZER, GATE, model.config.to_dict())
+            Package(
+                work, ModelSpec.from_mapping(fields), sets, WEIGHTS, TOKENIZER, GATE, model.config.to_dict(),
+                NORMS if norms else None,
+            )
         )
         open_package(work)
         work.chmod(0o755)
