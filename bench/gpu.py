@@ -18,13 +18,13 @@ from typing import Any
 from measuring import click_prompts, machine, paired, plot, stages, table
 
 from seem_ros.errors import BackendError, SeemError
-from seem_ros.runtime.cuda_memory import Cuda
-from seem_ros.runtime.engine_cache import EngineCache
-from seem_ros.runtime.gate import answer, compare, drawn_scene, read_gate_inputs
-from seem_ros.runtime.gpu_presence import nvidia_gpu
 from seem_ros.runtime.loader import available_backends, load_backend
 from seem_ros.runtime.package import Package, open_package
-from seem_ros.runtime.tensorrt_backend import EngineMaker
+from seem_ros.runtime.parity_gate import answer, compare, drawn_scene, read_gate_inputs
+from seem_ros.runtime.tensorrt.cuda_memory import Cuda
+from seem_ros.runtime.tensorrt.engine_cache import EngineCache
+from seem_ros.runtime.tensorrt.gpu_presence import nvidia_gpu
+from seem_ros.runtime.tensorrt.tensorrt_backend import EngineMaker
 
 SKIPPED = 77
 

@@ -24,8 +24,8 @@ from measuring import CALIBRATION, calibration_ms, click_prompts, machine, paire
 
 from seem_ros.errors import SeemError
 from seem_ros.runtime import available_backends, load_backend
-from seem_ros.runtime.gate import drawn_scene
 from seem_ros.runtime.package import open_package
+from seem_ros.runtime.parity_gate import drawn_scene
 
 BASELINE = "straightforward torch fp32"
 
@@ -74,8 +74,8 @@ def straightforward_stages(folder: Path, threads: int, counts: Sequence[int]) ->
     import straightforward as plain
     import torch
 
-    from seem_ros.model.prompt_tensors import PromptTensors
-    from seem_ros.runtime.torch_backend import TorchBackend
+    from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
+    from seem_ros.runtime.backends.torch_backend import TorchBackend
 
     torch.set_num_threads(threads)
     backend = TorchBackend.from_package(open_package(folder), "cpu")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from seem_ros.runtime.gate import drawn_scene
 from seem_ros.runtime.interface import Backend, PromptBatch
+from seem_ros.runtime.parity_gate import drawn_scene
 
 CALIBRATION = "3x3 convolution, 256 to 256 channels, 64x64, float32: 4.8 GFLOP"
 

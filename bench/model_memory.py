@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from seem_ros.model.checkpoints import load_checkpoint
-from seem_ros.model.prompt_tensors import PromptTensors
+from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 
 
 def clicks(count: int, mask_hw: tuple[int, int]) -> PromptTensors:

@@ -28,7 +28,7 @@ from seem_ros.errors import SeemError
 from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.official_keys import to_official
 from seem_ros.model.seem import Seem
-from seem_ros.model.tokenizer import Tokenizer
+from seem_ros.model.text.tokenizer import Tokenizer
 
 ROUNDS = 3
 TEXTS = ("the red mug", "the small striped bottle on the left", "table")

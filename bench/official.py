@@ -18,15 +18,15 @@ from pathlib import Path
 import torch
 
 from seem_ros.errors import SeemError
+from seem_ros.export.package_writer import write_package
 from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.variants import OFFICIAL
 from seem_ros.runtime import available_backends, load_backend
-from seem_ros.runtime.gate import answer, compare, read_gate_inputs
 from seem_ros.runtime.package import Package, open_package
+from seem_ros.runtime.parity_gate import answer, compare, read_gate_inputs
 from seem_ros.runtime.spec import ModelSpec
-from seem_ros.runtime.tensorrt_build import BuildJob, build_plan
+from seem_ros.runtime.tensorrt.plan_builder import BuildJob, build_plan
 from seem_ros.tools.export import parse_buckets, parse_size
-from seem_ros.tools.exporting.write import write_package
 
 
 def export(variant: str, size: tuple[int, int], folder: Path, precision: str, points: int, buckets: tuple[int, ...]):

@@ -19,17 +19,17 @@ from pathlib import Path
 import numpy as np
 from measuring import table
 
+from seem_ros.datasets.tabletop import WorldClip, WorldShards
 from seem_ros.errors import SeemError
-from seem_ros.perception.prompts import MaskRegion, Prompt, Reference
+from seem_ros.evaluation.metrics.iou import iou
+from seem_ros.evaluation.metrics.number_of_clicks import next_click
+from seem_ros.evaluation.our_predictors import SegmenterPredictor
+from seem_ros.evaluation.simulated_user import as_click, true_box
+from seem_ros.evaluation.tabletop import MIN_SHARE
 from seem_ros.perception.segmenter import Segmenter
+from seem_ros.perception.structures.prompts import MaskRegion, Prompt, Reference
 from seem_ros.runtime import available_backends, load_backend
 from seem_ros.runtime.package import Package, open_package
-from seem_ros.tools.evaluation.ours import SegmenterPredictor
-from seem_ros.tools.evaluation.simulated_user import as_click, true_box
-from seem_ros.tools.evaluation.world import MIN_SHARE
-from seem_ros.training.datasets.world import WorldClip, WorldShards
-from seem_ros.training.metrics.clicks import next_click
-from seem_ros.training.metrics.overlap import iou
 
 REFERENCE = "torch fp32"
 SAME_MASK = {"fp32": 0.998, "fp16": 0.99, "bf16": 0.98}
@@ -70,7 +70,7 @@ def contenders(package: Package) -> list[tuple[str, str]]:
     wanted = [("torch", "bf16"), ("onnxruntime", "fp32")]
     wanted += [("onnxruntime", precision) for precision in package.graphs if precision != "fp32"]
     if "openvino" in available_backends():
-        from seem_ros.runtime.openvino_backend import has_bf16
+        from seem_ros.runtime.backends.openvino_backend import has_bf16
 
         wanted += [("openvino", "fp32")] + [("openvino", "bf16")] * has_bf16()
     return [(name, precision) for name, precision in wanted if name in available_backends()]

@@ -35,20 +35,20 @@ from measuring import calibration_ms
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
+from seem_ros.datasets.recorded_clip import RecordedClip, Shot, find_clip
+from seem_ros.demo.stage import Player, Stage
+from seem_ros.demo.story import box_of
 from seem_ros.errors import BackendError
 from seem_ros.msg import Prompt
-from seem_ros.perception.edges import enlarge_along_edges
-from seem_ros.perception.geometry import fit
-from seem_ros.perception.masks import paint
-from seem_ros.perception.overlay import draw_overlay
-from seem_ros.perception.results import Segment as Record
-from seem_ros.perception.results import Segments
-from seem_ros.ros.conversions import array_to_image, image_to_rgb
-from seem_ros.ros.recorded_clip import RecordedClip, Shot, find_clip
-from seem_ros.ros.result_messages import segments_to_message
+from seem_ros.perception.masks.guided_filter import enlarge_along_edges
+from seem_ros.perception.masks.upsample import paint
+from seem_ros.perception.structures.letterbox import fit
+from seem_ros.perception.structures.segments import Segment as Record
+from seem_ros.perception.structures.segments import Segments
+from seem_ros.perception.visualize import draw_overlay
+from seem_ros.ros.messages.images import array_to_image, image_to_rgb
+from seem_ros.ros.messages.results import segments_to_message
 from seem_ros.srv import Segment
-from seem_ros.tools.demonstrating.stage import Player, Stage
-from seem_ros.tools.demonstrating.story import box_of
 
 PARTS = ("overhead", "rate", "latency", "memory")
 WARM_FRAMES = 300

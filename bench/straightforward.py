@@ -15,8 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seem_ros.model.position import sine_position
-from seem_ros.model.prompt_tensors import PromptTensors
-from seem_ros.model.rules import RULES
+from seem_ros.model.query_decoder.attention_rules import RULES
+from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 from seem_ros.model.seem import Seem
 
 

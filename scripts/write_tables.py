@@ -4,7 +4,7 @@
 import sys
 from pathlib import Path
 
-from seem_ros.ros.tables import readme_tables, replace_tables, yaml_text
+from seem_ros.ros.interface_docs import readme_tables, replace_tables, yaml_text
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -95,7 +95,7 @@ class DecoderConfig:
     """Query decoder.
 
     Attributes:
-        rules: who attends to whom: a name of `seem_ros.model.rules.RULES`.
+        rules: who attends to whom: a name of `seem_ros.model.query_decoder.attention_rules.RULES`.
         dim, heads, ffn: transformer sizes.
         levels: the feature level that each layer reads (0 = stride 32, 1 = 16, 2 = 8).
         object_queries: learned queries for panoptic output.
@@ -106,7 +106,7 @@ class DecoderConfig:
         text_rows: text tokens evolve through the layers (official) or stay constant keys.
         box_head: every query predicts a box that gates its mask.
         presence_head: every query predicts whether what was asked for is there.
-        prior: the prompt's geometry, its text and its reference start the query (see `prior.py`).
+        prior: the prompt's geometry, its text and its reference start the query (see `query_decoder/prompt_prior.py`).
     """
 
     rules: str = "v0"

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from seem_ros.errors import ModelError
 from seem_ros.model.config import ModelConfig, with_rules
-from seem_ros.model.decoder import QueryDecoder
-from seem_ros.model.prompt_tensors import PromptTensors
-from seem_ros.model.rules import RULES
-from seem_ros.model.states import Decoded, ImageTensors, OfficialCall, QueryState
+from seem_ros.model.query_decoder.attention_rules import RULES
+from seem_ros.model.query_decoder.decoder import QueryDecoder
+from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
+from seem_ros.model.query_decoder.tensors import Decoded, ImageTensors, OfficialCall, QueryState
 from seem_ros.model.unfilled import unfilled
 
 PIXEL_MEAN = (123.675, 116.280, 103.530)
@@ -30,8 +30,8 @@ class Seem(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         from seem_ros.model.backbones import build_backbone
-        from seem_ros.model.pixel_decoders import build_pixel_decoder
-        from seem_ros.model.text import TextEncoder
+        from seem_ros.model.pixel_decoder.factory import build_pixel_decoder
+        from seem_ros.model.text.encoder import TextEncoder
 
         self.config = config
         self.backbone = build_backbone(config.backbone)

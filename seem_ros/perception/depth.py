@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from seem_ros.errors import FrameError
-from seem_ros.perception.frames import Frame, Intrinsics
-from seem_ros.perception.results import Segments
+from seem_ros.perception.structures.frame import Frame, Intrinsics
+from seem_ros.perception.structures.segments import Segments
 
 MIN_PIXELS = 12
 _MAX_SAMPLES = 4096

@@ -10,19 +10,20 @@ from typing import Any
 import numpy as np
 
 from seem_ros.errors import FrameError, ModelError, PromptError
-from seem_ros.perception import asking, composing, grounding
-from seem_ros.perception.edges import enlarge_along_edges
-from seem_ros.perception.encoded import EncodedFrame
-from seem_ros.perception.frames import Frame, as_rgb
-from seem_ros.perception.geometry import Geometry, fit
-from seem_ros.perception.masks import Patch, drop_strays, enlarge, mask_scores, paint
-from seem_ros.perception.naming import Naming
-from seem_ros.perception.obeying import Rules, all_obeyed
-from seem_ros.perception.postprocess import panoptic as panoptic_rule
-from seem_ros.perception.prompts import Prompt
-from seem_ros.perception.references import ReferenceCache
-from seem_ros.perception.results import Answer, Round, Segments
+from seem_ros.perception.masks import compositing
+from seem_ros.perception.masks.grabcut import Rules, all_obeyed
+from seem_ros.perception.masks.guided_filter import enlarge_along_edges
+from seem_ros.perception.masks.panoptic import panoptic as panoptic_rule
+from seem_ros.perception.masks.upsample import Patch, drop_strays, enlarge, mask_scores, paint
+from seem_ros.perception.prompting import grounding, prompt_encoder
+from seem_ros.perception.prompting.naming import Naming
+from seem_ros.perception.prompting.reference_encoder import ReferenceCache
 from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.structures.encoded_frame import EncodedFrame
+from seem_ros.perception.structures.frame import Frame, as_rgb
+from seem_ros.perception.structures.letterbox import Geometry, fit
+from seem_ros.perception.structures.prompts import Prompt
+from seem_ros.perception.structures.segments import Answer, Round, Segments
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
 
 SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
@@ -73,7 +74,7 @@ class Segmenter:
         Raises:
             CheckpointError, BackendError: The file or the backend cannot be used.
         """
-        from seem_ros.runtime.torch_backend import TorchBackend
+        from seem_ros.runtime.backends.torch_backend import TorchBackend
 
         if size is not None:
             options["input_hw"] = size
@@ -216,7 +217,7 @@ class Segmenter:
         self.check([prompt], *encoded.geometry.source_hw)
         batch, unknown = self.ask([prompt], encoded.geometry)
         if answer.round is not None and answer.round.geometry == encoded.geometry:
-            asking.put_round(batch, 0, answer.round, more)
+            prompt_encoder.put_round(batch, 0, answer.round, more)
         return self._answer([prompt], batch, unknown, encoded, wide)
 
     def ask(self, prompts: Sequence[Prompt], geometry: Geometry) -> tuple[PromptBatch, list[tuple[str, ...]]]:
@@ -234,12 +235,12 @@ class Segmenter:
         if usable:
             texts = self._words.encode([prompts[i].text for i in usable])
             for row, i in enumerate(usable):
-                asking.put_text(batch, i, texts, row)
+                prompt_encoder.put_text(batch, i, texts, row)
         for i, prompt in enumerate(prompts):
             if prompt.reference is not None:
                 limit = self._config.max_references_cached
-                asking.put_reference(batch, i, self._references.read(prompt.reference, limit))
-            asking.put_shapes(batch, i, prompt.shapes, geometry)
+                prompt_encoder.put_reference(batch, i, self._references.read(prompt.reference, limit))
+            prompt_encoder.put_shapes(batch, i, prompt.shapes, geometry)
         return batch, unknown
 
     def text_features(self, text: str) -> TextFeatures:
@@ -268,7 +269,7 @@ class Segmenter:
             result.presence[texts] = sure
         fine, coarse = result.mask_logits, result.memory_mask
         if self._config.drop_strays and self.spec.has_prior:
-            places = asking.anchors(batch, fine.shape[1:])
+            places = prompt_encoder.anchors(batch, fine.shape[1:])
             fine, coarse = drop_strays(fine, coarse, places, self._config.min_part)
         rules = Rules.of(self.spec) if prompts else None
         if rules is not None:
@@ -304,13 +305,13 @@ class Segmenter:
         wide: bool,
     ) -> Segments:
         result = self.decode(encoded, batch, prompts)
-        asked = asking.asks_something(batch)
+        asked = prompt_encoder.asks_something(batch)
         scores = mask_scores(result.mask_logits)
         labels = self.label(prompts, unknown, result)
         threshold = self.presence_threshold
         found = asked & (result.presence >= threshold) & (scores > 0)
         surety = result.presence * scores
-        owner = composing.same_objects(result.mask_logits, found, surety, SAME_OBJECT)
+        owner = compositing.same_objects(result.mask_logits, found, surety, SAME_OBJECT)
         patches = [
             self.enlarge(encoded, result.mask_logits[i]) if found[i] and owner[i] == i else None
             for i in range(len(prompts))
@@ -318,13 +319,13 @@ class Segmenter:
         wide = wide or len(prompts) > 255
         image, extents = paint(patches, surety, range(1, len(prompts) + 1), encoded.geometry.source_hw, wide)
         records = {
-            i: composing.make_segment(i + 1, extent, labels[i], scores[i], result.presence[i])
+            i: compositing.make_segment(i + 1, extent, labels[i], scores[i], result.presence[i])
             for i, extent in enumerate(extents) if extent is not None
         }
         answers = []
         for i, prompt in enumerate(prompts):
             presence, segment = float(result.presence[i]) if asked[i] else 0.0, records.get(owner[i])
-            message = composing.answer_message(
+            message = compositing.answer_message(
                 prompt, bool(asked[i]), bool(found[i]), segment is not None, presence, threshold, unknown[i]
             )
             if owner[i] != i:
@@ -340,7 +341,7 @@ class Segmenter:
                 prompt, bool(found[i]), presence, mask_score, label, label_score, unknown[i], message, segment, memory
             ))
         message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
-        return composing.finish(image, list(records.values()), encoded.frame, message, tuple(answers))
+        return compositing.finish(image, list(records.values()), encoded.frame, message, tuple(answers))
 
     def panoptic(
         self, vocabulary: Sequence[str] | None = None, frame: Frame | np.ndarray | EncodedFrame | None = None,
@@ -373,7 +374,7 @@ class Segmenter:
         )
         merged = [objects.mask_logits[list(one.queries)].max(axis=0) for one in chosen]
         patches = [self.enlarge(encoded, logits) for logits in merged]
-        return composing.compose_panoptic(chosen, bank, merged, patches, encoded.frame, wide)
+        return compositing.compose_panoptic(chosen, bank, merged, patches, encoded.frame, wide)
 
     def warm_up(self) -> None:
         """Runs every stage once, so that the first real frame is not slow."""

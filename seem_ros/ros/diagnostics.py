@@ -8,7 +8,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from seem_ros.ros.camera_pipeline import CameraPipeline
+from seem_ros.ros.camera.pipeline import CameraPipeline
 
 
 def resident_mb() -> float:

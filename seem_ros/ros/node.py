@@ -20,16 +20,16 @@ from rclpy.parameter import Parameter
 
 from seem_ros.errors import SeemError
 from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.target import IdAllocator
-from seem_ros.ros.camera_input import CameraInput
-from seem_ros.ros.camera_output import CameraOutput
-from seem_ros.ros.camera_pipeline import CameraPipeline
-from seem_ros.ros.clicks import Clicks
+from seem_ros.perception.tracking.target import IdAllocator
+from seem_ros.ros.camera.pipeline import CameraPipeline
+from seem_ros.ros.camera.publisher import CameraOutput
+from seem_ros.ros.camera.subscriber import CameraInput
+from seem_ros.ros.click_subscriber import Clicks
 from seem_ros.ros.diagnostics import camera_status, node_status
 from seem_ros.ros.executor import PatientExecutor
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
-from seem_ros.ros.runtime_state import Running
 from seem_ros.ros.services import Services
+from seem_ros.ros.session import Running
 from seem_ros.ros.statistics import Statistics
 from seem_ros.runtime.loader import fastest_cpu_precision, load_backend
 from seem_ros.runtime.package import open_package

@@ -15,7 +15,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 
 from seem_ros.errors import PromptError, SeemError
 from seem_ros.perception.segmenter import SegmenterConfig
-from seem_ros.perception.tracker import TrackerConfig
+from seem_ros.perception.tracking.tracker import TrackerConfig
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

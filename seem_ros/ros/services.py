@@ -11,12 +11,12 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from seem_ros.errors import PromptError, SeemError, TargetError
-from seem_ros.perception.frames import Frame
-from seem_ros.ros.camera_pipeline import Found, segment_picture
-from seem_ros.ros.conversions import stamp_to_ns
-from seem_ros.ros.prompt_messages import picture_of, prompt_from_message, prompts_from_messages
-from seem_ros.ros.result_messages import STATES, segments_to_message
-from seem_ros.ros.runtime_state import Running
+from seem_ros.perception.structures.frame import Frame
+from seem_ros.ros.camera.pipeline import Found, segment_picture
+from seem_ros.ros.messages.images import stamp_to_ns
+from seem_ros.ros.messages.prompts import picture_of, prompt_from_message, prompts_from_messages
+from seem_ros.ros.messages.results import STATES, segments_to_message
+from seem_ros.ros.session import Running
 from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
 
 # the default keeps ten calls: an eleventh at the same moment would be dropped without an answer

@@ -90,7 +90,7 @@ def fastest_cpu_precision(package: Package, backend: str = "auto") -> str | None
         return None
     if backend == "auto" and _order(None)[0][0] != "openvino":
         return None
-    from seem_ros.runtime.openvino_backend import has_bf16, only_encoder
+    from seem_ros.runtime.backends.openvino_backend import has_bf16, only_encoder
 
     return "bf16" if only_encoder(package) and has_bf16() else None
 
@@ -99,7 +99,7 @@ def _order(device: str | None) -> list[tuple[str, str | None]]:
     """Backends worth trying here, best first, with their device."""
     installed, order = available_backends(), []
     if device in (None, "cuda"):
-        from seem_ros.runtime.gpu_presence import nvidia_gpu
+        from seem_ros.runtime.tensorrt.gpu_presence import nvidia_gpu
 
         if nvidia_gpu():
             order += [("tensorrt", None), ("tensorrt_rtx", None), ("onnxruntime", "cuda")]
@@ -119,20 +119,20 @@ def _open(
     preload: bool, background: bool,
 ) -> Backend:
     if name == "onnxruntime":
-        from seem_ros.runtime.onnxruntime_backend import open_onnxruntime
+        from seem_ros.runtime.backends.onnxruntime_backend import open_onnxruntime
 
         return open_onnxruntime(
             package, device or "cpu", precision or "fp32", threads, cache_dir=cache_dir, preload=preload
         )
     if name == "openvino":
-        from seem_ros.runtime.openvino_backend import open_openvino
+        from seem_ros.runtime.backends.openvino_backend import open_openvino
 
         return open_openvino(
             package, device or "CPU", precision or "fp32", threads, cache_dir=cache_dir, preload=preload
         )
     if name == "torch":
         return _open_torch(package, device, precision or "fp32", cache_dir)
-    from seem_ros.runtime.tensorrt_backend import open_tensorrt
+    from seem_ros.runtime.tensorrt.tensorrt_backend import open_tensorrt
 
     return open_tensorrt(package, name, precision or package.spec.precision, cache_dir, background, threads)
 
@@ -141,6 +141,6 @@ def _open_torch(package: Package, device: str | None, precision: str, cache_dir:
     missing = [m for m in ("torch", "timm", "safetensors") if importlib.util.find_spec(m) is None]
     if missing:
         raise BackendError(f"backend torch needs {', '.join(missing)}: pip install 'seem_ros[torch]'")
-    from seem_ros.runtime.torch_backend import TorchBackend
+    from seem_ros.runtime.backends.torch_backend import TorchBackend
 
     return TorchBackend.from_package(package, device, precision, cache_dir)

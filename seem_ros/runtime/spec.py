@@ -42,7 +42,7 @@ class ModelSpec:
 
     Attributes:
         name: Name of the model, e.g. ``pico`` or ``focalt_v1``.
-        rules: Attention and selection rules: a name of ``seem_ros.model.rules.RULES``.
+        rules: Attention and selection rules: a name of ``seem_ros.model.query_decoder.attention_rules.RULES``.
         input_hw: Height and width of the network input, pixels; both multiples of ``size_divisor``.
         size_divisor: What height and width have to be divisible by.
         mask_stride: Stride of ``DecodeBatch.mask_logits`` (4 official models, 2 built-in).

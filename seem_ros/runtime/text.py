@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seem_ros.model.tokenizer import Tokenizer
+from seem_ros.model.text.tokenizer import Tokenizer
 from seem_ros.runtime.batches import TextFeatures
 
 

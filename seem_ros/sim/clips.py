@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.errors import DataError, SeemError
-from seem_ros.sim.frame import Frame
-from seem_ros.sim.recording import ClipWriter, write_list
-from seem_ros.sim.scene import random_scene
-from seem_ros.sim.story import arm_story, play
+from seem_ros.sim.clip_writer import ClipWriter, write_list
+from seem_ros.sim.ground_truth import Frame
+from seem_ros.sim.scene.spec import random_scene
+from seem_ros.sim.scripted_motion import arm_story, play
 from seem_ros.sim.world import World
 
 _ATTEMPTS = 12

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.errors import DataError, SeemError
-from seem_ros.sim.clip_stage import ClipStage
+from seem_ros.sim.fast_renderer import ClipStage
 from seem_ros.sim.vocabulary import COLOURS, HELD_OUT_PAIRS, SHAPES, SIZES, STUFF
 
 FRAMES_PER_CLIP = 3

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from seem_ros.sim.scene import ObjectSpec, SceneSpec
-from seem_ros.sim.story import Event, Story, Waypoint, hiding_path, park_tip, pushing_path
-from seem_ros.sim.view import Viewpoint
+from seem_ros.sim.scene.spec import ObjectSpec, SceneSpec
+from seem_ros.sim.scene.viewpoint import Viewpoint
+from seem_ros.sim.scripted_motion import Event, Story, Waypoint, hiding_path, park_tip, pushing_path
 from seem_ros.sim.world import World
 
 SECONDS = 12.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from seem_ros.sim.engine import mujoco, new_gl_context, no_gl_error
-from seem_ros.sim.stage import HIDDEN, SHOWN
+from seem_ros.sim.mujoco_import import mujoco, new_gl_context, no_gl_error
+from seem_ros.sim.scene.room import HIDDEN, SHOWN
 
 
 class Camera:

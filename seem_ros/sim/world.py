@@ -5,18 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.sim import layout
-from seem_ros.sim.arm import JOINTS, add_arm, reach
-from seem_ros.sim.engine import mujoco
-from seem_ros.sim.frame import Frame, Instance
-from seem_ros.sim.looks import add_room_materials, arm_colour, dress_room, light_scene
-from seem_ros.sim.meshes import make_mesh
+from seem_ros.sim.ground_truth import Frame, Instance
+from seem_ros.sim.mujoco_import import mujoco
 from seem_ros.sim.render import Camera
-from seem_ros.sim.scene import ObjectSpec, SceneSpec
-from seem_ros.sim.solids import add_solid
-from seem_ros.sim.stage import SHOWN, SURFACES, add_material, add_mesh, add_room, new_spec
-from seem_ros.sim.textures import pattern
-from seem_ros.sim.view import Viewpoint, intrinsics
+from seem_ros.sim.scene import layout
+from seem_ros.sim.scene.appearance import add_room_materials, arm_colour, dress_room, light_scene
+from seem_ros.sim.scene.arm import JOINTS, add_arm, reach
+from seem_ros.sim.scene.collision_shapes import add_solid
+from seem_ros.sim.scene.meshes import make_mesh
+from seem_ros.sim.scene.room import SHOWN, SURFACES, add_material, add_mesh, add_room, new_spec
+from seem_ros.sim.scene.spec import ObjectSpec, SceneSpec
+from seem_ros.sim.scene.textures import pattern
+from seem_ros.sim.scene.viewpoint import Viewpoint, intrinsics
 from seem_ros.sim.vocabulary import COLOUR_RGB, SIZE_SCALE, STUFF
 
 _TABLE_HALF_M = (0.62, 0.52)

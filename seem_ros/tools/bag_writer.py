@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.sim.frame import Frame
+from seem_ros.sim.ground_truth import Frame
 
 PREFIX, FRAME_ID = "/tabletop/", "tabletop_camera_optical_frame"
 FIRST_STAMP_NS = 1_000_000_000

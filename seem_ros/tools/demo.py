@@ -18,17 +18,17 @@ from pathlib import Path
 
 import numpy as np
 
+from seem_ros.datasets.media import open_media
+from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
+from seem_ros.demo.film import Film, annotate, write_sheet
+from seem_ros.demo.marks import Mark, mark
+from seem_ros.demo.stage import Player, Stage
+from seem_ros.demo.story import play_story
 from seem_ros.errors import SeemError
 from seem_ros.files import claim_folder
 from seem_ros.msg import Box, Click, Prompt, Target
-from seem_ros.perception.results import Segments
-from seem_ros.ros.recorded_clip import RecordedClip, find_clip
+from seem_ros.perception.structures.segments import Segments
 from seem_ros.srv import Segment
-from seem_ros.tools.demonstrating.film import Film, annotate, write_sheet
-from seem_ros.tools.demonstrating.marks import Mark, mark
-from seem_ros.tools.demonstrating.stage import Player, Stage
-from seem_ros.tools.demonstrating.story import play_story
-from seem_ros.tools.media import open_media
 
 STATES = {Target.TRACKED: "TRACKED", Target.OCCLUDED: "OCCLUDED", Target.LOST: "LOST"}
 SHEET_PICTURES = 9

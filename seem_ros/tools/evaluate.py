@@ -23,23 +23,23 @@ import numpy as np
 from tqdm import tqdm
 
 import seem_ros
+from seem_ros.datasets.coco_panoptic import CocoPanoptic
+from seem_ros.datasets.davis import DavisVideos
+from seem_ros.datasets.interactive import CONVENTIONS, InteractiveFolder
+from seem_ros.datasets.refcoco import RefCoco
+from seem_ros.datasets.tabletop import WorldShards
+from seem_ros.datasets.tabletop_names import names_of_clip
+from seem_ros.datasets.ycb import YcbFrames
 from seem_ros.errors import CheckpointError, DataError, SeemError
+from seem_ros.evaluation import standard_sets
+from seem_ros.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
+from seem_ros.evaluation.contact_sheet import ContactSheet
+from seem_ros.evaluation.metrics.number_of_clicks import MAX_CLICKS
+from seem_ros.evaluation.predictor import Predictor
+from seem_ros.evaluation.report import Report
+from seem_ros.evaluation.tabletop import MIN_SHARE, evaluate_world
+from seem_ros.evaluation.video_scores import PROMPTS, Clip, Contender, VideoScores
 from seem_ros.files import claim_folder
-from seem_ros.tools.evaluation import standard
-from seem_ros.tools.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
-from seem_ros.tools.evaluation.predictor import Predictor
-from seem_ros.tools.evaluation.report import Report
-from seem_ros.tools.evaluation.sheet import ContactSheet
-from seem_ros.tools.evaluation.video import PROMPTS, Clip, Contender, VideoScores
-from seem_ros.tools.evaluation.world import MIN_SHARE, evaluate_world
-from seem_ros.training.datasets.coco_panoptic import CocoPanoptic
-from seem_ros.training.datasets.davis import DavisVideos
-from seem_ros.training.datasets.interactive import CONVENTIONS, InteractiveFolder
-from seem_ros.training.datasets.refcoco import RefCoco
-from seem_ros.training.datasets.tabletop_names import names_of_clip
-from seem_ros.training.datasets.world import WorldShards
-from seem_ros.training.datasets.ycb import YcbFrames
-from seem_ros.training.metrics.clicks import MAX_CLICKS
 
 # Network input of weights that come without a package: a 240x320 picture, padded to a multiple of 32.
 TRAINED_HW = (256, 320)
@@ -111,7 +111,7 @@ class Evaluation:
         """Ours first, then grabCut."""
         found: list[Predictor] = []
         if self.segmenter is not None:
-            from seem_ros.tools.evaluation.ours import SegmenterPredictor
+            from seem_ros.evaluation.our_predictors import SegmenterPredictor
 
             found.append(SegmenterPredictor(self.segmenter, self.name))
         if self.options.grabcut != "none":
@@ -174,8 +174,8 @@ def _from_training(weights: Path):
     from seem_ros.model.config import PICO
     from seem_ros.model.seem import Seem
     from seem_ros.perception.segmenter import Segmenter
+    from seem_ros.runtime.backends.torch_backend import TorchBackend
     from seem_ros.runtime.spec import ModelSpec
-    from seem_ros.runtime.torch_backend import TorchBackend
 
     try:
         state = torch.load(weights, map_location="cpu", weights_only=True)
@@ -193,8 +193,8 @@ def _named(method, start: str):
 
 
 def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
-    from seem_ros.perception.tracker_config import TrackerConfig
-    from seem_ros.tools.evaluation.ours import MemoryTracker, ReferenceOnly
+    from seem_ros.evaluation.our_predictors import MemoryTracker, ReferenceOnly
+    from seem_ros.perception.tracking.config import TrackerConfig
 
     parts = {", with bank": {"use_bank": True}, ", no previous mask": {"use_previous_mask": False},
              ", no reference": {"use_reference": False}, ", finds trusted at once": {"prove_after": 0}}
@@ -229,11 +229,11 @@ def run(options: argparse.Namespace) -> Report:
             predictor, shards, numbers, report, sheet, clicks))
     if options.interactive:
         pictures = InteractiveFolder(options.interactive, options.convention, options.split)
-        evaluation.stills("interactive", len(pictures), lambda predictor, numbers, sheet: standard.evaluate_interactive(
+        evaluation.stills("interactive", len(pictures), lambda predictor, numbers, sheet: standard_sets.evaluate_interactive(
             predictor, pictures, numbers, report, sheet, clicks))
     if options.ycb:
         frames = YcbFrames(options.ycb)
-        evaluation.stills("YCB frames", len(frames), lambda predictor, numbers, sheet: standard.evaluate_ycb(
+        evaluation.stills("YCB frames", len(frames), lambda predictor, numbers, sheet: standard_sets.evaluate_ycb(
             predictor, frames, numbers, report, sheet, clicks, MIN_SHARE))
         evaluation.videos("YCB video", [Clip(s.name, s) for s in frames.sequences()], MIN_SHARE)
     for folder in options.davis:
@@ -254,7 +254,7 @@ def _classic(evaluation: Evaluation, options: argparse.Namespace) -> None:
         coco = CocoPanoptic.from_folder(options.coco_panoptic, options.split or "val2017")
         for predictor in able:
             numbers = tqdm(evaluation.numbers(len(coco)), desc="COCO panoptic", disable=None)
-            standard.evaluate_coco_panoptic(predictor, coco, numbers, evaluation.report)
+            standard_sets.evaluate_coco_panoptic(predictor, coco, numbers, evaluation.report)
     if options.refcoco:
         if options.refcoco_images is None:
             raise DataError("--refcoco needs --refcoco-images, the folder of COCO pictures")
@@ -262,7 +262,7 @@ def _classic(evaluation: Evaluation, options: argparse.Namespace) -> None:
         sheet = ContactSheet()
         for predictor in able:
             numbers = tqdm(evaluation.numbers(len(phrases)), desc="RefCOCO", disable=None)
-            standard.evaluate_refcoco(predictor, phrases, numbers, evaluation.report, sheet)
+            standard_sets.evaluate_refcoco(predictor, phrases, numbers, evaluation.report, sheet)
         sheet.write(options.out / "RefCOCO.png")
 
 

@@ -97,9 +97,9 @@ def export(arguments: argparse.Namespace) -> Package:
     Raises:
         SeemError: The checkpoint or the options cannot be used.
     """
+    from seem_ros.export.package_writer import write_package
+    from seem_ros.export.target import check_target
     from seem_ros.runtime.checkpoint import open_checkpoint
-    from seem_ros.tools.exporting.target import check_target
-    from seem_ros.tools.exporting.write import write_package
 
     fields = read_card(arguments.card) if arguments.card else {}
     if arguments.out:
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         size = sum(package.path(name).stat().st_size for name in package.spec.sha256)
         print(f"{package.folder}: {package.spec.name}, {package.spec.precision}, {size / 1e6:.1f} MB")
         if arguments.build_engine:
-            from seem_ros.runtime.engine_build import build_engines
+            from seem_ros.runtime.tensorrt.engine_build import build_engines
 
             for line in build_engines(package, arguments.gpu, arguments.cache_dir):
                 print(line)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from seem_ros.errors import DataError, SeemError
 from seem_ros.files import check_name
+from seem_ros.sim.clip_writer import ClipWriter, write_list
 from seem_ros.sim.demo_scene import SECONDS, demo_scene, demo_story
-from seem_ros.sim.frame import Frame
-from seem_ros.sim.recording import ClipWriter, write_list
-from seem_ros.sim.story import play
-from seem_ros.sim.stream import TabletopCamera
+from seem_ros.sim.ground_truth import Frame
+from seem_ros.sim.live_camera import TabletopCamera
+from seem_ros.sim.scripted_motion import play
 from seem_ros.sim.world import World
 from seem_ros.tools.bag_writer import BagWriter
 

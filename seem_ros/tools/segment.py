@@ -26,16 +26,16 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from seem_ros.datasets.media import Media, open_media, read_picture
 from seem_ros.errors import DataError, PromptError, SeemError
 from seem_ros.files import claim_folder
-from seem_ros.perception.frames import Frame
-from seem_ros.perception.overlay import contact_sheet, draw_overlay
-from seem_ros.perception.prompts import Box, Click, MaskRegion, Polygon, Prompt, Reference, Scribble
-from seem_ros.perception.results import Segments
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
-from seem_ros.perception.tracker import Tracker
-from seem_ros.tools.media import Media, open_media, read_picture
+from seem_ros.perception.structures.frame import Frame
+from seem_ros.perception.structures.prompts import Box, Click, MaskRegion, Polygon, Prompt, Reference, Scribble
+from seem_ros.perception.structures.segments import Segments
+from seem_ros.perception.tracking.tracker import Tracker
+from seem_ros.perception.visualize import contact_sheet, draw_overlay
 
 _SHEET_CELLS = 12
 _RETRY_EVERY = 5

@@ -27,12 +27,12 @@ from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import find_package, open_package
-from seem_ros.training.clips import Shards, crop
+from seem_ros.training.clip_dataset import Shards, crop
 from seem_ros.training.config import TrainConfig
-from seem_ros.training.curve import Curve
-from seem_ros.training.cutouts import Cutouts
-from seem_ros.training.phrases import Vocabulary
-from seem_ros.training.step import Step
+from seem_ros.training.copy_paste import Cutouts
+from seem_ros.training.objective import Step
+from seem_ros.training.progress import Curve
+from seem_ros.training.referring_phrases import Vocabulary
 
 _WRITTEN = ("config.yaml", "last.pt", "average.pt", "curve.csv", "curve.png", "rendezvous")
 

@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).parent))  # for model_cases: tests are imp
 from model_cases import HW, small_config
 
 from seem_ros.model.checkpoints import deterministic_model
+from seem_ros.model.query_decoder.tensors import ImageTensors
 from seem_ros.model.seem import Seem
-from seem_ros.model.states import ImageTensors
 
 
 def _lively(model: Seem) -> Seem:

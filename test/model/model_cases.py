@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from seem_ros.model.config import BackboneConfig, DecoderConfig, ModelConfig, PixelDecoderConfig, TextConfig
-from seem_ros.model.prompt_tensors import PromptTensors
+from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 
 DATA = Path(__file__).parent / "data"
 DIM = 32

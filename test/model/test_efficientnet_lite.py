@@ -16,16 +16,16 @@ import timm
 import torch
 
 from seem_ros.errors import CheckpointError, ModelError
+from seem_ros.export.graphs import pack_features, traceables
+from seem_ros.export.package_writer import trace
 from seem_ros.model.backbones import build_backbone
 from seem_ros.model.backbones.efficientnet_lite import imagenet_weights
 from seem_ros.model.config import PICO, BackboneConfig
 from seem_ros.model.seem import PIXEL_MEAN, PIXEL_STD, Seem
+from seem_ros.runtime.backends.onnxruntime_backend import OnnxRuntimeSession
+from seem_ros.runtime.backends.openvino_backend import OpenVinoSession
 from seem_ros.runtime.folding import fold_batch_norms
-from seem_ros.runtime.onnxruntime_backend import OnnxRuntimeSession
-from seem_ros.runtime.openvino_backend import OpenVinoSession
 from seem_ros.runtime.spec import ModelSpec
-from seem_ros.tools.exporting.graphs import pack_features, traceables
-from seem_ros.tools.exporting.write import trace
 from seem_ros.tools.weights import find_imagenet
 
 WIDTHS = {"lite0": (24, 40, 112, 320), "lite1": (24, 40, 112, 320), "lite2": (24, 48, 120, 352)}

@@ -12,11 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from seem_ros.model.backbones import focalnet
-from seem_ros.model.convolved_sum import convolved_sum, worthwhile
 from seem_ros.model.layers import Attention, eager
-from seem_ros.model.mask_features import folded_masks, folded_means, resized_features
-from seem_ros.model.pixel_decoder_fpn import ConvNorm
-from seem_ros.model.sampling import sample_points
+from seem_ros.model.pixel_decoder.fpn import ConvNorm
+from seem_ros.model.pixel_decoder.fused_lateral import convolved_sum, worthwhile
+from seem_ros.model.query_decoder.mask_features import folded_masks, folded_means, resized_features
+from seem_ros.model.query_decoder.point_sampling import sample_points
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from seem_ros.errors import ModelError
 from seem_ros.model.backbones import build_backbone
 from seem_ros.model.config import BackboneConfig, PixelDecoderConfig
-from seem_ros.model.pixel_decoder_deform import DeformableAttention, bilinear_corners
-from seem_ros.model.pixel_decoders import build_pixel_decoder
+from seem_ros.model.pixel_decoder.deformable import DeformableAttention, bilinear_corners
+from seem_ros.model.pixel_decoder.factory import build_pixel_decoder
 from seem_ros.model.position import sine_position
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from seem_ros.perception.frames import Frame
-from seem_ros.perception.prompts import MaskRegion, Prompt
 from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.tracker import Tracker
+from seem_ros.perception.structures.frame import Frame
+from seem_ros.perception.structures.prompts import MaskRegion, Prompt
+from seem_ros.perception.tracking.tracker import Tracker
 
 pytest.importorskip("onnxruntime")
 ROOT = Path(__file__).parents[2]

@@ -4,10 +4,10 @@ import pytest
 from colour_backend import ColourBackend, scene
 
 from seem_ros.errors import FrameError, PromptError
-from seem_ros.perception.frames import Frame, Intrinsics
-from seem_ros.perception.prompts import Box, Click, MaskRegion, Prompt, Reference, Scribble
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.structures.frame import Frame, Intrinsics
+from seem_ros.perception.structures.prompts import Box, Click, MaskRegion, Prompt, Reference, Scribble
 
 TWO = scene({(30, 30): "red", (100, 60): "blue"})
 RED, BLUE = np.zeros((96, 128), bool), np.zeros((96, 128), bool)

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from seem_ros.perception.frames import Frame
-from seem_ros.perception.prompts import Box, Click, Prompt, Reference
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
-from seem_ros.perception.tracker import Tracker
-from seem_ros.perception.tracker_config import TrackerConfig
+from seem_ros.perception.structures.frame import Frame
+from seem_ros.perception.structures.prompts import Box, Click, Prompt, Reference
+from seem_ros.perception.tracking.config import TrackerConfig
+from seem_ros.perception.tracking.tracker import Tracker
 
 torch = pytest.importorskip("torch")
 
@@ -17,8 +17,8 @@ torch = pytest.importorskip("torch")
 def segmenter():
     from seem_ros.model.config import PICO
     from seem_ros.model.seem import Seem
+    from seem_ros.runtime.backends.torch_backend import TorchBackend
     from seem_ros.runtime.spec import ModelSpec, VocabularyEntry
-    from seem_ros.runtime.torch_backend import TorchBackend
 
     torch.manual_seed(0)
     words = tuple(VocabularyEntry(name) for name in ("mug", "bowl", "table"))

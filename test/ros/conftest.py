@@ -15,7 +15,7 @@ try:
 
     import seem_ros.msg  # noqa: F401
 except ImportError as error:  # without `make build` or a ROS workspace there is nothing to test here
-    collect_ignore_glob = ["test_*.py"]
+    collect_ignore_glob = ["test_*.py", "*/test_*.py"]
     print(f"test/ros is left out: {error}")
 
 

@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from seem_ros.ros.conversions import array_to_image, ns_to_stamp
+from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 from seem_ros.ros.node import spin
 
 ROOT = Path(__file__).parents[2]

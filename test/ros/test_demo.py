@@ -8,7 +8,7 @@ import cv2
 import pytest
 from harness import NodeProcess, wait_for
 
-from seem_ros.ros.recorded_clip import RecordedClip, find_clip
+from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 500  # two minutes on an idle machine

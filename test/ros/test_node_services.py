@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from seem_ros.msg import Box, Click, Pixel, Polygon, Prompt, Reference, Scribble, SegmentArray, Target, TargetArray
-from seem_ros.ros.conversions import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
+from seem_ros.ros.messages.images import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
 from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
 
 BLOBS = {(30, 30): "red", (90, 60): "green", (30, 70): "blue"}

@@ -11,8 +11,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
 from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
-from seem_ros.ros.camera_output import LATCHED
-from seem_ros.ros.conversions import array_to_image, array_to_jpeg, compressed_to_rgb, image_to_rgb, stamp_to_ns
+from seem_ros.ros.camera.publisher import LATCHED
+from seem_ros.ros.messages.images import array_to_image, array_to_jpeg, compressed_to_rgb, image_to_rgb, stamp_to_ns
 from seem_ros.srv import RemoveTargets, Segment
 
 

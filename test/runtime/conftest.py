@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from seem_ros.runtime.batches import SELECT_TEXT, PromptBatch
-from seem_ros.runtime.gate import GateInputs, read_gate_inputs
 from seem_ros.runtime.interface import Backend
 from seem_ros.runtime.loader import load_backend
 from seem_ros.runtime.package import Package, open_package
+from seem_ros.runtime.parity_gate import GateInputs, read_gate_inputs
 
 sys.path.insert(0, str(Path(__file__).parent))
 EMULATED = "tensorrt_rtx, emulated"

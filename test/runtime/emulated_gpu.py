@@ -21,8 +21,8 @@ import pytest
 import tensorrt_rtx
 from cuda.bindings import runtime as real
 
-from seem_ros.runtime import cuda_memory, tensorrt_backend
-from seem_ros.runtime.tensorrt_build import BuildJob
+from seem_ros.runtime.tensorrt import cuda_memory, tensorrt_backend
+from seem_ros.runtime.tensorrt.plan_builder import BuildJob
 
 GARBAGE = 0xFF  # NaN as float
 

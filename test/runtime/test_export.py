@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from seem_ros.errors import ModelError
+from seem_ros.export.package_writer import write_package
+from seem_ros.export.weight_store import WeightStore
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
+from seem_ros.runtime.backends.onnxruntime_backend import open_onnxruntime
+from seem_ros.runtime.backends.torch_backend import TorchBackend
 from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.folding import fold_batch_norms, norm_state, unfold_batch_norms
-from seem_ros.runtime.gate import answer, compare, read_gate_inputs
-from seem_ros.runtime.onnxruntime_backend import open_onnxruntime
 from seem_ros.runtime.package import open_package
+from seem_ros.runtime.parity_gate import answer, compare, read_gate_inputs
 from seem_ros.runtime.spec import ModelSpec
-from seem_ros.runtime.torch_backend import TorchBackend
 from seem_ros.tools import export
-from seem_ros.tools.exporting.weights import WeightStore
-from seem_ros.tools.exporting.write import write_package
 
 TINY = replace(
     PICO, name="tiny",
@@ -173,7 +173,7 @@ def test_a_failed_export_leaves_the_old_package(tmp_path, monkeypatch):
     old = tmp_path / "model"
     old.mkdir()
     (old / "model.yaml").write_text(OLD_DESCRIPTION)
-    monkeypatch.setattr("seem_ros.tools.exporting.write.trace", lambda traced: (_ for _ in ()).throw(ModelError("no")))
+    monkeypatch.setattr("seem_ros.export.package_writer.trace", lambda traced: (_ for _ in ()).throw(ModelError("no")))
     with pytest.raises(ModelError):
         write_package(_model(), ModelSpec.of_config(TINY, (64, 96), **FIELDS), old)
     assert (old / "model.yaml").read_text() == OLD_DESCRIPTION and [p.name for p in tmp_path.iterdir()] == ["model"]

@@ -8,8 +8,8 @@ import pytest
 
 from seem_ros.errors import BackendError
 from seem_ros.runtime import available_backends, load_backend
-from seem_ros.runtime.gpu_presence import nvidia_gpu
 from seem_ros.runtime.loader import BACKENDS, fastest_cpu_precision
+from seem_ros.runtime.tensorrt.gpu_presence import nvidia_gpu
 
 
 def test_an_unknown_backend_is_refused_with_the_known_ones(package):
@@ -35,7 +35,7 @@ def test_a_backend_that_is_not_installed_says_what_to_install(package, name, mon
 
 def test_bf16_is_proposed_only_where_openvino_serves_and_the_cpu_computes_in_it(package, monkeypatch):
     pytest.importorskip("openvino")
-    from seem_ros.runtime import openvino_backend
+    from seem_ros.runtime.backends import openvino_backend
 
     own = fastest_cpu_precision(package, "openvino")
     assert own == ("bf16" if openvino_backend.has_bf16() else None)
@@ -81,7 +81,7 @@ def test_asking_for_cuda_without_a_gpu_is_refused(package):
 
 
 def test_auto_goes_on_to_the_next_backend_and_says_so(package, monkeypatch, caplog):
-    from seem_ros.runtime import openvino_backend
+    from seem_ros.runtime.backends import openvino_backend
 
     def refuse(*arguments, **options):
         raise BackendError("this CPU is too old")
@@ -89,7 +89,7 @@ def test_auto_goes_on_to_the_next_backend_and_says_so(package, monkeypatch, capl
     if "openvino" not in available_backends():
         pytest.skip("openvino is not installed")
     monkeypatch.setattr(openvino_backend, "open_openvino", refuse)
-    monkeypatch.setattr("seem_ros.runtime.gpu_presence.nvidia_gpu", lambda: False)
+    monkeypatch.setattr("seem_ros.runtime.tensorrt.gpu_presence.nvidia_gpu", lambda: False)
     with load_backend(package, "auto") as backend:
         assert backend.status.backend == "onnxruntime"
     assert "openvino cannot be used: this CPU is too old" in caplog.text

@@ -7,11 +7,11 @@ import pytest
 import torch
 from narrow_models import narrow_model
 
+from seem_ros.export.graphs import ImageGraph
+from seem_ros.export.package_writer import write_package
+from seem_ros.export.precision import lower_precision
 from seem_ros.runtime.spec import ModelSpec
-from seem_ros.runtime.tensorrt_build import BuildJob, build_plan
-from seem_ros.tools.exporting.graphs import ImageGraph
-from seem_ros.tools.exporting.precision import lower_precision
-from seem_ros.tools.exporting.write import write_package
+from seem_ros.runtime.tensorrt.plan_builder import BuildJob, build_plan
 
 VARIANTS = {"focalt_v0": ((64, 96), 4), "samvitb_v1": ((1024, 1024), 1)}
 TARGETS = "SM86,SM89,SM120"

@@ -104,7 +104,7 @@ def test_a_precision_that_was_not_exported_is_refused(package):
 
 
 def test_damaged_gate_inputs_are_refused(tmp_path):
-    from seem_ros.runtime.gate import read_gate_inputs
+    from seem_ros.runtime.parity_gate import read_gate_inputs
 
     np.savez(tmp_path / "gate.npz", rgb=np.zeros(3))
     with pytest.raises(PackageError, match="gate inputs"):

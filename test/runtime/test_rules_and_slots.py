@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from narrow_models import narrow_model
 
-from seem_ros.runtime.gate import answer, read_gate_inputs
-from seem_ros.runtime.graph_backend import GraphBackend
-from seem_ros.runtime.onnxruntime_backend import open_onnxruntime
+from seem_ros.export.package_writer import write_package
+from seem_ros.runtime.backends.graph_backend import GraphBackend
+from seem_ros.runtime.backends.onnxruntime_backend import open_onnxruntime
+from seem_ros.runtime.backends.torch_backend import TorchBackend
+from seem_ros.runtime.parity_gate import answer, read_gate_inputs
 from seem_ros.runtime.spec import ModelSpec
-from seem_ros.runtime.torch_backend import TorchBackend
-from seem_ros.tools.exporting.write import write_package
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from seem_ros.errors import DataError
 from seem_ros.sim.render import Camera
-from seem_ros.sim.stage import new_spec
+from seem_ros.sim.scene.room import new_spec
 
 
 @pytest.fixture(scope="session")

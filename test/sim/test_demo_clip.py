@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seem_ros.datasets.davis import DavisVideos
 from seem_ros.sim.vocabulary import HELD_OUT_PAIRS
-from seem_ros.training.datasets.davis import DavisVideos
 
 CLIP = Path(__file__).resolve().parents[2] / "models" / "clips" / "tabletop"
 

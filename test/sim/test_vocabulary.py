@@ -3,7 +3,7 @@
 import pytest
 
 from seem_ros.errors import DataError
-from seem_ros.sim.frame import Instance
+from seem_ros.sim.ground_truth import Instance
 from seem_ros.sim.vocabulary import COLOURS, HELD_OUT_PAIRS, SHAPES, check_object, full_name, object_names
 
 

@@ -26,7 +26,7 @@ def test_the_vocabulary_needs_neither_gl_nor_mujoco():
 
 
 def test_physics_runs_without_gl():
-    code = ("from seem_ros.sim.engine import mujoco; from seem_ros.sim.stage import add_room, new_spec; "
+    code = ("from seem_ros.sim.mujoco_import import mujoco; from seem_ros.sim.scene.room import add_room, new_spec; "
             "s = new_spec(32, 32); add_room(s, solid=True); m = s.compile(); mujoco.mj_step(m, mujoco.MjData(m))")
     done = _run("off", "-c", code)
     assert done.returncode == 0, done.stderr
@@ -34,7 +34,7 @@ def test_physics_runs_without_gl():
 
 def test_pictures_work_where_mujoco_was_imported_before_us(gl):
     code = ("import os; os.environ.pop('MUJOCO_GL', None); import mujoco; import numpy as np; "
-            "from seem_ros.sim.render import Camera; from seem_ros.sim.stage import new_spec; "
+            "from seem_ros.sim.render import Camera; from seem_ros.sim.scene.room import new_spec; "
             "m = new_spec(32, 32).compile(); Camera(m, np.zeros(m.ngeom, int)).close()")
     done = _run("off", "-W", "ignore", "-c", code)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seem_ros.errors import DataError
-from seem_ros.sim.scene import ObjectSpec, SceneSpec
+from seem_ros.sim.scene.spec import ObjectSpec, SceneSpec
 from seem_ros.sim.world import World
 
 pytestmark = pytest.mark.usefixtures("gl")

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from seem_ros.datasets.media import open_media
 from seem_ros.errors import DataError
-from seem_ros.sim.frame import Frame, Instance
+from seem_ros.sim.ground_truth import Frame, Instance
 from seem_ros.tools.bag_writer import FIRST_STAMP_NS, BagWriter
-from seem_ros.tools.media import open_media
 
 pytest.importorskip("rosbags")
 STEP_NS = 66_666_667

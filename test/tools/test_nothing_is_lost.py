@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from seem_ros.errors import DataError, ModelError, PackageError
+from seem_ros.export.target import check_target, exchange
 from seem_ros.files import MARKER, check_name, claim_folder
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.spec import ModelSpec
 from seem_ros.tools import export, segment
-from seem_ros.tools.exporting.target import check_target, exchange
 
 BAD_NAMES = ("", ".", "..", "../victim", "/etc", "a/b", "a\\b", ".hidden", " x", "x\n", "x" * 101, "a\0b", None, 7)
 
@@ -135,7 +135,7 @@ def test_recording_under_a_path_writes_nothing(tmp_path, capsys):
 
 
 def test_a_list_of_clips_is_added_to(tmp_path):
-    from seem_ros.sim.recording import write_list
+    from seem_ros.sim.clip_writer import write_list
 
     write_list(tmp_path, ["one"])
     write_list(tmp_path, ["two", "one"])
@@ -168,8 +168,8 @@ def test_what_a_tool_made_it_may_write_again(tmp_path):
 def test_two_pictures_of_one_stem_have_a_mask_each(tmp_path):
     from types import SimpleNamespace
 
-    from seem_ros.perception.composing import finish
-    from seem_ros.perception.frames import Frame
+    from seem_ros.perception.masks.compositing import finish
+    from seem_ros.perception.structures.frame import Frame
 
     writer = segment.Writer(tmp_path / "out", SimpleNamespace(count=2, moving=False, rate_hz=1.0), overlays=False)
     for value in (1, 2):

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
+from seem_ros.datasets.media import open_media
 from seem_ros.errors import DataError, PromptError
 from seem_ros.perception.segmenter import Segmenter
-from seem_ros.tools.media import open_media
 from seem_ros.tools.segment import build_parser, build_prompts, main, run
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "perception"))

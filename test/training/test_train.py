@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from seem_ros.errors import CheckpointError, DataError
-from seem_ros.training.clips import Shards
+from seem_ros.training.clip_dataset import Shards
 from seem_ros.training.config import TrainConfig
-from seem_ros.training.curve import Curve
+from seem_ros.training.progress import Curve
 from seem_ros.training.train import learning_rate, main, new_model, start_weights, work
 
 

@@ -16,9 +16,9 @@ from seem_ros.errors import DataError, SeemError
 from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.official_keys import official_shapes
 from seem_ros.model.seem import Seem
+from seem_ros.model.text.class_bank import default_cache_dir
 from seem_ros.model.unfilled import unfilled
 from seem_ros.model.variants import OFFICIAL, model_config
-from seem_ros.model.vocabulary import default_cache_dir
 from seem_ros.tools.parity.fixtures import FAMILIES, Fixture
 from seem_ros.tools.parity.network import NETWORK
 from seem_ros.tools.parity.report import Report

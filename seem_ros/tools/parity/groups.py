@@ -2,14 +2,14 @@
 """Our rules table against the official self-attention masks.
 
 Officially all groups of all prompts form one sequence with one boolean matrix. With us every prompt is an element of
-its own; the matrix says the same when an element's groups see each other as `seem_ros.model.rules.RULES` has it and
-elements do not.
+its own; the matrix says the same when an element's groups see each other as the `attention_rules` have it and elements
+do not.
 """
 from __future__ import annotations
 
 import numpy as np
 
-from seem_ros.model.rules import RULES, v1_memory_owner
+from seem_ros.model.query_decoder.attention_rules import RULES, v1_memory_owner
 from seem_ros.tools.parity.fixtures import Fixture
 from seem_ros.tools.parity.report import Report
 

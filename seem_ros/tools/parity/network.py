@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seem_ros.model.rules import v1_memory_owner, v1_query_indices
-from seem_ros.model.states import Decoded, ImageTensors, OfficialCall
-from seem_ros.perception import postprocess
+from seem_ros.model.query_decoder.attention_rules import v1_memory_owner, v1_query_indices
+from seem_ros.model.query_decoder.tensors import Decoded, ImageTensors, OfficialCall
+from seem_ros.perception.masks import panoptic
 from seem_ros.tools.parity.fixtures import Fixture, subsampled
 from seem_ros.tools.parity.groups import compare_self_mask
 from seem_ros.tools.parity.report import SAME_PANOPTIC, Report
@@ -62,18 +62,18 @@ def pano(runner: Runner, fixture: Fixture, report: Report) -> None:
         _close(report, fixture, "", f"{prefix}pred_masks", masks, 0)
         _close(report, fixture, "", f"{prefix}pred_logits", logits, 0)
     output = tuple(int(v) for v in fixture["out_hw"])
-    logits, masks = logits.numpy(), postprocess.to_image(masks.numpy(), padded, picture.shape[:2], output)
+    logits, masks = logits.numpy(), panoptic.to_image(masks.numpy(), padded, picture.shape[:2], output)
     _close(report, fixture, "", "resized_masks", torch.from_numpy(masks), 0)
-    semantic = postprocess.semantic(logits, masks)
+    semantic = panoptic.semantic(logits, masks)
     report.mask("sem_seg_argmax", semantic.argmax(0), fixture["sem_seg_argmax"])
     report.close("sem_seg_sub", semantic[::7, ::6, ::6], fixture["sem_seg_sub"])
     for name, info, limits in (("panoptic_seg", "segments_info", fixture.meta["panoptic_thresholds"]),
                                ("panoptic_seg_loose", "segments_info_loose", (0.3, 0.2))):
-        ids, segments = postprocess.panoptic(logits, masks, THINGS, *limits)
+        ids, segments = panoptic.panoptic(logits, masks, THINGS, *limits)
         report.mask(name, ids, fixture[name], SAME_PANOPTIC)
         report.same(info, [(s.id, s.isthing, s.category_id) for s in segments],
                     [(s["id"], s["isthing"], s["category_id"]) for s in fixture.meta[info]])
-    scores, classes, found = postprocess.instances(logits, masks, THINGS)
+    scores, classes, found = panoptic.instances(logits, masks, THINGS)
     order = np.argsort(-fixture["inst_scores"], kind="stable")
     report.close("inst_scores", scores, fixture["inst_scores"][order])
     golden = {(int(c), m.tobytes()) for c, m in zip(fixture["inst_classes"], fixture["inst_masks"])}
@@ -106,7 +106,7 @@ def inter(runner: Runner, fixture: Fixture, report: Report) -> None:
         kept[case] = answer.memory_mask[0]
         _, minus = runner.decoder.sample(image, prompts.points_xy, -prompts.points_label)
         _compare_spatial(runner, fixture, report, case, image, answer, minus[0])
-        final = postprocess.to_image(answer.memory_mask[0].numpy(), padded, picture.shape[:2],
+        final = panoptic.to_image(answer.memory_mask[0].numpy(), padded, picture.shape[:2],
                                      fixture[f"{case}/final"].shape[-2:], "bilinear") > 0
         report.mask(f"{case}/final", final.reshape(fixture[f"{case}/final"].shape), fixture[f"{case}/final"])
         if f"{case}/obj_pred_logits_q20" in fixture:
@@ -182,7 +182,7 @@ def ground(runner: Runner, fixture: Fixture, report: Report) -> None:
         full = fixture.stored(case, "grounding_mask")
         if full is None:
             continue
-        ours = postprocess.to_image(torch.cat(shown).numpy(), padded, picture.shape[:2], sizes[0])
+        ours = panoptic.to_image(torch.cat(shown).numpy(), padded, picture.shape[:2], sizes[0])
         golden = fixture[full]
         ours = subsampled(ours, golden, full)
         report.close(full, ours, golden)
@@ -237,7 +237,7 @@ def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
         chosen = int(answer.selected)
         report.same(f"{case}/selected", chosen, fixture[f"{case}/selected"], query=True)
         if f"{case}/final" in fixture:
-            final = postprocess.resize(answer.memory_mask[0].numpy(), padded)[0] > 0
+            final = panoptic.resize(answer.memory_mask[0].numpy(), padded)[0] > 0
             final = final[:picture.shape[0], :picture.shape[1]]
             report.mask(f"{case}/final", final, fixture[f"{case}/final"])
             report.same(f"{case}/pred_class", int(logits[chosen].argmax()), fixture[f"{case}/pred_class"])
@@ -257,7 +257,7 @@ def refimg(runner: Runner, fixture: Fixture, report: Report) -> None:
     _close(report, fixture, "", "sim", state.mask_embedding[0, 0] @ reference[1])
     _close(report, fixture, "", "prev_mask", answer.memory_mask)
     report.same("selected", int(answer.selected), fixture["selected"], query=True)
-    final = postprocess.to_image(answer.memory_mask[0].numpy(), padded, picture.shape[:2], fixture["final"].shape[-2:],
+    final = panoptic.to_image(answer.memory_mask[0].numpy(), padded, picture.shape[:2], fixture["final"].shape[-2:],
                                  "bilinear") > 0
     report.mask("final", final[None], fixture["final"])
 

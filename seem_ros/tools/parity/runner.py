@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seem_ros.model.prompt_tensors import PromptTensors
+from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
+from seem_ros.model.query_decoder.tensors import ImageTensors, OfficialCall, QueryState
 from seem_ros.model.seem import Seem
-from seem_ros.model.states import ImageTensors, OfficialCall, QueryState
-from seem_ros.model.tokenizer import Tokenizer
-from seem_ros.model.vocabulary import encode_texts
+from seem_ros.model.text.class_bank import encode_texts
+from seem_ros.model.text.tokenizer import Tokenizer
 
 POINTS, REFERENCE, TEXT = 0, 1, 2
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from seem_ros.model.deterministic import deterministic_state
 from seem_ros.model.official_keys import from_official, official_shapes
-from seem_ros.model.text import TextEncoder
-from seem_ros.model.tokenizer import Tokenizer
-from seem_ros.model.vocabulary import TEMPLATES, class_bank, encode_texts
-from seem_ros.perception import postprocess
+from seem_ros.model.text.class_bank import TEMPLATES, class_bank, encode_texts
+from seem_ros.model.text.encoder import TextEncoder
+from seem_ros.model.text.tokenizer import Tokenizer
+from seem_ros.perception.masks import panoptic
 from seem_ros.tools.parity.fixtures import Fixture
 from seem_ros.tools.parity.report import SAME_PANOPTIC, Report
 
@@ -59,20 +59,20 @@ def postproc(fixture: Fixture, report: Report) -> None:
     """Panoptic, semantic and instance rules and both resizes, on recorded logits."""
     logits, masks = fixture["mask_cls"], fixture["mask_pred"]
     for name, limits in (("eval", (0.8, 0.8)), ("demo", (0.4, 0.8)), ("loose", (0.3, 0.2))):
-        ids, segments = postprocess.panoptic(logits, masks, THINGS, *limits)
+        ids, segments = panoptic.panoptic(logits, masks, THINGS, *limits)
         golden = fixture[f"panoptic_{name}"]
         report.mask(f"panoptic_{name}", ids, golden, SAME_PANOPTIC)
         report.same(f"segments_{name}", [(s.id, s.isthing, s.category_id) for s in segments],
                     [(s["id"], s["isthing"], s["category_id"]) for s in fixture.meta[f"segments_{name}"]])
-    semantic = postprocess.semantic(logits, masks)
+    semantic = panoptic.semantic(logits, masks)
     report.mask("semantic_argmax", semantic.argmax(0), fixture["semantic_argmax"])
     report.close("semantic_c7", semantic[::7], fixture["semantic_c7"])
-    scores, classes, found = postprocess.instances(logits, masks, THINGS)
+    scores, classes, found = panoptic.instances(logits, masks, THINGS)
     order = np.argsort(-fixture["inst_scores"], kind="stable")
     report.close("inst_scores", scores, fixture["inst_scores"][order])
     report.same("inst_classes", np.sort(classes), np.sort(fixture["inst_classes"]))
     report.same("inst_masks", np.sort(found.sum((1, 2))), np.sort(fixture["inst_masks"].sum((1, 2))))
     for name in ("resize_up", "resize_down"):
         golden = fixture[name]
-        ours = postprocess.to_image(masks[:golden.shape[0]], masks.shape[-2:], (50, 70), golden.shape[-2:])
+        ours = panoptic.to_image(masks[:golden.shape[0]], masks.shape[-2:], (50, 70), golden.shape[-2:])
         report.close(name, ours, golden)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recorded tabletop clip with its ground truth, frame by frame: pictures and indexed masks in the DAVIS layout."""
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from seem_ros.errors import DataError
+from seem_ros.perception.structures.frame import Intrinsics
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One frame of a clip, or of the live tabletop.
+
+    Attributes:
+        rgb: uint8 [H, W, 3].
+        ids: uint8 [H, W], the truth: id of what is seen, 0 = nothing that is annotated.
+        depth_m: float32 [H, W] metres, or None.
+    """
+
+    rgb: np.ndarray
+    ids: np.ndarray
+    depth_m: np.ndarray | None = None
+
+
+def find_clip(name: str) -> Path:
+    """The folder of a clip: a path, or the name of one that comes with seem_ros.
+
+    Raises:
+        DataError: There is none.
+    """
+    places = [Path(name), Path(__file__).resolve().parents[2] / "models" / "clips" / name]
+    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    places += [Path(prefix) / "share" / "seem_ros" / "models" / "clips" / name for prefix in prefixes if prefix]
+    for place in places:
+        if (place / "JPEGImages").is_dir():
+            return place
+    raise DataError(f"there is no clip {name!r}: neither a folder with JPEGImages/ nor one that comes with seem_ros")
+
+
+class RecordedClip:
+    """A clip on disk.
+
+    Args:
+        folder: With JPEGImages/<name>, Annotations/<name> and Truth/<name>/truth.json, for one name.
+
+    Raises:
+        DataError: Something is missing or cannot be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            name = sorted(path.name for path in (folder / "JPEGImages").iterdir() if path.is_dir())[0]
+            truth = json.loads((folder / "Truth" / name / "truth.json").read_text())
+            self.rate_hz = float(truth["rate_hz"])
+            matrix = np.array(truth["intrinsics"], float)
+            self.intrinsics = Intrinsics(*(float(v) for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])))
+            self.names: dict[int, str] = {int(item["id"]): str(item["name"]) for item in truth["instances"]}
+        except (OSError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise DataError(f"{folder} is not a recorded clip: {error!r}") from error
+        self._pictures = sorted((folder / "JPEGImages" / name).glob("*.jpg"))
+        self._masks = folder / "Annotations" / name
+        if not self._pictures:
+            raise DataError(f"{folder} has no pictures")
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    def __iter__(self) -> Iterator[Shot]:
+        return (self.read(index) for index in range(len(self)))
+
+    def read(self, index: int) -> Shot:
+        """One frame.
+
+        Raises:
+            DataError: It cannot be read.
+        """
+        path = self._pictures[index]
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        # the masks are palette images; the number of a colour in the palette is the id
+        ids = _palette_indices(self._masks / f"{path.stem}.png")
+        if bgr is None or ids is None or ids.shape != bgr.shape[:2]:
+            raise DataError(f"frame {path.stem} of the clip cannot be read, or its mask has another size")
+        return Shot(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), ids)
+
+
+def _palette_indices(path: Path) -> np.ndarray | None:
+    """The indices of a palette PNG whose palette is DAVIS': the bits of the index spread over red, green and blue."""
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        return None
+    index = np.zeros(bgr.shape[:2], np.uint8)
+    for bit in range(8):
+        channel = 2 - bit % 3  # red holds bits 0, 3 and 6
+        index |= ((bgr[:, :, channel] >> (7 - bit // 3)) & 1) << bit
+    return index

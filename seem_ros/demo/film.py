@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The annotated video and the contact sheet."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from seem_ros.errors import DataError
+from seem_ros.perception.structures.segments import Segments
+from seem_ros.perception.visualize import contact_sheet, draw_overlay
+
+_MIN_WIDTH_PX = 640
+_BAR_PX = 34
+
+
+def annotate(rgb: np.ndarray, segments: Segments | None, caption: str) -> np.ndarray:
+    """A picture with its segments and a line of text below, at least 640 pixels wide.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        segments: Of this picture; None = nothing was published for it.
+        caption: One line.
+
+    Returns:
+        uint8 [h, w, 3], sides even, as video encoders want them.
+    """
+    scale = max(1, -(-_MIN_WIDTH_PX // rgb.shape[1]))
+    if scale > 1:
+        rgb = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        segments = _scaled(segments, scale) if segments is not None else None
+    picture = draw_overlay(rgb, segments, alpha=0.45) if segments is not None else rgb.copy()
+    bar = np.full((_BAR_PX, picture.shape[1], 3), 24, np.uint8)
+    text = caption.encode("ascii", "replace").decode()
+    cv2.putText(bar, text[:90], (8, 22), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (235, 235, 235), 1, cv2.LINE_AA)
+    picture = np.concatenate([picture, bar])
+    return np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+
+
+def _scaled(segments: Segments, scale: int) -> Segments:
+    from dataclasses import replace
+
+    labels = segments.labels.repeat(scale, axis=0).repeat(scale, axis=1)
+    records = tuple(
+        replace(
+            one, box_xyxy_px=tuple(scale * v for v in one.box_xyxy_px), area_px=one.area_px * scale * scale,
+            centroid_xy_px=tuple(scale * v for v in one.centroid_xy_px),
+        )
+        for one in segments
+    )
+    return replace(segments, labels=labels, segments=records, answers=())
+
+
+class Film:
+    """Writes an MP4 frame by frame.
+
+    Args:
+        path: Of the video.
+        rate_hz: Frames per second.
+    """
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        self._path, self._rate_hz = path, rate_hz
+        self._writer: cv2.VideoWriter | None = None
+
+    def add(self, picture: np.ndarray) -> None:
+        """Add a picture, uint8 [h, w, 3]; all of one size.
+
+        Raises:
+            DataError: The video cannot be written here.
+        """
+        if self._writer is None:
+            size = (picture.shape[1], picture.shape[0])
+            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*"mp4v"), self._rate_hz, size)
+            if not self._writer.isOpened():
+                raise DataError(f"{self._path} cannot be written as a video")
+        self._writer.write(picture[:, :, ::-1])
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._writer is not None:
+            self._writer.release()
+
+
+def write_sheet(path: Path, pictures: Sequence[np.ndarray]) -> None:
+    """A contact sheet of some pictures as PNG.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    sheet = contact_sheet(list(pictures), columns=3, width_px=1500)
+    if not cv2.imwrite(str(path), sheet[:, :, ::-1]):
+        raise DataError(f"{path} cannot be written")

@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The node in its own process, a camera that plays pictures to it, and a client that asks and listens."""
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from seem_ros.errors import BackendError, SeemError
+from seem_ros.msg import SegmentArray, TargetArray
+from seem_ros.perception.structures.frame import Intrinsics
+from seem_ros.perception.structures.segments import Segments
+from seem_ros.ros.messages.images import array_to_image, ns_to_stamp, stamp_to_ns
+from seem_ros.ros.messages.results import segments_from_message
+from seem_ros.ros.node import spin
+from seem_ros.ros.tabletop_camera_node import camera_info
+
+ROOT = Path(__file__).resolve().parents[2]
+ALL = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
+START_S = 90.0
+
+
+class Stage:
+    """Everything between the story and ROS. Use as a context manager.
+
+    Args:
+        parameters: Of the node, ``name:=value``.
+        log: File that takes what the node prints.
+        on_state: Told about every change of a target's state: id, label, new state.
+    """
+
+    def __init__(self, parameters: list[str], log: Path, on_state: Callable[[int, str, int], None]) -> None:
+        # a domain of our own on this machine: a demo must not meddle with a robot on the same network
+        os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
+        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        os.environ.setdefault("ROS_LOG_DIR", str(log.parent / "ros_log"))
+        self._log_path, self._log = log, log.open("w")
+        words = [word for one in parameters for word in ("-p", one)]
+        remaps = [word for name in ("image", "camera_info") for word in ("-r", f"{name}:=/demo/{name}")]
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROOT / "scripts" / "seem"), "--ros-args", *words, *remaps],
+            stdout=self._log, stderr=subprocess.STDOUT,
+        )
+        # rclpy's own handlers would swallow a SIGTERM and leave this process, and the node, behind
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        self._node = rclpy.create_node("demo")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=spin, args=(self._executor, self._node), daemon=True)
+        self._image = self._node.create_publisher(Image, "/demo/image", 1)
+        self._info = self._node.create_publisher(CameraInfo, "/demo/camera_info", 1)
+        self._segments: dict[int, Segments] = {}
+        self._latencies_s: list[float] = []
+        self._sent_s: dict[int, float] = {}
+        self._count = 0
+        self._lock = threading.Lock()
+        self.keep = True
+        self._states: dict[int, int] = {}
+        self._on_state = on_state
+        self._node.create_subscription(SegmentArray, "/seem/segments", self._on_segments, ALL)
+        self._node.create_subscription(TargetArray, "/seem/targets", self._on_targets, ALL)
+        self._thread.start()
+        self._clients: dict[str, Any] = {}
+
+    def _on_segments(self, msg: SegmentArray) -> None:
+        stamp_ns, now = stamp_to_ns(msg.header.stamp), time.monotonic()
+        segments = segments_from_message(msg)
+        with self._lock:
+            self._count += 1
+            if stamp_ns in self._sent_s:
+                self._latencies_s.append(now - self._sent_s[stamp_ns])
+            if self.keep:
+                self._segments[stamp_ns] = segments
+
+    def _on_targets(self, msg: TargetArray) -> None:
+        for target in msg.targets:
+            if self._states.get(target.target_id) != target.state:
+                self._states[target.target_id] = target.state
+                self._on_state(target.target_id, target.label, target.state)
+
+    def show(self, rgb: np.ndarray, stamp_ns: int, lens: Intrinsics | None = None) -> None:
+        """Publish a picture, uint8 [H, W, 3]."""
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id="demo_camera_optical_frame")
+        if lens is not None:
+            self._info.publish(camera_info(header, *rgb.shape[:2], lens))
+        message = array_to_image(rgb, header)
+        with self._lock:
+            self._sent_s[stamp_ns] = time.monotonic()
+            while len(self._sent_s) > 500:
+                del self._sent_s[next(iter(self._sent_s))]
+        self._image.publish(message)
+
+    def call(self, kind: type, service: str, request: Any, timeout_s: float = 60.0) -> Any:
+        """The answer of one of the node's services.
+
+        Raises:
+            BackendError: The node ended, or gave no answer in time.
+        """
+        if service not in self._clients:
+            self._clients[service] = self._node.create_client(kind, f"/seem/{service}")
+        future = self._until(self._clients[service].service_is_ready, f"service {service}", START_S) \
+            and self._clients[service].call_async(request)
+        self._until(future.done, f"an answer of {service}", timeout_s)
+        return future.result()
+
+    def _until(self, condition: Callable[[], bool], what: str, timeout_s: float) -> bool:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            if self._process.poll() is not None:
+                raise BackendError(f"the node ended ({self._process.returncode}):\n{self.log_tail()}")
+            if time.monotonic() > end:
+                raise BackendError(f"no {what} within {timeout_s:g} s; the node said:\n{self.log_tail()}")
+            time.sleep(0.002)
+        return True
+
+    def wait_until_hearing(self) -> None:
+        """Wait until the node listens to the camera, and we to the node.
+
+        Raises:
+            BackendError: It ended, or never did.
+        """
+        self._until(lambda: self._image.get_subscription_count() > 0, "camera subscription", START_S)
+        self._until(lambda: self._node.count_publishers("/seem/segments") > 0, "publisher of segments", START_S)
+
+    def segments(self) -> dict[int, Segments]:
+        """All segments published so far, by stamp."""
+        with self._lock:
+            return dict(self._segments)
+
+    def quiet(self) -> None:
+        """Tell no more about states."""
+        self._on_state = lambda *_: None
+
+    def has(self, stamp_ns: int) -> bool:
+        """Whether a result of this stamp has arrived."""
+        with self._lock:
+            return stamp_ns in self._segments
+
+    def check(self) -> None:
+        """Make sure that the node lives.
+
+        Raises:
+            BackendError: It ended.
+        """
+        self._until(lambda: True if self._process.poll() is None else None, "node", 0.0)
+
+    def count(self) -> int:
+        """Results since the last `forget`."""
+        return self._count
+
+    def latencies_s(self) -> list[float]:
+        """From the publication of an image to the arrival of its segments, since the last `forget`."""
+        with self._lock:
+            return list(self._latencies_s)
+
+    def forget(self) -> None:
+        """Drop all results so far, and keep only numbers from now on: for measurements that go on for long."""
+        with self._lock:
+            self.keep = False
+            self._segments.clear()
+            self._latencies_s.clear()
+            self._count = 0
+
+    def node_memory_mb(self) -> tuple[float, float]:
+        """Memory of the node's process, megabytes: all that is resident, and its own part of that.
+
+        Its own part leaves out pages of files (libraries, weights), which the system drops and reads again as it likes.
+        """
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        kb = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)
+              if name in ("VmRSS", "RssAnon", "RssShmem", "VmSwap")}
+        return kb["VmRSS"] * 1.024e-3, (kb["RssAnon"] + kb["RssShmem"] + kb["VmSwap"]) * 1.024e-3
+
+    def node_cpu_s(self) -> float:
+        """Processor time that the node's process has used, seconds."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def log_tail(self) -> str:
+        """The last lines that the node printed."""
+        return "\n".join(self._log_path.read_text().splitlines()[-12:])
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(15)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._executor.shutdown(timeout_sec=2)
+        rclpy.try_shutdown()
+        self._thread.join(5)
+        self._node.destroy_node()
+        self._log.close()
+
+
+class Player(threading.Thread):
+    """Shows pictures at their rate; stays on the picture where it is told to wait, while time goes on.
+
+    With ``patience_s`` the next picture waits for the result of the last one, so that a slow machine sees every
+    picture. Stamps go on at the nominal rate all the same.
+
+    Args:
+        stage: Where to show them.
+        pictures: uint8 [H, W, 3] each, all of one size; may be endless.
+        rate_hz: Pictures per second.
+        lens: Calibration to publish, or None.
+        keep: Remember which picture was shown at which stamp.
+        patience_s: How long a picture's result is waited for; 0 = a camera does not wait.
+    """
+
+    def __init__(
+        self, stage: Stage, pictures: Any, rate_hz: float, lens: Intrinsics | None = None, keep: bool = True,
+        patience_s: float = 0.0,
+    ) -> None:
+        super().__init__(daemon=True)
+        self._stage, self._pictures, self._rate_hz, self._lens = stage, iter(pictures), rate_hz, lens
+        self._hold_at: int | None = 0
+        self._keep, self._patience_s = keep, patience_s
+        self._stopped = False
+        self.index = -1
+        self.shown: dict[int, tuple[int, np.ndarray]] = {}
+        self.error: SeemError | None = None
+
+    def play(self, until: int | None = None) -> None:
+        """Go on, and wait again at a picture; None = to the end."""
+        self._hold_at = until
+
+    def wait_for(self, index: int) -> bool:
+        """Block until a picture is shown; False when the pictures ended before."""
+        while self.index < index and self.is_alive():
+            time.sleep(0.005)
+        return self.index >= index
+
+    def stop(self) -> None:
+        """Show nothing more."""
+        self._stopped = True
+        self.join(5)
+
+    def run(self) -> None:
+        """The thread."""
+        begin, tick, picture = time.monotonic(), 0, None
+        start_ns = time.time_ns()
+        try:
+            while not self._stopped:
+                held = self._hold_at is not None and self.index >= self._hold_at
+                if picture is None or not held:
+                    picture = next(self._pictures, None)
+                    if picture is None:
+                        return
+                    self.index += 1
+                stamp_ns = start_ns + round(tick * 1e9 / self._rate_hz)
+                if self._keep:
+                    self.shown[stamp_ns] = (self.index, picture)
+                self._stage.show(picture, stamp_ns, self._lens)
+                tick += 1
+                self._wait(stamp_ns, begin + tick / self._rate_hz)
+                begin = max(begin, time.monotonic() - tick / self._rate_hz)
+        except SeemError as error:
+            self.error = error
+
+    def _wait(self, stamp_ns: int, next_s: float) -> None:
+        end = time.monotonic() + self._patience_s
+        while not self._stopped and time.monotonic() < end and not self._stage.has(stamp_ns):
+            time.sleep(0.002)
+        time.sleep(max(0.0, next_s - time.monotonic()))

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model to a package on disk."""
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import torch
+from safetensors.torch import save_file
+
+from seem_ros.errors import ModelError, PackageError
+from seem_ros.export.graphs import Traceable, traceables
+from seem_ros.export.precision import lower_precision
+from seem_ros.export.target import check_target, exchange
+from seem_ros.export.weight_store import WeightStore
+from seem_ros.model.seem import Seem
+from seem_ros.model.text.tokenizer import DATA_FILE
+from seem_ros.runtime.folding import fold_batch_norms, norm_state
+from seem_ros.runtime.package import GraphFiles, Package, open_package, write_description
+from seem_ros.runtime.parity_gate import write_gate_inputs
+from seem_ros.runtime.spec import ModelSpec
+
+OPSET = 20  # 19 is the lowest with LayerNormalization fit for fp16; TensorRT 10.0 reads up to 20
+WEIGHTS, TOKENIZER, GATE, NORMS = "weights.safetensors", "tokenizer.json", "gate.npz", "norms.safetensors"
+_FORBIDDEN = {"GridSample", "NonZero", "If", "Loop", "Scan"}
+
+
+def write_package(
+    model: Seem, spec: ModelSpec, folder: Path, precision: str = "fp32", half_weights: bool | None = None,
+    tokenizer: Path = DATA_FILE, progress: Callable[[str], None] = lambda line: None,
+) -> Package:
+    """Exports a model. Batch norms of ``model`` are folded in place.
+
+    Args:
+        model: Trained model.
+        spec: Sizes and rules of the package; ``spec.precision`` is set to ``precision``.
+        folder: Where the package goes: missing, empty, or a package, which is exchanged at the end, so that a failed
+            export leaves the old one. Files beside an old package's own stay.
+        precision: ``fp32``, or ``fp16``/``bf16`` to write such graphs beside the fp32 ones.
+        half_weights: Store matrices in float16 (graphs compute in their own precision); default: with fp16 graphs.
+        tokenizer: Tokenizer file to ship.
+        progress: Told one line per step.
+
+    Raises:
+        PackageError: The folder holds something else than a package, or cannot be written; nothing was changed.
+        ModelError: A graph holds an operator that some runtime gets wrong.
+    """
+    folder = check_target(folder)
+    norms = norm_state(model.eval())
+    fold_batch_norms(model)
+    half = precision == "fp16" if half_weights is None else half_weights
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise PackageError(f"{folder} cannot be written: {error.strerror or error}") from error
+    try:
+        graphs: dict[str, ir.Model] = {}
+        for name, traced in traceables(model, spec).items():
+            progress(f"tracing {name}")
+            graphs[name] = trace(traced)
+        state = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
+        store = WeightStore(state, half)
+        for graph in graphs.values():
+            store.collect(graph)
+        store.write(work / WEIGHTS)
+        sets: dict[str, GraphFiles] = {}
+        for graph in graphs.values():
+            store.attach(graph, work / WEIGHTS)
+        sets["fp32"] = _save(graphs, work, "")
+        if precision != "fp32":
+            for name, graph in graphs.items():
+                if name != "text_encoder":  # runs once per text: precision is worth more than its time
+                    progress(f"{name}: {lower_precision(graph, precision)} nodes in {precision}")
+            sets[precision] = _save(graphs, work, f"_{precision}")
+        shutil.copyfile(tokenizer, work / TOKENIZER)
+        write_gate_inputs(work / GATE, spec)
+        if norms:
+            save_file({k: v.cpu().contiguous() for k, v in norms.items()}, str(work / NORMS))
+            (work / NORMS).chmod(0o644)
+        fields: dict[str, Any] = spec.to_mapping() | {"precision": precision, "sha256": {}}
+        write_description(
+            Package(
+                work, ModelSpec.from_mapping(fields), sets, WEIGHTS, TOKENIZER, GATE, model.config.to_dict(),
+                NORMS if norms else None,
+            )
+        )
+        open_package(work)
+        work.chmod(0o755)
+        exchange(work, folder)
+    except OSError as error:
+        raise PackageError(f"{folder} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)  # made above
+    return open_package(folder)
+
+
+def trace(traced: Traceable) -> ir.Model:
+    """One graph, static shapes, checked for operators that runtimes get wrong.
+
+    Raises:
+        ModelError: It holds such an operator.
+    """
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            traced.module, tuple(traced.inputs.values()), input_names=list(traced.inputs),
+            output_names=list(traced.outputs), opset_version=OPSET, dynamo=True, verbose=False,
+        )
+    model = program.model
+    taken = {v.name for v in (*model.graph.inputs, *model.graph.outputs)}
+    for value in (output for node in model.graph for output in node.outputs):
+        if value.name in taken and not value.is_graph_output():  # the exporter does not look for such clashes
+            value.name = f"{value.name}_inner"
+    found = sorted({node.op_type for node in model.graph} & _FORBIDDEN)
+    if found:
+        raise ModelError(f"the graph holds {found}, which some runtimes compute wrongly or cannot compile")
+    dynamic = [v.name for v in (*model.graph.inputs, *model.graph.outputs) if not v.shape.is_static()]
+    if dynamic:
+        raise ModelError(f"the graph's shapes must be static, these are not: {dynamic}")
+    return model
+
+
+def _save(graphs: Mapping[str, ir.Model], folder: Path, suffix: str) -> GraphFiles:
+    names = {}
+    for name, graph in graphs.items():
+        for value in (*graph.graph.inputs, *graph.graph.outputs):
+            value.metadata_props.clear()
+        for node in graph.graph:
+            node.metadata_props.clear()  # stack traces with paths of the exporting machine
+            node.doc_string = None
+        graph.metadata_props.clear()
+        own = suffix if name != "text_encoder" else ""
+        names[name] = f"{name}{own}.onnx"
+        ir.save(graph, folder / names[name])
+    decoders: dict[bool, dict[int, str]] = {False: {}, True: {}}
+    for name, file in names.items():
+        kind, _, count = name.partition("_")
+        if kind == "decoder":
+            decoders[name.endswith("_small")][int(count.removesuffix("_small"))] = file
+    return GraphFiles(
+        names["image_encoder"], names["text_encoder"], decoders[False], names.get("objects"), decoders[True]
+    )
+
+
+def parameters(model: Seem) -> int:
+    """Number of weights."""
+    return int(sum(np.prod(p.shape) for p in model.parameters()))

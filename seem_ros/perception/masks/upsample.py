@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Low-resolution mask logits to label images at source resolution, fast: only where the mask is.
+
+A mask is decided at source resolution: its logits are enlarged bilinearly (pixel centres aligned) and then compared
+with zero. Where all four neighbours of a place are not positive the result cannot be positive, so only the box around
+the positive logits is enlarged; a small object in a 1080p picture costs a small piece.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+
+import cv2
+import numpy as np
+
+from seem_ros.perception.masks.panoptic import sigmoid
+from seem_ros.perception.structures.letterbox import Geometry
+
+_SHARED = 0.2  # of the smaller of a part and the last mask: what two neighbours' rims share is less
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """A mask's logits inside a box at source resolution; outside of it the mask is empty.
+
+    Attributes:
+        x0, y0: First column and row of the box, source pixels.
+        logits: float32 [h, w].
+    """
+
+    x0: int
+    y0: int
+    logits: np.ndarray
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """Rows and columns of the box in the source image."""
+        height, width = self.logits.shape
+        return slice(self.y0, self.y0 + height), slice(self.x0, self.x0 + width)
+
+
+def span(positive: np.ndarray, cells: int, step: int, margin: int = 1) -> tuple[int, int] | None:
+    """First and last + 1 cell to enlarge along one axis, with a margin; the first is a multiple of ``step``."""
+    used = np.flatnonzero(positive[:cells])
+    if not len(used):
+        return None
+    first = max(int(used[0]) - margin, 0)
+    return first - first % step, min(int(used[-1]) + 1 + margin, cells)
+
+
+def resized(piece: np.ndarray, factors_yx: tuple[float, float], size_hw: tuple[int, int]) -> np.ndarray:
+    """Bilinear enlargement by exactly these factors, cut or continued to a size (the two differ by a pixel at most)."""
+    # the scale is given and not the size, or OpenCV would round it to whole pixels and shift the far end
+    made = cv2.resize(piece, None, fx=factors_yx[1], fy=factors_yx[0], interpolation=cv2.INTER_LINEAR)
+    made = made[: size_hw[0], : size_hw[1]]
+    missing = [wanted - got for wanted, got in zip(size_hw, made.shape)]
+    if any(missing):  # a fraction of a pixel that OpenCV rounded away at the far border
+        made = np.pad(made, [(0, n) for n in missing] + [(0, 0)] * (made.ndim - 2), mode="edge")
+    return made
+
+
+def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None:
+    """One mask's logits at source resolution.
+
+    Equal to the bilinear enlargement of the whole content: a box starts at a cell whose edge is a whole source pixel,
+    so that pixel centres stay aligned. Beyond the content's border the last cell is repeated: the padding has no say.
+
+    Args:
+        logits: float32 [hm, wm] at ``stride`` of the padded network input.
+        geometry: Of the source image.
+        stride: Network pixels per cell.
+
+    Returns:
+        The patch, None where no logit is positive.
+    """
+    (height, width), (content_h, content_w) = geometry.source_hw, geometry.content_hw
+    cells_y, cells_x = -(-content_h // stride), -(-content_w // stride)
+    factor_y, factor_x = Fraction(height * stride, content_h), Fraction(width * stride, content_w)
+    positive = logits[:cells_y, :cells_x] > 0
+    span_y = span(positive.any(axis=1), cells_y, factor_y.denominator)
+    span_x = span(positive.any(axis=0), cells_x, factor_x.denominator)
+    if span_y is None or span_x is None:
+        return None
+    piece = np.ascontiguousarray(logits[slice(*span_y), slice(*span_x)])
+    y0, x0 = int(span_y[0] * factor_y), int(span_x[0] * factor_x)
+    size = min(ceil(span_y[1] * factor_y), height) - y0, min(ceil(span_x[1] * factor_x), width) - x0
+    return Patch(x0, y0, resized(piece, (float(factor_y), float(factor_x)), size))
+
+
+def drop_strays(
+    mask_logits: np.ndarray, memory_mask: np.ndarray, anchors: Sequence[np.ndarray | None], share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Masks without the parts that do not belong to what was asked for.
+
+    A small model asked for one object sometimes answers with everything of its colour. Where the prompt points at a
+    place, parts that do not touch the place are left out (an object behind an arm has two parts, and its last mask
+    lies on both). Of what remains, parts that are small beside the largest are specks.
+
+    Args:
+        mask_logits: float32 [B, hm, wm].
+        memory_mask: float32 [B, h4, w4], the same masks, as coarse or coarser.
+        anchors: Per mask uint8 [hm, wm], where the prompt points: 2 = a part that touches this belongs to it, 1 = the
+            last mask, a part belongs to it if they share a fifth of the smaller of them; None or zeros where it does
+            not point. If no part belongs to it, all count.
+        share: Parts below this share of the largest part's area are left out.
+
+    Returns:
+        Both, with the sign of what was left out turned; the inputs themselves where nothing was.
+    """
+    fine, coarse = mask_logits, memory_mask
+    for row, (logits, anchor) in enumerate(zip(mask_logits, anchors, strict=True)):
+        count, parts, stats, _ = cv2.connectedComponentsWithStats((logits > 0).astype(np.uint8), connectivity=8)
+        if count <= 2:
+            continue
+        areas = stats[:, cv2.CC_STAT_AREA].copy()
+        areas[0] = 0
+        if anchor is not None:
+            shared = np.bincount(parts[anchor > 0], minlength=count)
+            least = _SHARED * np.minimum(areas, np.count_nonzero(anchor))
+            touched = (np.bincount(parts[anchor == 2], minlength=count) > 0) | ((shared > 0) & (shared >= least))
+            touched[0] = False
+            if touched.any():
+                areas[~touched] = 0
+        gone = areas < max(share * areas.max(), 1)
+        gone[0] = False
+        if not gone.any():
+            continue
+        if fine is mask_logits:
+            fine, coarse = mask_logits.copy(), memory_mask.copy()
+        drop = gone[parts]
+        fine[row][drop] = -np.abs(fine[row][drop])
+        kept = cv2.resize((fine[row] > 0).astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA) > 0
+        lost = (coarse[row] > 0) & ~kept
+        coarse[row][lost] = -np.abs(coarse[row][lost])
+    return fine, coarse
+
+
+def mask_scores(logits: np.ndarray) -> np.ndarray:
+    """Mean mask probability inside each mask.
+
+    Args:
+        logits: float32 [B, h, w].
+
+    Returns:
+        float32 [B], 0 where a mask is empty.
+    """
+    scores = np.zeros(len(logits), np.float32)
+    for i, one in enumerate(logits):
+        inside = one[one > 0]
+        if inside.size:
+            scores[i] = float(sigmoid(inside).mean())
+    return scores
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Measures of one label value: see ``results.Segment``."""
+
+    box_xyxy_px: tuple[int, int, int, int]
+    area_px: int
+    centroid_xy_px: tuple[float, float]
+
+
+def paint(
+    patches: Sequence[Patch | None], scores: Sequence[float], values: Sequence[int], size_hw: tuple[int, int],
+    wide: bool = False,
+) -> tuple[np.ndarray, list[Extent | None]]:
+    """Masks to one label image.
+
+    A pixel that several masks claim goes to the highest score x mask probability; ties to the earlier mask.
+
+    Args:
+        patches: One per mask, None where it is empty.
+        scores: How sure each mask is, >= 0.
+        values: Pixel value of each mask.
+        size_hw: Height and width of the label image, pixels.
+        wide: uint16 in place of uint8.
+
+    Returns:
+        The label image uint8 or uint16 [H, W], 0 = nothing, and the extent of what each mask kept (None = nothing).
+    """
+    labels = np.zeros(size_hw, np.uint16 if wide else np.uint8)
+    masks: list[np.ndarray | None] = [None if p is None else (p.logits > 0).astype(np.uint8) for p in patches]
+    for j, later in enumerate(patches):
+        for i in range(j):
+            if later is not None and patches[i] is not None:
+                _settle(patches[i], masks[i], scores[i], later, masks[j], scores[j])
+    extents: list[Extent | None] = []
+    for patch, mask, value in zip(patches, masks, values, strict=True):
+        area = 0 if mask is None else cv2.countNonZero(mask)
+        if not area:
+            extents.append(None)
+            continue
+        labels[patch.window][mask.view(np.bool_)] = value
+        x, y, width, height = cv2.boundingRect(mask)
+        moments = cv2.moments(mask, binaryImage=True)
+        extents.append(Extent(
+            (patch.x0 + x, patch.y0 + y, patch.x0 + x + width, patch.y0 + y + height), area,
+            (patch.x0 + moments["m10"] / moments["m00"], patch.y0 + moments["m01"] / moments["m00"]),
+        ))
+    return labels, extents
+
+
+def _settle(
+    first: Patch, first_mask: np.ndarray, first_score: float,
+    second: Patch, second_mask: np.ndarray, second_score: float,
+) -> None:
+    """Takes every pixel that both masks claim away from one of them, in place."""
+    y0, x0 = max(first.y0, second.y0), max(first.x0, second.x0)
+    y1 = min(first.y0 + first.logits.shape[0], second.y0 + second.logits.shape[0])
+    x1 = min(first.x0 + first.logits.shape[1], second.x0 + second.logits.shape[1])
+    if y0 >= y1 or x0 >= x1:
+        return
+    here = tuple(slice(a - p, b - p) for a, b, p in ((y0, y1, first.y0), (x0, x1, first.x0)))
+    there = tuple(slice(a - p, b - p) for a, b, p in ((y0, y1, second.y0), (x0, x1, second.x0)))
+    both = (first_mask[here] & second_mask[there]).view(np.bool_)
+    if not both.any():
+        return
+    first_wins = first_score * sigmoid(first.logits[here][both]) >= second_score * sigmoid(second.logits[there][both])
+    rows, columns = np.nonzero(both)
+    second_mask[there][rows[first_wins], columns[first_wins]] = 0
+    first_mask[here][rows[~first_wins], columns[~first_wins]] = 0

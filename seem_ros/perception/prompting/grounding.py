@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a text alone means: the object query that it names best says where, and a click there draws the mask.
+
+SEEM answers a text with the object query whose class embedding is most similar (REFERENCE section 12). The official
+decoders choose so by themselves. The built-in model has one query per prompt, and its object queries, which see the
+whole picture, know shapes better: they choose, and the text's own mask has a say.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from seem_ros.perception.masks.panoptic import sigmoid
+from seem_ros.perception.prompting import prompt_encoder
+from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
+
+
+def text_alone(batch: PromptBatch) -> np.ndarray:
+    """Bool [B]: rows that say nothing but a text."""
+    pointed = (batch.points_label != 0).any(axis=1) | batch.reference_valid.any(axis=1)
+    return batch.has_text & ~pointed & ~batch.has_previous & (batch.prior_kind == 0)
+
+
+@dataclass(frozen=True, eq=False)
+class TextRule:
+    """How a model's object queries answer texts.
+
+    A query's score is the log of the odds that it is the text rather than any name of the model's own vocabulary, plus
+    the overlap (0..1) of its mask with the text's own. Presence is a logistic curve of the best score and half the own
+    answer's presence logit; the curve was fitted on training pictures.
+
+    Attributes:
+        bank: float32 [K, D], the vocabulary's unit vectors, with "background".
+        scale: Class logits are ``scale`` x cosine.
+        slope, middle: Of the curve.
+    """
+
+    bank: np.ndarray
+    scale: float
+    slope: float
+    middle: float
+
+    @classmethod
+    def of(cls, thresholds: Mapping[str, float], bank: np.ndarray, scale: float) -> TextRule | None:
+        """The rule of a package, None where it has none (``text_slope`` and ``text_middle`` among its thresholds)."""
+        if "text_slope" not in thresholds or "text_middle" not in thresholds:
+            return None
+        return cls(bank, scale, thresholds["text_slope"], thresholds["text_middle"])
+
+    def scores(self, text: np.ndarray, own_mask: np.ndarray, objects: ObjectBatch) -> np.ndarray:
+        """How well a text fits each object query.
+
+        Args:
+            text: float32 [D], the text's embedding.
+            own_mask: bool [hm, wm], the text's own answer.
+            objects: The picture's object queries.
+
+        Returns:
+            float32 [Nq].
+        """
+        queries = self.scale * _unit(objects.embeddings)
+        names = queries @ self.bank.T
+        highest = names.max(axis=1, keepdims=True)
+        all_names = highest[:, 0] + np.log(np.exp(names - highest).sum(axis=1))
+        masks = objects.mask_logits > 0
+        both, either = (masks & own_mask).sum((1, 2)), (masks | own_mask).sum((1, 2))
+        return queries @ _unit(text) - all_names + both / np.maximum(either, 1)
+
+    def point(
+        self, batch: PromptBatch, rows: np.ndarray, own: DecodeBatch, objects: ObjectBatch
+    ) -> tuple[PromptBatch, np.ndarray]:
+        """Adds to texts a click on the object that each names best.
+
+        Args:
+            batch: What is asked; stays as it is.
+            rows: int [R], the texts that stand alone.
+            own: What they were answered by themselves, R rows.
+            objects: The picture's object queries.
+
+        Returns:
+            The new batch, and how sure the objects of ``rows`` are there, float32 [R] in 0..1.
+        """
+        pointed, presence = batch.select(np.arange(len(batch))), np.zeros(len(rows), np.float32)
+        height, width = batch.previous_mask.shape[1:]
+        for k, row in enumerate(rows):
+            scores = self.scores(batch.text_embedding[row], own.mask_logits[k] > 0, objects)
+            best = int(scores.argmax())
+            surety = float(np.clip(own.presence[k], 1e-3, 1 - 1e-3))
+            evidence = scores[best] + 0.5 * np.log(surety / (1 - surety))
+            presence[k] = sigmoid(self.slope * (evidence - self.middle))
+            mask = cv2.resize(objects.mask_logits[best], (width, height), interpolation=cv2.INTER_AREA) > 0
+            if mask.any():
+                prompt_encoder.put_point(pointed, row, mask)
+        return pointed, presence
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / (np.linalg.norm(rows, axis=-1, keepdims=True) + 1e-7)

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether what the model answered for a target is that target: hysteresis, look-alikes, duplicates.
+
+A model asked for an object that is hidden tends to answer with another one that looks like it. The rules:
+
+1. Presence. A tracked target stays seen down to ``presence_lost``; one that is not tracked needs ``presence_found``.
+2. Near. An answer within ``max_jump`` object diagonals of the last place (more for every unseen frame) is the same
+   object moving; if the target was tracked it is accepted at once, otherwise it must also look right. For one that is
+   not tracked an answer where it was last seen beyond doubt is near too.
+3. Likeness. The cosine of its mean mask feature with the target's memory must not be more than
+   ``similarity_margin`` below what is usual for this target, or half of it where the answer is not near: what comes out
+   from behind something looks a little different at first, a whole object elsewhere should not.
+4. There before. An answer far from the last place shows a look-alike if the picture there has not changed since the
+   target was last seen (after the camera's own shift is taken out): the object was there already, beside the target.
+5. Agreement. An answer at another place counts when ``refind_after`` frames in a row agree on it.
+6. One claim. Of two answers that overlap by more than ``duplicate_overlap`` the surer one is seen; targets that go on
+   from frame to frame come before targets that were just found again.
+
+What was found after a loss has to prove itself further: see ``verification``.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from seem_ros.perception.tracking.config import TrackerConfig
+from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
+
+MAX_GROWTH = 1.5  # of a mask's area from one frame to the next
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """What a target's row answered.
+
+    Attributes:
+        place: Where.
+        presence: 0..1.
+        mask_score: Mean mask probability inside, 0..1.
+        likeness: Cosine with the target's memory, -1..1.
+    """
+
+    place: Place
+    presence: float
+    mask_score: float
+    likeness: float
+
+
+def make_place(
+    mask_logits: np.ndarray, memory_mask: np.ndarray, picture: np.ndarray, geometry_key: tuple[int, int]
+) -> Place | None:
+    """The place of a mask.
+
+    Args:
+        mask_logits: float32 [hm, wm] at the model's mask stride.
+        memory_mask: float32 [h4, w4] logits at stride 4.
+        picture: uint8 [h4, w4, 3].
+        geometry_key: Source size.
+
+    Returns:
+        None where the mask is empty. A mask too small for stride 4 has the cells that it touches.
+    """
+    fine = mask_logits > 0
+    columns, rows = np.flatnonzero(fine.any(axis=0)), np.flatnonzero(fine.any(axis=1))
+    if not len(columns):
+        return None
+    step = mask_logits.shape[0] // memory_mask.shape[0]
+    if not (memory_mask > 0).any():
+        height, width = memory_mask.shape
+        memory_mask = mask_logits.reshape(height, step, width, step).max(axis=(1, 3))
+    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64) / step
+    # a copy: a view would keep the whole batch's masks alive as long as the target remembers this one
+    return Place(memory_mask.copy(), memory_mask > 0, box, picture, geometry_key)
+
+
+def restrain(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarray) -> None:
+    """Cuts a mask back that has suddenly grown, in place.
+
+    Where two objects of one colour touch, a mask may run over into the neighbour. An object does not become half as
+    large again from one frame to the next, so a mask that did is cut to the surroundings of the last one. The usual
+    area does not shrink while something hides the target, so that coming out again is no growth.
+
+    Args:
+        target: Whose mask it is.
+        mask_logits: float32 [hm, wm].
+        memory_mask: float32 [h4, w4].
+    """
+    place = target.place
+    if place is None or place.mask.shape != memory_mask.shape:
+        return
+    if np.count_nonzero(mask_logits > 0) <= MAX_GROWTH * target.area:
+        return
+    reach = max(1, round(0.1 * place.diagonal))
+    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    near = cv2.dilate(place.mask.astype(np.uint8), kernel)
+    if np.count_nonzero(place.mask & (memory_mask > 0)) < 0.5 * np.count_nonzero(place.mask):
+        return  # it is somewhere else: that is judged by the other rules
+    for logits in (mask_logits, memory_mask):
+        allowed = cv2.resize(near, logits.shape[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
+        beyond = ~allowed & (logits > 0)
+        logits[beyond] = -np.abs(logits[beyond])
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Intersection over union of two bool masks."""
+    union = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / union if union else 0.0
+
+
+def is_near(target: Target, place: Place, config: TrackerConfig) -> bool:
+    """Rule 2: within reach of the last place; nothing is known after a time jump, so nothing is near."""
+    last = target.place
+    if last is None:
+        return False
+    if (last.mask & place.mask).any():
+        return True
+    if target.state is not TargetState.TRACKED and target.sure is not None and (target.sure.mask & place.mask).any():
+        return True
+    reach = config.max_jump + config.jump_growth * target.frames_unseen
+    return float(np.hypot(*(place.centre - last.centre))) <= reach * max(last.diagonal, 4.0)
+
+
+def was_there_before(last: Place, place: Place, difference: float) -> bool:
+    """Rule 4: the picture under ``place`` looks as it did when the target was last seen.
+
+    The camera's shift between the two pictures is estimated by phase correlation of the whole pictures (Kuglin and
+    Hines, 1975) and used where it explains them better than no shift at all.
+    """
+    before, now = last.picture, place.picture
+    if before.shape != now.shape:
+        return False
+    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (before, now)]
+    window = cv2.createHanningWindow(grey[0].shape[::-1], cv2.CV_32F)
+    (dx, dy), _ = cv2.phaseCorrelate(grey[0], grey[1], window)
+    options = [before]
+    if np.hypot(dx, dy) >= 0.5:
+        shift = np.float32([[1, 0, dx], [0, 1, dy]])
+        options.append(cv2.warpAffine(before, shift, grey[0].shape[::-1], borderMode=cv2.BORDER_REPLICATE))
+    errors = [cv2.absdiff(option, now) for option in options]
+    best = min(errors, key=lambda error: float(np.median(error)))
+    return float(best[place.mask].mean()) < difference
+
+
+def accept(target: Target, claim: Claim | None, look: Look, config: TrackerConfig) -> bool:
+    """Rules 1 to 5; keeps count of candidates in the target.
+
+    Args:
+        target: Whose claim it is.
+        claim: What its row answered, None where nothing.
+        look: How it was looked for.
+        config: The numbers.
+    """
+    going_on = target.state is TargetState.TRACKED
+    near = claim is not None and is_near(target, claim.place, config)
+    before = target.candidates.pop(look, None)
+    if claim is None or claim.presence < (config.presence_lost if going_on and near else config.presence_found):
+        return False
+    if going_on and near and look is not Look.POINT:  # a click finds whatever is at its place, so it must look right
+        target.candidates.clear()
+        return True
+    if claim.likeness < target.likeness - config.similarity_margin * (1.0 if near else 0.5):
+        return False
+    if not near and target.place is not None and was_there_before(
+        target.place, claim.place, config.unchanged_difference
+    ):
+        return False
+    agrees = before is not None and overlap(before[0], claim.place.mask) > 0.3
+    frames = before[1] + 1 if agrees else 1
+    target.candidates[look] = claim.place.mask, frames
+    return near or frames >= config.refind_after
+
+
+def settle(
+    targets: Sequence[Target], claims: Sequence[Claim | None], accepted: Sequence[bool], config: TrackerConfig
+) -> list[bool]:
+    """Rule 6: which accepted claims stay."""
+    order = sorted(
+        (i for i, yes in enumerate(accepted) if yes),
+        key=lambda i: (
+            targets[i].state is not TargetState.TRACKED or not is_near(targets[i], claims[i].place, config),
+            -claims[i].presence * claims[i].mask_score,
+            targets[i].target_id,
+        ),
+    )
+    kept: list[int] = []
+    for i in order:
+        mine = claims[i].place.mask
+        fresh = targets[i].state is not TargetState.TRACKED
+        for j in kept:
+            other = claims[j].place.mask
+            # what was just found again is most likely the other one if it lies mostly on it; two targets that were told
+            # apart before (a mug and its handle) may lie inside each other
+            share = np.count_nonzero(mine & other) / np.count_nonzero(mine) if fresh else overlap(mine, other)
+            if share > config.duplicate_overlap:
+                break
+        else:
+            kept.append(i)
+    return [i in kept for i in range(len(targets))]

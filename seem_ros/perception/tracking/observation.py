@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a tracker sees in one frame: decoded rows with their places, the appearance under a mask, records."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from seem_ros.perception.masks.compositing import finish, make_segment
+from seem_ros.perception.masks.upsample import mask_scores, paint
+from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
+from seem_ros.perception.prompting.rasterize import sample_points
+from seem_ros.perception.segmenter import Segmenter
+from seem_ros.perception.structures.encoded_frame import EncodedFrame
+from seem_ros.perception.structures.prompts import Prompt
+from seem_ros.perception.structures.segments import Segments
+from seem_ros.perception.tracking.association import Claim, make_place, restrain
+from seem_ros.perception.tracking.target import Place, Target, TargetState
+from seem_ros.runtime.interface import DecodeBatch, PromptBatch
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One frame's decode of some rows.
+
+    Attributes:
+        encoded: The frame.
+        batch: What was asked.
+        result: What was answered.
+        scores: float32 [B], mean mask probability inside each mask.
+        places: Where each row's mask is, None where it is empty.
+    """
+
+    encoded: EncodedFrame
+    batch: PromptBatch
+    result: DecodeBatch
+    scores: np.ndarray
+    places: list[Place | None]
+
+    def claim(self, target: Target, row: int) -> Claim | None:
+        """What row ``row`` says about a target; None where it shows nothing."""
+        place = self.places[row]
+        if place is None or self.scores[row] <= 0:
+            return None
+        likeness = target.likeness_of(self.result.appearance_embedding[row])
+        return Claim(place, float(self.result.presence[row]), float(self.scores[row]), likeness)
+
+
+def look(
+    segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch, followed: Sequence[Target] = (),
+    prompts: Sequence[Prompt] = (),
+) -> Seen:
+    """One batched decode of a frame.
+
+    Args:
+        segmenter: Decodes.
+        encoded: The frame.
+        batch: What is asked.
+        followed: The targets that the rows ask for, where they are followed from the frame before.
+        prompts: The user's own on this frame, per row.
+    """
+    result = segmenter.decode(encoded, batch, prompts)
+    if followed and segmenter.spec.has_prior:
+        fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
+        for row, target in enumerate(followed):
+            restrain(target, fine[row], coarse[row])
+        result = replace(result, mask_logits=fine, memory_mask=coarse)
+    picture, key = encoded.small_picture, encoded.geometry.source_hw
+    places = [
+        make_place(mask, memory, picture, key)
+        for mask, memory in zip(result.mask_logits, result.memory_mask, strict=True)
+    ]
+    return Seen(encoded, batch, result, mask_scores(result.mask_logits), places)
+
+
+def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) -> Seen:
+    """The same look, where a mask that ran over into another target gives it back, in the result and in memory.
+
+    Common pixels belong to the target that had them in its last mask, if only one had. Of two masks where one holds at
+    least 80 % of the other they belong to the smaller one: a mask that runs over contains the neighbour's own.
+    Of two new prompts with points they belong to the one whose points are nearer.
+
+    Args:
+        seen: The look.
+        rows: The believed rows.
+        followed: The targets of all rows, where they are followed from the frame before.
+    """
+    masks = {row: seen.result.mask_logits[row] > 0 for row in rows if seen.places[row] is not None}
+    areas = {row: np.count_nonzero(mask) for row, mask in masks.items()}
+    before = {row: _last_mask(followed[row], masks[row].shape) if followed else None for row in masks}
+    ways: dict[int, np.ndarray | None] = {}
+
+    def way(row: int) -> np.ndarray | None:
+        if row not in ways:
+            ways[row] = _way_to_points(seen.batch, row, masks[row].shape)
+        return ways[row]
+
+    lost: dict[int, np.ndarray] = {}
+    for large in masks:
+        for small in masks:
+            both = masks[large] & masks[small]
+            if large == small or not both.any():
+                continue
+            swallowed = areas[small] < 0.9 * areas[large] and np.count_nonzero(both) >= 0.8 * areas[small]
+            if before[small] is not None and before[large] is not None:
+                gone = both & before[small] & ~before[large]
+                gone = gone | (both & ~before[large]) if swallowed else gone
+            elif swallowed:
+                gone = both
+            else:
+                own, other = way(large), way(small)
+                gone = None if own is None or other is None else both & (own > other)
+            if gone is not None and gone.any():
+                lost[large] = lost.get(large, False) | gone
+    if not lost:
+        return seen
+    fine, coarse, places = seen.result.mask_logits.copy(), seen.result.memory_mask.copy(), list(seen.places)
+    for row, gone in lost.items():
+        fine[row][gone] = -np.abs(fine[row][gone])
+        share = cv2.resize(gone.astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
+        cells = (share > 0.5) & (coarse[row] > 0)
+        coarse[row][cells] = -np.abs(coarse[row][cells])
+        places[row] = make_place(fine[row], coarse[row], places[row].picture, places[row].geometry_key)
+    result = replace(seen.result, mask_logits=fine, memory_mask=coarse)
+    return replace(seen, result=result, scores=mask_scores(fine), places=places)
+
+
+def _way_to_points(batch: PromptBatch, row: int, size_hw: tuple[int, int]) -> np.ndarray | None:
+    """Distance of every cell to the nearest positive point of a row, float32 [hm, wm]; None without points."""
+    points = batch.points_xy[row][batch.points_label[row] > 0]
+    if not len(points):
+        return None
+    away = np.ones(size_hw, np.uint8)
+    columns = np.clip((points[:, 0] * size_hw[1]).astype(int), 0, size_hw[1] - 1)
+    rows = np.clip((points[:, 1] * size_hw[0]).astype(int), 0, size_hw[0] - 1)
+    away[rows, columns] = 0
+    return cv2.distanceTransform(away, cv2.DIST_L2, 3)
+
+
+def _last_mask(target: Target, size_hw: tuple[int, int]) -> np.ndarray | None:
+    """A tracked target's last mask as bool [hm, wm]."""
+    if target.state is not TargetState.TRACKED or target.place is None:
+        return None
+    mask = target.place.mask.astype(np.uint8)
+    return cv2.resize(mask, size_hw[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
+
+
+def read_appearances(segmenter: Segmenter, seen: Seen, rows: Sequence[int]) -> list[ReferenceTokens]:
+    """Tokens from where prompts found their objects: points inside the mask, and the user's negative points.
+
+    The user's own positive points say where the object is; what it looks like is read from all of its mask, one
+    pixel off the outline where it is large enough. One decode for all rows.
+    """
+    spec = segmenter.spec
+    reading = PromptBatch.empty(spec, len(rows))
+    counts = []
+    for place, row in enumerate(rows):
+        mask = seen.result.mask_logits[row] > 0
+        inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8)).view(np.bool_)
+        region = inner if np.count_nonzero(inner) >= 4 else mask
+        wrong = seen.batch.points_label[row] < 0
+        slots = max(spec.max_references - int(wrong.sum()), spec.max_references // 2, 1)
+        points, labels = sample_points(region, np.zeros_like(region), region.shape, min(spec.max_points, slots))
+        points = points + np.float32(0.5) / np.array(region.shape[::-1], np.float32)  # a cell's centre, not its corner
+        negative = seen.batch.points_xy[row][wrong][: max(min(spec.max_references, spec.max_points) - len(points), 0)]
+        count = len(points) + len(negative)
+        reading.points_xy[place, :count] = np.concatenate([points, negative])
+        reading.points_label[place, :count] = np.concatenate([labels, np.full(len(negative), -1, np.int8)])
+        counts.append(count)
+    if not counts:
+        return []
+    read = segmenter.decode(seen.encoded, reading)
+    return [
+        ReferenceTokens(read.sampled_tokens[place, :count].copy(), read.sampled_embedding[place].copy())
+        for place, count in enumerate(counts)
+    ]
+
+
+def compose(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], wide: bool) -> Segments:
+    """Label image and records of the targets that are seen in this frame; their boxes are noted."""
+    visible = [target for target in targets if target.mask_logits is not None]
+    image, extents = paint(
+        [segmenter.enlarge(encoded, target.mask_logits) for target in visible],
+        [target.presence * target.mask_score for target in visible], [target.value for target in visible],
+        encoded.geometry.source_hw, wide,
+    )
+    segments = []
+    for target, extent in zip(visible, extents, strict=True):
+        if extent is not None:
+            target.box_xyxy_px = extent.box_xyxy_px
+            segments.append(make_segment(
+                target.value, extent, target.label, target.mask_score, target.presence, target.target_id,
+                target.state.value,
+            ))
+    return finish(image, segments, encoded.frame)

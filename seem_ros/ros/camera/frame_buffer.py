@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The newest frames of a camera, so that a request may name the one it was drawn on.
+
+A message is kept as it came and becomes a picture only when somebody looks at it: a frame that is dropped costs
+nothing.
+"""
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from seem_ros.errors import FrameError
+from seem_ros.perception.structures.frame import Frame, Intrinsics
+from seem_ros.ros.messages.images import NS_PER_S, compressed_to_rgb, image_to_rgb, stamp_to_ns
+
+
+@dataclass(eq=False)
+class StoredFrame:
+    """One image message and, once asked for, its picture.
+
+    Attributes:
+        msg: sensor_msgs Image or CompressedImage.
+        camera: The camera's name.
+        arrived_s: Monotonic time of arrival.
+        arrived_ns: The same on the wall clock, nanoseconds: what tells frames apart where a camera sends no stamps.
+        convert_s: What the conversion took; 0 before.
+    """
+
+    msg: Any
+    camera: str
+    arrived_s: float = field(default_factory=time.monotonic)
+    arrived_ns: int = field(default_factory=time.time_ns)
+    convert_s: float = 0.0
+    _frame: Frame | None = None
+
+    @property
+    def header(self) -> Any:
+        """Of the source image."""
+        return self.msg.header
+
+    @property
+    def stamp_ns(self) -> int:
+        """Of the source image."""
+        return stamp_to_ns(self.msg.header.stamp)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether it was converted already."""
+        return self._frame is not None
+
+    def frame(self, depth: Callable[[int, int], tuple[np.ndarray | None, Intrinsics | None]] | None = None) -> Frame:
+        """The picture, converted on the first call. Only the inference thread calls this.
+
+        Args:
+            depth: From the picture's height and width to depth (float32 [H, W], metres) and intrinsics.
+
+        Raises:
+            FrameError: The message cannot be read.
+        """
+        if self._frame is None:
+            begin = time.perf_counter()
+            rgb = compressed_to_rgb(self.msg) if hasattr(self.msg, "format") else image_to_rgb(self.msg)
+            frame = Frame(rgb, self.stamp_ns or self.arrived_ns, self.header.frame_id, self.camera)
+            if depth is not None:
+                depth_m, intrinsics = depth(frame.height, frame.width)
+                frame = replace(frame, depth_m=depth_m, intrinsics=intrinsics)
+            self._frame = frame
+            self.convert_s = time.perf_counter() - begin
+        return self._frame
+
+    def release(self) -> None:
+        """Forget the picture; the message stays, and makes it again when somebody asks."""
+        self._frame = None
+
+    @property
+    def size_bytes(self) -> int:
+        """Memory that the message takes, roughly what its picture takes."""
+        return len(self.msg.data)
+
+
+class FrameRing:
+    """A bounded, thread-safe buffer of stored frames in order of their stamps.
+
+    Time that goes backwards (a bag that loops, a simulator that is reset) empties it: the old frames are another story.
+    """
+
+    def __init__(self, max_frames: int, max_bytes: int) -> None:
+        self._max_frames = max_frames
+        self._max_bytes = max_bytes
+        self._frames: deque[StoredFrame] = deque()
+        self._bytes = 0
+        self._lock = threading.Lock()
+        self.jumps = 0
+
+    def add(self, stored: StoredFrame) -> None:
+        """Keep a frame, and forget the oldest ones beyond the bounds."""
+        with self._lock:
+            if self._frames and stored.stamp_ns < self._frames[-1].stamp_ns:
+                self._frames.clear()
+                self._bytes = 0
+                self.jumps += 1
+            self._frames.append(stored)
+            self._bytes += stored.size_bytes
+            while len(self._frames) > 1 and (len(self._frames) > self._max_frames or self._bytes > self._max_bytes):
+                self._bytes -= self._frames.popleft().size_bytes
+
+    def newest(self) -> StoredFrame | None:
+        """The last frame, or None before the first."""
+        with self._lock:
+            return self._frames[-1] if self._frames else None
+
+    def at(self, stamp_ns: int, tolerance_s: float) -> StoredFrame:
+        """The frame of a stamp, or the nearest within the tolerance.
+
+        Raises:
+            FrameError: There is none; the message gives the range that is kept.
+        """
+        with self._lock:
+            frames = tuple(self._frames)
+        if not frames:
+            raise FrameError("no frame has arrived yet")
+        best = min(reversed(frames), key=lambda stored: abs(stored.stamp_ns - stamp_ns))
+        if abs(best.stamp_ns - stamp_ns) > tolerance_s * NS_PER_S:
+            raise FrameError(
+                f"there is no frame of stamp {seconds(stamp_ns)}; kept are {len(frames)} frames from "
+                f"{seconds(frames[0].stamp_ns)} to {seconds(frames[-1].stamp_ns)}"
+            )
+        return best
+
+    def between(self, after: StoredFrame, until: StoredFrame, at_most: int) -> tuple[StoredFrame, ...]:
+        """The frames after one and up to another, thinned out evenly to ``at_most``; the last is always among them."""
+        with self._lock:
+            frames = [stored for stored in self._frames if after.stamp_ns < stored.stamp_ns <= until.stamp_ns]
+        if len(frames) <= at_most:
+            return tuple(frames)
+        return tuple(frames[round(index)] for index in np.linspace(0, len(frames) - 1, at_most + 1)[1:])
+
+    def clear(self) -> None:
+        """Forget all frames."""
+        with self._lock:
+            self._frames.clear()
+            self._bytes = 0
+
+
+def seconds(stamp_ns: int) -> str:
+    """A stamp for people: seconds and nanoseconds as a request takes them."""
+    return f"{stamp_ns // NS_PER_S}.{stamp_ns % NS_PER_S:09d}"

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What exists while the node is configured: the model, its thread, the cameras."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seem_ros.errors import PromptError, SeemError, TargetError
+from seem_ros.perception.segmenter import Segmenter
+from seem_ros.ros.camera.pipeline import CameraPipeline
+from seem_ros.ros.inference_thread import BusyError, InferenceThread
+from seem_ros.ros.parameters import Settings
+
+MAX_VOCABULARY = 1000
+LOAD_TIMEOUT_S = 1800.0
+
+
+class Running:
+    """The configured node, without its subscriptions.
+
+    Args:
+        load: Makes the segmenter; called on the inference thread, which owns the model from then on.
+        make_camera: Makes a camera's pipeline from its name and the segmenter.
+        settings: Of the node; exchanged as a whole by `apply`.
+        on_error: Told about what a frame's processing raised beyond the known errors.
+
+    Raises:
+        SeemError: The model cannot be loaded.
+    """
+
+    def __init__(
+        self, load: Callable[[Settings], Segmenter], make_camera: Callable[[str, Segmenter], CameraPipeline],
+        settings: Settings, on_error: Callable[[BaseException], None],
+    ) -> None:
+        self.settings = settings
+        self._stuff: tuple[str, ...] | None = None
+        self.thread = InferenceThread(settings.max_waiting_calls, on_error)
+        try:
+            self.segmenter: Segmenter = self.thread.call(lambda: load(settings), LOAD_TIMEOUT_S)
+            self.cameras = {name: make_camera(name, self.segmenter) for name in settings.cameras}
+            self.segmenter.config = settings.segmenter_config()
+            things, stuff = settings.vocabulary
+            if things or stuff:
+                self.thread.call(lambda: self.set_vocabulary(things, stuff), LOAD_TIMEOUT_S)
+            self.thread.call(self.segmenter.warm_up, LOAD_TIMEOUT_S)
+        except BaseException:
+            self.thread.stop()
+            raise
+        self.thread.serve(tuple(self.cameras.values()))
+
+    def call(
+        self, work: Callable[[], Any], undo: Callable[[Any], None] | None = None, may_take_effect: bool = False
+    ) -> Any:
+        """Run something on the inference thread and wait for it, no longer than the parameter call_timeout_s.
+
+        Raises:
+            SeemError: What the work raised, or no answer in time.
+        """
+        try:
+            return self.thread.call(work, self.settings.call_timeout_s, undo)
+        except BusyError as error:
+            if may_take_effect:
+                raise BusyError(str(error).replace("nothing was started", "it may still take effect")) from error
+            raise
+
+    def camera(self, name: str) -> CameraPipeline:
+        """A camera by its name; the first one for an empty name.
+
+        Raises:
+            PromptError: There is no such camera.
+        """
+        if not name:
+            return next(iter(self.cameras.values()))
+        if name not in self.cameras:
+            raise PromptError(f"there is no camera {name[:40]!r}; there are: {', '.join(self.cameras)}")
+        return self.cameras[name]
+
+    def camera_of(self, target_id: int, camera: str = "") -> CameraPipeline:
+        """The camera that follows a target.
+
+        Raises:
+            TargetError: No living target has this id (on that camera, if one is named).
+        """
+        cameras = [self.camera(camera)] if camera else list(self.cameras.values())
+        for pipeline in cameras:
+            if any(target.target_id == target_id for target in pipeline.targets):
+                return pipeline
+        living = ", ".join(str(target.target_id) for each in cameras for target in each.targets) or "none"
+        raise TargetError(f"there is no target {target_id}; living targets: {living}")
+
+    def set_vocabulary(self, things: Sequence[str], stuff: Sequence[str]) -> tuple[str, ...]:
+        """Use other names; both lists empty = the model's own. On the inference thread.
+
+        Returns:
+            Words that the model was never trained on.
+
+        Raises:
+            PromptError: A name is empty, twice there, has a comma, or there are too many.
+        """
+        names = [*things, *stuff]
+        if len(names) > MAX_VOCABULARY:
+            raise PromptError(f"a vocabulary may have {MAX_VOCABULARY} names, got {len(names)}")
+        for name in names:
+            if not name.strip() or "," in name:
+                raise PromptError(f"a vocabulary's name must have a letter and no comma, got {name[:40]!r}")
+        lowered = [name.strip().lower() for name in names]
+        if len(set(lowered)) != len(lowered):
+            twice = next(name for name in lowered if lowered.count(name) > 1)
+            raise PromptError(f"a vocabulary's names must differ, {twice[:40]!r} is there twice")
+        unknown = self.segmenter.set_vocabulary(names, [True] * len(things) + [False] * len(stuff))
+        self._stuff = tuple(stuff) if names else None
+        return unknown
+
+    def vocabulary(self) -> tuple[list[str], list[str]]:
+        """Things and stuff in use."""
+        if self._stuff is None:
+            entries = self.segmenter.spec.vocabulary
+            things = [entry.name for entry in entries if entry.is_thing]
+            return things, [entry.name for entry in entries if not entry.is_thing]
+        names = self.segmenter.vocabulary
+        return [name for name in names if name not in self._stuff], list(self._stuff)
+
+    def apply(self, settings: Settings) -> None:
+        """Use other settings from the next frame on."""
+        settings.tracker_config(self.segmenter.spec.thresholds)  # refused before anything is changed
+        self.settings = settings
+        self.segmenter.config = settings.segmenter_config()
+        for pipeline in self.cameras.values():
+            pipeline.apply(settings)
+
+    def enable(self, on: bool) -> None:
+        """Process frames or let them pass."""
+        for pipeline in self.cameras.values():
+            pipeline.enabled = on
+        self.thread.wake()
+
+    def close(self) -> None:
+        """End the thread and free the model."""
+        self.enable(False)
+        self.thread.serve(())
+        try:
+            self.thread.call(self.segmenter.close, self.settings.call_timeout_s)
+        finally:
+            ended = self.thread.stop()
+        if not ended:
+            raise SeemError("the inference thread did not end in time; the model stays loaded")

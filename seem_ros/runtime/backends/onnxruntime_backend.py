@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ONNX Runtime on CPU or CUDA: the default, and what every other engine is measured against."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seem_ros.errors import BackendError
+from seem_ros.runtime.backends.graph_backend import GraphBackend, Port, Session
+from seem_ros.runtime.interface import BackendStatus
+from seem_ros.runtime.package import Package
+
+_KINDS = {
+    "tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
+
+
+class OnnxRuntimeSession(Session):
+    """One graph in ONNX Runtime."""
+
+    def __init__(self, path: Path, providers: list[Any], threads: int, spinning: bool) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=providers)
+        except Exception as error:  # one exception class per status code, all made in native code
+            raise BackendError(f"ONNX Runtime cannot load {path}: {error}") from error
+        self.inputs = {i.name: _port(i) for i in self._session.get_inputs()}
+        self.outputs = [_port(o) for o in self._session.get_outputs()]
+        self._names = [o.name for o in self.outputs]
+
+    def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Session.run`."""
+        try:
+            return dict(zip(self._names, self._session.run(self._names, dict(feeds)), strict=True))
+        except Exception as error:
+            raise BackendError(f"ONNX Runtime failed: {error}") from error
+
+
+def _port(node: Any) -> Port:
+    return Port(node.name, tuple(node.shape), np.dtype(_KINDS[node.type]))
+
+
+def open_onnxruntime(
+    package: Package, device: str = "cpu", precision: str = "fp32", threads: int = 0, spinning: bool = False,
+    cache_dir: Path | None = None, preload: bool = False,
+) -> GraphBackend:
+    """Runs a package in ONNX Runtime.
+
+    Args:
+        package: Verified package.
+        device: ``cpu`` or ``cuda``.
+        precision: ``fp32``, or a lower one that the package has graphs for.
+        threads: Threads within one operator; 0 leaves it to ONNX Runtime.
+        spinning: Let waiting threads spin. Only for a machine that does nothing else: on two cores a frame of the
+            built-in model took 61 ms with and 43 ms without, and half the processor time.
+        cache_dir: Root of the disk cache for texts.
+        preload: Open every graph now.
+
+    Raises:
+        BackendError: Not installed, or the device is not available.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise BackendError(f"backend onnxruntime is not installed: pip install onnxruntime ({error})") from error
+    providers: list[Any] = ["CPUExecutionProvider"]
+    if device == "cuda":
+        if "CUDAExecutionProvider" not in ort.get_available_providers():
+            raise BackendError(
+                f"this ONNX Runtime has no CUDA (it has {ort.get_available_providers()}): pip install onnxruntime-gpu"
+            )
+        # TF32 would change masks silently; float32 means float32.
+        providers = [("CUDAExecutionProvider", {"use_tf32": "0"}), *providers]
+    elif device != "cpu":
+        raise BackendError(f"backend onnxruntime runs on cpu or cuda, got {device!r}")
+    package.graph_set(precision)
+
+    def open_session(name: str) -> Session:
+        return OnnxRuntimeSession(package.path(name), providers, threads, spinning)
+
+    status = BackendStatus("onnxruntime", device.upper(), precision)
+    return GraphBackend(package, open_session, status, cache_dir, preload)

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorRT and TensorRT-RTX: engines, their cache, sessions and GPU memory."""

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What training says about things: phrases for a thing, phrases for nothing in the picture, and class banks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from seem_ros.training.clip_dataset import Thing
+
+TEMPLATES = ("{}", "{}", "the {}", "the {}", "a {}", "pick up the {}", "find the {}", "where is the {}")
+BACKGROUND = "background"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Attributes that a phrase names; None = not named. `matches` says whether a thing fits."""
+
+    shape: str | None = None
+    colour: str | None = None
+    size: str | None = None
+    pattern: str | None = None
+
+    def matches(self, thing: Thing) -> bool:
+        """True when the thing has every attribute that the phrase names."""
+        named = ("shape", "colour", "size", "pattern")
+        return all(getattr(self, n) in (None, getattr(thing, n)) for n in named)
+
+    @property
+    def words(self) -> str:
+        """The phrase as a user would type it, without article: "small striped red mug", "red object"."""
+        pattern = None if self.pattern == "plain" else self.pattern
+        return " ".join(w for w in (self.size, pattern, self.colour, self.shape or "object") if w)
+
+
+class Vocabulary:
+    """Names that occur in the data: shapes, colours, sizes, patterns, stuff and the pairs that may be trained."""
+
+    def __init__(
+        self, shapes: Sequence[str], colours: Sequence[str], stuff: Sequence[str], held_out: Sequence[tuple[str, str]]
+    ) -> None:
+        self.shapes, self.colours, self.stuff = tuple(shapes), tuple(colours), tuple(stuff)
+        out = {tuple(pair) for pair in held_out}
+        self.pairs = tuple((c, s) for c in self.colours for s in self.shapes if (c, s) not in out)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of panoptic output, "background" last."""
+        return self.shapes + self.stuff + (BACKGROUND,)
+
+    def pair_bank(self, things: Sequence[Thing], rng: np.random.Generator, size: int) -> tuple[str, ...]:
+        """Colour-and-shape names: those present plus random others, stuff, and "background" last."""
+        present = {f"{t.colour} {t.shape}" for t in things if t.isthing and t.shape}
+        for i in rng.permutation(len(self.pairs)):
+            if len(present) >= size:
+                break
+            present.add(" ".join(self.pairs[i]))
+        return tuple(sorted(present)) + self.stuff + (BACKGROUND,)
+
+    def phrase_for(self, thing: Thing, rng: np.random.Generator) -> Phrase:
+        """A phrase that fits the thing."""
+        if not thing.isthing:
+            return Phrase(thing.shape)
+        kind = rng.random()
+        if kind < 0.45:
+            return Phrase(thing.shape, thing.colour)
+        if kind < 0.7:
+            return Phrase(thing.shape)
+        if kind < 0.78:
+            return Phrase(None, thing.colour)
+        pattern = thing.pattern if thing.pattern != "plain" and rng.random() < 0.6 else None
+        return Phrase(thing.shape, thing.colour if rng.random() < 0.8 else None, thing.size, pattern)
+
+    def phrase_for_nothing(self, things: Sequence[Thing], rng: np.random.Generator) -> Phrase | None:
+        """A phrase that fits none of the visible things; half of the time close to one that is there."""
+        named = [t for t in things if t.isthing and t.shape]
+        for _ in range(8):
+            colour, shape = self.pairs[rng.integers(len(self.pairs))]
+            if named and rng.random() < 0.6:
+                near = named[rng.integers(len(named))]
+                colour, shape = (near.colour, shape) if rng.random() < 0.5 else (colour, near.shape)
+                if (colour, shape) not in self.pairs:
+                    continue
+            phrase = Phrase(shape, None if rng.random() < 0.2 else colour)
+            if not any(phrase.matches(t) for t in things):
+                return phrase
+        return None
+
+
+def say(phrase: Phrase, rng: np.random.Generator) -> str:
+    """Puts a phrase into one of the templates."""
+    return TEMPLATES[rng.integers(len(TEMPLATES))].format(phrase.words)

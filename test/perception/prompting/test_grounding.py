@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A text alone is answered by the object that it names best."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from seem_ros.perception.prompting.grounding import TextRule, text_alone
+from seem_ros.runtime.interface import PRIOR_CLICK, DecodeBatch, ObjectBatch, PromptBatch
+
+AXES = np.eye(4, dtype=np.float32)
+RULE = TextRule(AXES, scale=10.0, slope=2.0, middle=-1.0)
+LEFT, RIGHT = (slice(4, 16), slice(4, 16)), (slice(30, 42), slice(44, 56))
+
+
+@pytest.fixture
+def objects():
+    """A square in the upper left that means the first axis, one in the lower right that means the second."""
+    masks = np.full((2, 48, 64), -5.0, np.float32)
+    masks[0][LEFT] = masks[1][RIGHT] = 5.0
+    return ObjectBatch(masks, np.stack((3 * AXES[0], 2 * AXES[1])), np.full((2, 4), np.nan, np.float32))
+
+
+@pytest.fixture
+def batch(backend):
+    """Texts for the second object, for the first, and for neither."""
+    made = PromptBatch.empty(backend.spec, 3)
+    made.has_text[:] = True
+    made.text_embedding[:] = AXES[[1, 0, 2]]
+    return made
+
+
+@pytest.fixture
+def own(backend):
+    """The texts' own answers: nothing, undecided."""
+    sizes = {"mask_logits": (3, 48, 64), "memory_mask": (3, *backend.spec.memory_hw), "presence": (3,)}
+    empty = {field.name: getattr(DecodeBatch.empty(backend.spec), field.name) for field in fields(DecodeBatch)}
+    values = {name: np.zeros(sizes.get(name, (3, *one.shape[1:])), one.dtype) for name, one in empty.items()}
+    values["mask_logits"][:], values["presence"][:] = -5.0, 0.5
+    return DecodeBatch(**values)
+
+
+def ask(batch, own, objects, rule=RULE):
+    rows = np.flatnonzero(text_alone(batch))
+    return rule.point(batch, rows, own.select(rows), objects)
+
+
+def test_a_text_becomes_a_click_on_the_object_it_names(batch, own, objects):
+    pointed, _ = ask(batch, own, objects)
+    for row, (x, y) in enumerate(((50, 36), (10, 10))):
+        there = pointed.points_label[row] > 0
+        assert there.any() and pointed.prior_kind[row] == PRIOR_CLICK
+        assert np.allclose(pointed.points_xy[row][there].mean(0), (x / 64, y / 48), atol=0.08)
+
+
+def test_a_text_that_names_no_object_is_not_there(batch, own, objects):
+    _, presence = ask(batch, own, objects)
+    assert presence[0] > 0.8 and presence[1] > 0.8 and presence[2] < 0.1
+
+
+def test_the_texts_own_presence_counts(batch, own, objects):
+    _, before = ask(batch, own, objects)
+    own.presence[:] = (0.9, 0.1, 0.5)
+    _, after = ask(batch, own, objects)
+    assert after[0] > before[0] and after[1] < before[1] and after[2] == before[2]
+
+
+def test_between_two_equal_objects_the_texts_own_mask_decides(batch, own, objects):
+    objects.embeddings[:] = AXES[1]
+    own.mask_logits[0][LEFT] = own.mask_logits[1][RIGHT] = 5.0
+    batch.text_embedding[:] = AXES[1]
+    pointed, _ = ask(batch, own, objects)
+    x = [pointed.points_xy[row][pointed.points_label[row] > 0, 0].mean() for row in range(2)]
+    assert x[0] < 0.3 and x[1] > 0.6
+
+
+def test_what_is_pointed_at_or_remembered_or_shown_does_not_stand_alone(batch):
+    batch.points_label[0, 0] = 1
+    batch.has_previous[1] = True
+    batch.reference_valid[2, 0] = True
+    assert not text_alone(batch).any()
+
+
+def test_the_question_itself_is_not_changed(batch, own, objects):
+    ask(batch, own, objects)
+    assert not batch.points_label.any() and not batch.prior_kind.any()
+
+
+def test_an_object_without_a_mask_is_not_clicked_on(batch, own, objects):
+    objects.mask_logits[:] = -5.0
+    assert not ask(batch, own, objects)[0].points_label.any()
+
+
+def test_a_package_without_the_curve_has_no_such_rule():
+    assert TextRule.of({"presence_found": 0.5}, AXES, 10.0) is None
+    assert TextRule.of({"text_slope": 2.0, "text_middle": 0.1}, AXES, 10.0).middle == 0.1
+
+
+def test_a_model_with_the_rule_answers_texts_through_its_objects(segmenter, backend):
+    from colour_backend import COLOURS
+
+    from seem_ros.perception.structures.prompts import Prompt
+
+    backend.spec = replace(backend.spec, thresholds={"presence_found": 0.5, "text_slope": 2.0, "text_middle": -1.0})
+    picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
+    picture[20:50, 30:70] = COLOURS["red"]
+    answer = segmenter.segment([Prompt(text="red"), Prompt(text="blue")], picture).answers
+    assert answer[0].found and answer[0].segment.box_xyxy_px == pytest.approx((30, 20, 70, 50), abs=3)
+    assert not answer[1].found

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The thread that owns the model: calls and frames take turns, calls are bounded and answered in time."""
+import threading
+import time
+
+import pytest
+
+from seem_ros.errors import PromptError
+from seem_ros.ros.inference_thread import BusyError, InferenceThread
+
+
+class Source:
+    """Always has a frame."""
+
+    def __init__(self):
+        self.processed = 0
+
+    def has_frame(self):
+        return True
+
+    def is_ready(self):
+        return True
+
+    def process(self):
+        self.processed += 1
+        time.sleep(0.001)
+        if self.processed == 3:
+            raise ValueError("a bad frame")
+
+
+@pytest.fixture
+def thread():
+    errors = []
+    made = InferenceThread(2, errors.append)
+    made.errors = errors
+    yield made
+    made.stop()
+
+
+def test_a_call_runs_on_the_thread_and_its_result_and_error_come_back(thread):
+    assert thread.call(lambda: threading.current_thread().name, 1.0) == "inference"
+
+    def fail():
+        raise PromptError("no")
+
+    with pytest.raises(PromptError, match="no"):
+        thread.call(fail, 1.0)
+
+
+def test_frames_go_on_while_calls_come_and_a_bad_frame_ends_nothing(thread):
+    source = Source()
+    thread.serve((source,))
+    for _ in range(20):
+        before = source.processed
+        thread.call(lambda: time.sleep(0.002), 1.0)
+        time.sleep(0.01)
+        assert source.processed > before
+    assert len(thread.errors) == 1
+
+
+def test_a_call_too_many_is_told_so_at_once(thread):
+    release, threads = threading.Event(), []
+    for _ in range(2):
+        threads.append(threading.Thread(target=lambda: thread.call(lambda: release.wait(5), 5.0)))
+        threads[-1].start()
+    while thread.waiting < 2:
+        time.sleep(0.001)
+    begin = time.monotonic()
+    with pytest.raises(BusyError, match="max_waiting_calls is 2"):
+        thread.call(lambda: None, 5.0)
+    assert time.monotonic() - begin < 0.5
+    release.set()
+    for one in threads:
+        one.join()
+    assert thread.call(lambda: 7, 1.0) == 7
+
+
+def test_a_call_that_takes_too_long_is_answered_and_undone(thread):
+    release, undone = threading.Event(), []
+    with pytest.raises(BusyError, match=r"within 0\.05 s"):
+        thread.call(lambda: release.wait(5), 0.05, undo=undone.append)
+    ran = []
+    with pytest.raises(BusyError):
+        thread.call(lambda: ran.append(1), 0.05)
+    release.set()
+    thread.call(lambda: None, 1.0)
+    assert undone == [True]
+    assert ran == []  # its caller was gone before it began
+
+
+def test_whoever_waits_is_answered_when_the_thread_ends():
+    thread = InferenceThread(4, lambda error: None)
+    begun, release, answers = threading.Event(), threading.Event(), []
+
+    def work():
+        begun.set()
+        release.wait(5)
+
+    def wait():
+        try:
+            thread.call(work, 5.0)
+        except BusyError as error:
+            answers.append(str(error))
+
+    first = threading.Thread(target=wait)
+    second = threading.Thread(target=wait)
+    first.start()
+    assert begun.wait(5)
+    second.start()
+    while thread.waiting < 2:
+        time.sleep(0.001)
+    stopper = threading.Thread(target=thread.stop)
+    stopper.start()
+    time.sleep(0.05)
+    release.set()
+    for one in (first, second, stopper):
+        one.join(5)
+    assert answers == ["the node is shutting down"]
+    with pytest.raises(BusyError, match="shutting down"):
+        thread.call(lambda: None, 1.0)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""OpenVINO's compiled models are kept, and never those of other weights or of another precision."""
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from seem_ros.runtime.backends.openvino_backend import has_bf16, open_openvino
+from seem_ros.runtime.package import open_package, write_description
+
+pytest.importorskip("openvino")
+
+
+def _features(folder, cache, stored):
+    with open_openvino(open_package(folder), threads=1, cache_dir=cache) as backend:
+        return np.array(backend.encode_image(stored.rgb).tensors["image_sources_0"])
+
+
+def test_new_weights_in_the_same_place_are_not_answered_with_old_ones(linked_package, tmp_path, stored):
+    cache = tmp_path / "cache"
+    before = _features(linked_package, cache, stored)
+    again = _features(linked_package, cache, stored)
+    np.testing.assert_allclose(again, before, atol=1e-5)
+    weights = linked_package / "weights.safetensors"
+    changed = {k: v * 0.5 if k.startswith("pixel_decoder") else v for k, v in load_file(weights).items()}
+    header = weights.read_bytes()[:8]
+    weights.unlink()
+    save_file(changed, weights)
+    assert weights.read_bytes()[:8] == header  # the graphs name byte ranges
+    write_description(open_package(linked_package, verify=False))
+    assert np.abs(_features(linked_package, cache, stored) - before).max() > 0.1
+
+
+def test_bf16_after_fp32_with_one_cache_is_only_rounded(package, tmp_path, stored):
+    if not has_bf16():
+        pytest.skip("this CPU computes no bf16")
+    found = []
+    for precision in ("fp32", "bf16", "bf16"):
+        with open_openvino(package, precision=precision, threads=1, cache_dir=tmp_path) as backend:
+            found.append(np.array(backend.encode_image(stored.rgb).tensors["image_sources_0"]))
+    assert 0 < np.abs(found[1] - found[0]).mean() < 0.02 * found[0].std()
+    np.testing.assert_allclose(found[2], found[1], atol=1e-5)
