@@ -5,6 +5,7 @@
 
 Writes ``gpu.md``, ``gpu.json`` and plots. Without a GPU it says so and exits with 77, the usual code for "skipped".
 """
+
 from __future__ import annotations
 
 import argparse
@@ -52,7 +53,10 @@ def measure_engines(
         works = stages(backend) | {"frame, 4 prompts": frame}
         times = paired({"": works}, repeats)[""]
         return {
-            "build_s": built_s, "gate": backend.status.message, "memory_mb": used_mb, "ms": times,
+            "build_s": built_s,
+            "gate": backend.status.message,
+            "memory_mb": used_mb,
+            "ms": times,
             "served": f"{backend.status.backend} {backend.status.precision}",
         }
 
@@ -66,9 +70,7 @@ def measure_package(package: Package, cache: Path, repeats: int) -> dict[str, An
             continue
         for precision in package.graphs:
             try:
-                found[f"{flavour} {precision}"] = measure_engines(
-                    package, flavour, precision, cuda, cache, repeats
-                )
+                found[f"{flavour} {precision}"] = measure_engines(package, flavour, precision, cuda, cache, repeats)
             except BackendError as error:
                 found[f"{flavour} {precision}"] = {"error": str(error)}
     inputs = read_gate_inputs(package.path(package.gate))
@@ -102,9 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     report = [f"# {cuda.name}", f"Compute capability {cuda.compute_capability}, CUDA driver {cuda.driver}; {machine()}"]
     for name in arguments.package or ["builtin"]:
         package = open_package(name)
-        found = everything[package.spec.name] = measure_package(
-            package, arguments.cache_dir, arguments.repeats
-        )
+        found = everything[package.spec.name] = measure_package(package, arguments.cache_dir, arguments.repeats)
         rows = {label: result["ms"] for label, result in found.items() if "ms" in result}
         report.append(f"## {package.spec.name}, {package.spec.input_hw[0]}x{package.spec.input_hw[1]}")
         report.append(table(rows))

@@ -10,6 +10,7 @@ beside a calibration convolution. For a package of an official model with the ru
 float32 runs in the same rounds (``straightforward.py``), and the table says how many times faster the others are.
 `official.py` writes such a package. Run it on an idle machine.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -107,10 +108,11 @@ def speed_ups(found: Mapping[str, Mapping[str, float]], counts: Sequence[int]) -
     plain = found[BASELINE]
     return {
         name: {
-            f"{n} prompt{'s'[:n > 1]}": (plain["encode"] + plain[f"decode {n}"]) / (row["encode"] + row[f"decode {n}"])
+            f"{n} prompt{'s'[: n > 1]}": (plain["encode"] + plain[f"decode {n}"]) / (row["encode"] + row[f"decode {n}"])
             for n in counts
         }
-        for name, row in found.items() if name != BASELINE
+        for name, row in found.items()
+        if name != BASELINE
     }
 
 
@@ -158,22 +160,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     faster = speed_ups(found, arguments.counts) if BASELINE in found else {}
     for row in found.values():
         for count in arguments.counts:
-            row[f"frame, {count} prompt{'s'[:count > 1]}"] = row["encode"] + row[f"decode {count}"]
+            row[f"frame, {count} prompt{'s'[: count > 1]}"] = row["encode"] + row[f"decode {count}"]
         if "track 16" in row:
             row["frame, 16 tracked"] = row["encode"] + row["track 16"]
-    report = "\n\n".join([
-        f"# Latency of {package.spec.name}, {package.spec.input_hw[0]}x{package.spec.input_hw[1]}",
-        f"{machine()}; {arguments.threads} threads; best of 3 rounds of {arguments.repeats} calls, all in one run.",
-        f"Calibration ({CALIBRATION}): {before:.1f} ms before, {after:.1f} ms after.",
-        table(found), table(faster, "times faster than straightforward torch", 2) if faster else "",
-        table(cold, "fresh process") if cold else "",
-    ])
+    report = "\n\n".join(
+        [
+            f"# Latency of {package.spec.name}, {package.spec.input_hw[0]}x{package.spec.input_hw[1]}",
+            f"{machine()}; {arguments.threads} threads; best of 3 rounds of {arguments.repeats} calls, all in one run.",
+            f"Calibration ({CALIBRATION}): {before:.1f} ms before, {after:.1f} ms after.",
+            table(found),
+            table(faster, "times faster than straightforward torch", 2) if faster else "",
+            table(cold, "fresh process") if cold else "",
+        ]
+    )
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "latency.md").write_text(report.strip() + "\n")
-    (arguments.out / "latency.json").write_text(json.dumps(
-        {"machine": machine(), "calibration_ms": [before, after], "stages_ms": found, "times_faster": faster,
-         "cold": cold}, indent=1
-    ))
+    (arguments.out / "latency.json").write_text(
+        json.dumps(
+            {
+                "machine": machine(),
+                "calibration_ms": [before, after],
+                "stages_ms": found,
+                "times_faster": faster,
+                "cold": cold,
+            },
+            indent=1,
+        )
+    )
     shown = max(c for c in arguments.counts if c <= 4 or c == min(arguments.counts))
     title = f"{package.spec.name}: a frame, prompts decoded together: {shown}"
     plot(arguments.out / "latency.png", found, ("encode", f"decode {shown}"), title)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every timing here shares: a calibration convolution, stages of a model, paired rounds, best of three."""
+
 from __future__ import annotations
 
 import platform

@@ -6,6 +6,7 @@
 Prints JSON, 10^9 bytes: after imports, with the model loaded, and at most. A CUDA build of torch takes 300 MB more than
 a CPU build before anything is done. Run by `model_speed.py`, in a process of its own.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,8 +22,9 @@ from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 
 def clicks(count: int, mask_hw: tuple[int, int]) -> PromptTensors:
     """`count` prompts of one 3 x 3 click each."""
-    out = PromptTensors.empty(1, count, points=9, text=0, references=0, dim=512, text_dim=512, mask_dim=512,
-                              mask_hw=mask_hw)
+    out = PromptTensors.empty(
+        1, count, points=9, text=0, references=0, dim=512, text_dim=512, mask_dim=512, mask_hw=mask_hw
+    )
     offsets = torch.stack(torch.meshgrid(torch.arange(-1, 2), torch.arange(-1, 2), indexing="xy"), -1).reshape(9, 2)
     at = torch.rand(count, 1, 2, generator=torch.Generator().manual_seed(count)) * 0.8 + 0.1
     out.points_xy[0] = at + offsets / torch.tensor([mask_hw[1] * 4, mask_hw[0] * 4])

@@ -8,6 +8,7 @@ timed too, because machines vary by a factor of five. Peak memory is a fresh pro
 a picture and answers a click and a correction; what importing torch alone takes is told beside it, since a CUDA build
 takes 300 MB more than a CPU build.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -47,7 +48,7 @@ def works(model: Seem, pixels: torch.Tensor) -> dict[str, Callable[[], object]]:
     height, width = pixels.shape[-2:]
     one, five = (clicks(n, (height // 4, width // 4)) for n in (1, 5))
     full, _ = Tokenizer.load().encode(TEXTS)
-    cut = torch.from_numpy(full[:, :int((full != 49407).sum(1).max()) + 1])
+    cut = torch.from_numpy(full[:, : int((full != 49407).sum(1).max()) + 1])
     full = torch.from_numpy(full)
     ours, plain = model.encode_image(pixels), straightforward.encode_image(model, pixels)
 
@@ -76,8 +77,15 @@ def memory(model: Seem, size: tuple[int, int], threads: int) -> dict[str, object
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"seem_{model.config.name}.pt"
         torch.save(to_official(model.state_dict()), path)
-        command = [sys.executable, str(Path(__file__).with_name("model_memory.py")), str(path),
-                   "--size", "x".join(str(side) for side in size), "--threads", str(threads)]
+        command = [
+            sys.executable,
+            str(Path(__file__).with_name("model_memory.py")),
+            str(path),
+            "--size",
+            "x".join(str(side) for side in size),
+            "--threads",
+            str(threads),
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SeemError(f"memory run failed: {done.stderr.strip().splitlines()[-1]}")
@@ -105,8 +113,16 @@ def measure(variant: str, size: tuple[int, int], threads: int) -> dict[str, obje
         "each further prompt / encode": further / best["encode"],
         "texts, times faster": best["3 texts, all 77 positions"] / best["3 texts"],
     }
-    return {"variant": variant, "size": list(size), "threads": threads, "machine": machine(), "seconds": best,
-            "ratios": ratios, "calibration_ms": [before, after], "memory_gb": memory(model, size, threads)}
+    return {
+        "variant": variant,
+        "size": list(size),
+        "threads": threads,
+        "machine": machine(),
+        "seconds": best,
+        "ratios": ratios,
+        "calibration_ms": [before, after],
+        "memory_gb": memory(model, size, threads),
+    }
 
 
 def report(found: dict[str, object]) -> str:
@@ -118,16 +134,26 @@ def report(found: dict[str, object]) -> str:
         ("peak memory, GB", found["memory_gb"]["peak"], MEMORY_BAR_GB, "<="),
     ]
     lines = [
-        f"# {found['variant']} at {found['size'][0]}x{found['size'][1]}: exact speed-ups", "",
+        f"# {found['variant']} at {found['size'][0]}x{found['size'][1]}: exact speed-ups",
+        "",
         f"{found['machine']}; {found['threads']} threads, float32, best of {ROUNDS} rounds, all in one run.",
         f"Calibration ({CALIBRATION}): {before:.1f} ms before, {after:.1f} ms after.",
         f"Memory with torch {found['memory_gb']['torch']}: {found['memory_gb']['imports']:.2f} GB after imports, "
-        f"{found['memory_gb']['loaded']:.2f} GB with the model loaded.", "",
-        "| bar | got | wanted | |", "|---|---|---|---|",
-        *(f"| {name} | {got:.3f} | {sign} {bar} | {'met' if (got >= bar) == (sign == '>=') else 'MISSED'} |"
-          for name, got, bar, sign in bars),
-        "", "| ratio | |", "|---|---|", *(f"| {name} | {value:.3f} |" for name, value in ratios.items()),
-        "", "| work | seconds |", "|---|---|",
+        f"{found['memory_gb']['loaded']:.2f} GB with the model loaded.",
+        "",
+        "| bar | got | wanted | |",
+        "|---|---|---|---|",
+        *(
+            f"| {name} | {got:.3f} | {sign} {bar} | {'met' if (got >= bar) == (sign == '>=') else 'MISSED'} |"
+            for name, got, bar, sign in bars
+        ),
+        "",
+        "| ratio | |",
+        "|---|---|",
+        *(f"| {name} | {value:.3f} |" for name, value in ratios.items()),
+        "",
+        "| work | seconds |",
+        "|---|---|",
         *(f"| {name} | {value:.3f} |" for name, value in found["seconds"].items()),
     ]
     return "\n".join(lines) + "\n"

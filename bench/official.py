@@ -7,6 +7,7 @@
 Needs no download: the weights are made from the tensors' names. Their margins are artificial (rounding the weights
 alone changes masks), so half precision is reported, not judged, here.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -33,7 +34,11 @@ def export(variant: str, size: tuple[int, int], folder: Path, precision: str, po
     """Writes the package of a variant with deterministic weights."""
     model = deterministic_model(variant)
     spec = ModelSpec.of_config(
-        model.config, size, max_points=points, max_references=points, prompt_buckets=buckets,
+        model.config,
+        size,
+        max_points=points,
+        max_references=points,
+        prompt_buckets=buckets,
         logit_scale=model.text_encoder.logit_scale.item(),
     )
     with torch.no_grad():

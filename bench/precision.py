@@ -8,6 +8,7 @@ Every backend and precision that can run here answers the same clicks, boxes, re
 held-out pictures. Bars: mean IoU of its masks with torch float32's at least 0.99 in fp16 and 0.98 in bf16, and mean IoU
 with the truth at most 0.5 points below torch's. Exits with 1 when a bar is missed.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -87,7 +88,7 @@ def compare(
         same.append(iou(mask, other))
         right[kind].append(iou(mask, truth))
     every = [value for values in right.values() for value in values]
-    row = {"same masks": float(np.mean(same)), "worst tenth": float(np.mean(np.sort(same)[:len(same) // 10 or 1]))}
+    row = {"same masks": float(np.mean(same)), "worst tenth": float(np.mean(np.sort(same)[: len(same) // 10 or 1]))}
     row["accuracy"] = 100 * float(np.mean(every))
     return row | {kind: 100 * float(np.mean(values)) for kind, values in right.items() if values}
 
@@ -96,8 +97,10 @@ def verdict(label: str, row: dict[str, float], reference: dict[str, float]) -> s
     """One line: which bars a contender meets."""
     bar, apart = SAME_MASK[label.split()[1]], row["accuracy"] - reference["accuracy"]
     good = row["same masks"] >= bar and apart >= -ACCURACY_POINTS
-    return (f"{label}: {'met' if good else 'MISSED'}, mean IoU with {REFERENCE} {row['same masks']:.4f} (>= {bar}), "
-            f"accuracy {apart:+.2f} points (at most {ACCURACY_POINTS} lost)")
+    return (
+        f"{label}: {'met' if good else 'MISSED'}, mean IoU with {REFERENCE} {row['same masks']:.4f} (>= {bar}), "
+        f"accuracy {apart:+.2f} points (at most {ACCURACY_POINTS} lost)"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,11 +129,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     rows = {label: compare(clips, answers[REFERENCE], found) for label, found in answers.items()}
     lines = [verdict(label, row, rows[REFERENCE]) for label, row in rows.items() if label != REFERENCE]
-    report = "\n\n".join([
-        f"# {package.spec.name}: precision against {REFERENCE}",
-        f"{len(clips)} held-out pictures, {len(answers[REFERENCE])} prompts; accuracy: mean IoU with the truth, %.",
-        table(rows, "", 3), "\n".join(f"- {line}" for line in lines),
-    ])
+    report = "\n\n".join(
+        [
+            f"# {package.spec.name}: precision against {REFERENCE}",
+            f"{len(clips)} held-out pictures, {len(answers[REFERENCE])} prompts; accuracy: mean IoU with the truth, %.",
+            table(rows, "", 3),
+            "\n".join(f"- {line}" for line in lines),
+        ]
+    )
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "precision.md").write_text(report + "\n")
     (options.out / "precision.json").write_text(json.dumps(rows, indent=1))

@@ -18,6 +18,7 @@ clip (320x240) with 4 targets:
 
 Run it on an idle machine.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -73,8 +74,11 @@ def percentiles(times_s: list[float]) -> dict[str, float]:
     """Median and 95th percentile in milliseconds."""
     if not times_s:
         return {"count": 0}
-    return {"p50_ms": round(float(np.percentile(times_s, 50)) * 1e3, 2),
-            "p95_ms": round(float(np.percentile(times_s, 95)) * 1e3, 2), "count": len(times_s)}
+    return {
+        "p50_ms": round(float(np.percentile(times_s, 50)) * 1e3, 2),
+        "p95_ms": round(float(np.percentile(times_s, 95)) * 1e3, 2),
+        "count": len(times_s),
+    }
 
 
 def overhead(report: Report, rounds: int) -> None:
@@ -91,15 +95,16 @@ def overhead(report: Report, rounds: int) -> None:
             marks = [time.perf_counter()]
             rgb = image_to_rgb(message)
             marks.append(time.perf_counter())
-            patches = [
-                enlarge_along_edges(mask, geometry, MASK_STRIDE, small, picture, EDGE_RADIUS) for mask in masks
-            ]
+            patches = [enlarge_along_edges(mask, geometry, MASK_STRIDE, small, picture, EDGE_RADIUS) for mask in masks]
             labels, extents = paint(patches, (0.9,) * 4, range(1, 5), SIZE_HW, False)
             marks.append(time.perf_counter())
-            segments = Segments(labels, tuple(
-                Record(value, value, "red mug", 0.9, 0.9, 0.9, one.box_xyxy_px, one.area_px, one.centroid_xy_px)
-                for value, one in enumerate(extents, 1)
-            ))
+            segments = Segments(
+                labels,
+                tuple(
+                    Record(value, value, "red mug", 0.9, 0.9, 0.9, one.box_xyxy_px, one.area_px, one.centroid_xy_px)
+                    for value, one in enumerate(extents, 1)
+                ),
+            )
             out = segments_to_message(segments, header)
             marks.append(time.perf_counter())
             serialize_message(out)
@@ -108,8 +113,12 @@ def overhead(report: Report, rounds: int) -> None:
             marks.append(time.perf_counter())
             took = np.diff(marks)
             for name, index in (
-                (f"in_{encoding}", [0]), ("out_message", [2]), ("out_serialize", [3]), (f"sum_{encoding}", [0, 2, 3]),
-                ("enlarge_apart", [1]), ("overlay_apart", [4]),
+                (f"in_{encoding}", [0]),
+                ("out_message", [2]),
+                ("out_serialize", [3]),
+                (f"sum_{encoding}", [0, 2, 3]),
+                ("enlarge_apart", [1]),
+                ("overlay_apart", [4]),
             ):
                 times.setdefault(name, []).append(float(took[index].sum()))
     for name, values in times.items():
@@ -172,10 +181,16 @@ def memory(report: Report, stage: Stage, frames: int) -> None:
             told = counted
             print(f"  {counted} frames: resident {seen[-1][0]:.1f} MB, its own {seen[-1][1]:.1f} MB", flush=True)
     for name, values in zip(("resident", "own"), zip(*seen, strict=True), strict=True):
-        report.note(f"memory_{name}", {
-            "frames": counted, "first_mb": round(values[0], 1), "last_mb": round(values[-1], 1),
-            "most_mb": round(max(values), 1), "growth_percent": round(100 * (values[-1] / values[0] - 1), 2),
-        })
+        report.note(
+            f"memory_{name}",
+            {
+                "frames": counted,
+                "first_mb": round(values[0], 1),
+                "last_mb": round(values[-1], 1),
+                "most_mb": round(max(values), 1),
+                "growth_percent": round(100 * (values[-1] / values[0] - 1), 2),
+            },
+        )
 
 
 def measure(options: argparse.Namespace) -> None:

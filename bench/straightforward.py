@@ -6,6 +6,7 @@ stride 4 by their own convolutions, the mask of every query at stride 4 after ev
 one, keys and values of the picture in every layer of every call, all token positions of a text. Written only with
 torch's own modules, apart from the model's code that it checks.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -39,9 +40,13 @@ def encode_image(model: Seem, pixels: Tensor) -> Encoded:
         tokens = layer(tokens, position)
     y = decoder.layer_4(tokens.transpose(1, 2).reshape(x.shape))
     levels = [y]
-    for i, (adapter, layer) in enumerate((
-        (decoder.adapter_3, decoder.layer_3), (decoder.adapter_2, decoder.layer_2), (decoder.adapter_1, decoder.layer_1)
-    )):
+    for i, (adapter, layer) in enumerate(
+        (
+            (decoder.adapter_3, decoder.layer_3),
+            (decoder.adapter_2, decoder.layer_2),
+            (decoder.adapter_1, decoder.layer_1),
+        )
+    ):
         lateral = adapter(maps[2 - i])
         y = layer(lateral + F.interpolate(y, size=lateral.shape[-2:], mode="nearest"))
         levels.append(y)
@@ -57,8 +62,10 @@ def attend(module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, b
     """Multi-head attention of one element: [L, C], [S, C], [S, C], blocked [L, S] -> [L, C]."""
     dim, heads = query.shape[-1], module.heads
     weights, biases = module.in_proj_weight.chunk(3), module.in_proj_bias.chunk(3)
-    q, k, v = (F.linear(x, w, b).unflatten(-1, (heads, -1)).transpose(0, 1)
-               for x, w, b in zip((query, key, value), weights, biases))
+    q, k, v = (
+        F.linear(x, w, b).unflatten(-1, (heads, -1)).transpose(0, 1)
+        for x, w, b in zip((query, key, value), weights, biases)
+    )
     scores = (q @ k.transpose(1, 2) / (dim // heads) ** 0.5).masked_fill(blocked, float("-inf"))
     mixed = scores.softmax(-1).nan_to_num(0.0) @ v
     return module.out_proj(mixed.transpose(0, 1).flatten(1))
@@ -92,8 +99,9 @@ def decode(model: Seem, image: Encoded, prompts: PromptTensors, index: int = 0) 
         return F.grid_sample(maps, (points * 2 - 1)[None, None], align_corners=True)[0, :, 0].T
 
     sign = decoder.pn_indicator.weight[(labels < 0).long()]
-    tokens = [read((s @ m).T.reshape(1, -1, *size)) + sign
-              for s, m, size in zip(sources, decoder.mask_sptial_embed, sizes)]
+    tokens = [
+        read((s @ m).T.reshape(1, -1, *size)) + sign for s, m, size in zip(sources, decoder.mask_sptial_embed, sizes)
+    ]
     plus = read(image.mask_features)[labels > 0]
     mean = plus.mean(0) if len(plus) else torch.zeros(image.mask_features.shape[1])
 
@@ -115,8 +123,11 @@ def decode(model: Seem, image: Encoded, prompts: PromptTensors, index: int = 0) 
     readers = [g for g in groups if g != "text"]
     for i, level in enumerate(model.config.decoder.levels):
         cross = decoder.transformer_cross_attention_layers[i]
-        shown = [masks] + ([prompts.previous_mask[0, index][None].expand(len(content["memory"]), -1, -1)]
-                           if "memory" in content else [])
+        shown = [masks] + (
+            [prompts.previous_mask[0, index][None].expand(len(content["memory"]), -1, -1)]
+            if "memory" in content
+            else []
+        )
         small = F.interpolate(torch.cat(shown)[None], size=sizes[level], mode="bilinear", align_corners=False)[0]
         blocked = small.flatten(1).sigmoid() < 0.5
         blocked[blocked.all(1)] = False
@@ -129,8 +140,12 @@ def decode(model: Seem, image: Encoded, prompts: PromptTensors, index: int = 0) 
         content["spatial"], place["spatial"] = tokens[level], tokens[level]
         x, p = torch.cat([content[g] for g in groups]), torch.cat([place[g] for g in groups])
         k, kp = torch.cat([content[g] for g in keys]), torch.cat([place[g] for g in keys])
-        blocked = torch.cat([torch.cat([torch.full((len(content[r]), len(content[g])), g not in table[r])
-                                        for g in keys], 1) for r in groups])
+        blocked = torch.cat(
+            [
+                torch.cat([torch.full((len(content[r]), len(content[g])), g not in table[r]) for g in keys], 1)
+                for r in groups
+            ]
+        )
         x = own.norm(x + attend(own.self_attn, x + p, k + kp, k, blocked))
         x = decoder.transformer_ffn_layers[i](x)
         content.update(zip(groups, x.split([len(content[g]) for g in groups])))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """A task planner's view: ask for "the red mug", wait until it is tracked, read where it is, let go."""
+
 import sys
 
 import rclpy

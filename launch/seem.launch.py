@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The segmentation node on a camera of yours.
 
-    ros2 launch seem_ros seem.launch.py image:=/camera/color/image_raw depth:=/camera/aligned_depth_to_color/image_raw
+ros2 launch seem_ros seem.launch.py image:=/camera/color/image_raw depth:=/camera/aligned_depth_to_color/image_raw
 """
+
 from pathlib import Path
 
 from launch import LaunchContext, LaunchDescription
@@ -40,11 +41,17 @@ def nodes(context: LaunchContext) -> list[Node]:
     if given["panoptic"]:
         overrides["panoptic"] = given["panoptic"] == "true"
     info = given["camera_info"] or f"{given['image'].rsplit('/', 1)[0]}/camera_info"
-    return [Node(
-        package="seem_ros", executable="seem", name="seem", namespace=given["namespace"], output="screen",
-        parameters=[params, overrides],
-        remappings=[("image", given["image"]), ("depth", given["depth"]), ("camera_info", info)],
-    )]
+    return [
+        Node(
+            package="seem_ros",
+            executable="seem",
+            name="seem",
+            namespace=given["namespace"],
+            output="screen",
+            parameters=[params, overrides],
+            remappings=[("image", given["image"]), ("depth", given["depth"]), ("camera_info", info)],
+        )
+    ]
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -54,7 +61,8 @@ def generate_launch_description() -> LaunchDescription:
         for name, (default, description, choices) in ARGUMENTS.items()
     ]
     rviz = Node(
-        package="rviz2", executable="rviz2",
+        package="rviz2",
+        executable="rviz2",
         arguments=["-d", PathJoinSubstitution([FindPackageShare("seem_ros"), "config", "seem.rviz"])],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )

@@ -5,6 +5,7 @@
 The wheels' exported CMake files name the folders of the machine they were built on, below /opt/python/cp311-cp311:
 include/python3.11 and lib/python3.11/site-packages. Run with the environment's own Python; twice changes nothing.
 """
+
 import re
 import sys
 import sysconfig

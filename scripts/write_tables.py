@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Write config/seem.yaml and the README's tables from the code; a test fails when they differ from it."""
+
 import sys
 from pathlib import Path
 

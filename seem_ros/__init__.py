@@ -4,6 +4,7 @@
 The package's path is extended so that the generated `seem_ros.msg` and `seem_ros.srv` of an installed ROS workspace
 join this source tree instead of being hidden by it.
 """
+
 from pkgutil import extend_path
 
 __path__ = extend_path(__path__, __name__)

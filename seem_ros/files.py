@@ -3,6 +3,7 @@
 
 A tool removes or overwrites only what it made itself. What it made is listed in a small file inside its folder.
 """
+
 from __future__ import annotations
 
 import contextlib

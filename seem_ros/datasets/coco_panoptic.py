@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """COCO panoptic: one JSON file, a folder of id PNGs (id = R + 256 G + 65536 B, 0 = void) and a folder of pictures."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -80,8 +81,9 @@ class CocoPanoptic:
         annotation = self._annotations[index]
         require_keys(annotation, ("image_id", "file_name", "segments_info"), f"{self._json_path}, annotation {index}")
         if annotation["image_id"] not in self._images:
-            raise DataError(f"{self._json_path}: annotation {index} is for image {annotation['image_id']}, "
-                            "which is not listed")
+            raise DataError(
+                f"{self._json_path}: annotation {index} is for image {annotation['image_id']}, which is not listed"
+            )
         image_path = self.images_folder / self._images[annotation["image_id"]]["file_name"]
         ids_path = self.ids_folder / annotation["file_name"]
         rgb = read_rgb(image_path)
@@ -96,8 +98,9 @@ class CocoPanoptic:
             require_keys(record, ("id", "category_id"), f"{ids_path}, segment")
             if record["category_id"] not in self._class_of_id:
                 raise DataError(f"{ids_path}: segment {record['id']} has the unknown category {record['category_id']}")
-            segments.append(SegmentInfo(int(record["id"]), self._class_of_id[record["category_id"]],
-                                        bool(record.get("iscrowd", 0))))
+            segments.append(
+                SegmentInfo(int(record["id"]), self._class_of_id[record["category_id"]], bool(record.get("iscrowd", 0)))
+            )
         found, listed = set(np.unique(ids).tolist()) - {0}, {s.segment_id for s in segments}
         if found != listed:
             raise DataError(f"{ids_path}: ids in the picture and in the JSON differ: {sorted(found ^ listed)[:5]}")

@@ -5,6 +5,7 @@ Annotations are indexed PNGs: 0 background, 255 void, every other value one obje
 DAVIS 2016 has grey PNGs with one object marked 255 (or 1); a grey annotation holding no other values is read so.
 A folder with ``images`` and ``masks`` (or ``color`` and ``label``) is read as a single sequence.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -73,8 +74,10 @@ class DavisVideos:
         if single and not (folder / "JPEGImages").is_dir():
             self.sequences = (_pair(folder.name, folder / single[0], folder / single[1]),)
             return
-        images, annotations = (_with_resolution(require_folder(folder / part, "DAVIS"), resolution)
-                               for part in ("JPEGImages", "Annotations"))
+        images, annotations = (
+            _with_resolution(require_folder(folder / part, "DAVIS"), resolution)
+            for part in ("JPEGImages", "Annotations")
+        )
         if split is None:
             names = sorted(p.name for p in annotations.iterdir() if p.is_dir())
         else:
@@ -106,8 +109,10 @@ def _pair(name: str, images: Path, annotations: Path) -> VideoSequence:
     alone = sorted(set(stems) ^ set(masks))
     if alone:
         side = "annotation" if alone[0] in stems else "picture"
-        raise DataError(f"sequence {name}: {len(alone)} frames have no partner; {alone[0]} has no {side}. "
-                        "Every frame must be annotated to be scored (test sets publish only the first)")
+        raise DataError(
+            f"sequence {name}: {len(alone)} frames have no partner; {alone[0]} has no {side}. "
+            "Every frame must be annotated to be scored (test sets publish only the first)"
+        )
     return VideoSequence(name, tuple(frames), tuple(masks[stem] for stem in stems))
 
 

@@ -14,6 +14,7 @@ convention     recognised by                                values
 
 Masks named ``picture#1.png``, ``picture#2.png`` (Berkeley) are several objects of one picture.
 """
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -26,8 +27,12 @@ import numpy as np
 from seem_ros.datasets.pictures import list_pictures, read_labels, read_rgb, require_folder, require_same_size
 from seem_ros.errors import DataError
 
-LAYOUTS = (("data_GT", "boundary_GT", "grabcut"), ("images", "masks", "grabcut"), ("img", "gt", "nonzero"),
-           ("JPEGImages", "SegmentationObject", "instances"))
+LAYOUTS = (
+    ("data_GT", "boundary_GT", "grabcut"),
+    ("images", "masks", "grabcut"),
+    ("img", "gt", "nonzero"),
+    ("JPEGImages", "SegmentationObject", "instances"),
+)
 CONVENTIONS = ("grabcut", "nonzero", "instances")
 VOC_VOID = 255
 GRABCUT_VOID = 128
@@ -112,13 +117,16 @@ class InteractiveFolder:
             found = split_objects(labels, self.convention, path)
             if not found:
                 raise DataError(f"{path} marks no object")
-            objects.extend(TrueObject(path.stem if value is None else f"{path.stem}:{value}", mask, void)
-                           for value, mask, void in found)
+            objects.extend(
+                TrueObject(path.stem if value is None else f"{path.stem}:{value}", mask, void)
+                for value, mask, void in found
+            )
         return InteractiveSample(name, rgb, tuple(objects))
 
 
-def split_objects(labels: np.ndarray, convention: str,
-                  path: Path | str) -> list[tuple[int | None, np.ndarray, np.ndarray]]:
+def split_objects(
+    labels: np.ndarray, convention: str, path: Path | str
+) -> list[tuple[int | None, np.ndarray, np.ndarray]]:
     """Objects of a label picture int32 [H, W]: (value or None, mask bool [H, W], void bool [H, W]) each."""
     if convention == "instances":
         void = labels == VOC_VOID
@@ -128,9 +136,11 @@ def split_objects(labels: np.ndarray, convention: str,
     else:
         values = set(np.unique(labels).tolist())
         if not values <= {0, GRABCUT_VOID, 255} and not values <= {0, 1}:
-            raise DataError(f"{path} holds the values {sorted(values)[:8]}; the grabcut convention knows 0, 128 (void) "
-                            "and 255, or 0 and 1. If other values are objects of their own, choose the convention "
-                            "'instances'; if anything above 0 is the object, 'nonzero'")
+            raise DataError(
+                f"{path} holds the values {sorted(values)[:8]}; the grabcut convention knows 0, 128 (void) "
+                "and 255, or 0 and 1. If other values are objects of their own, choose the convention "
+                "'instances'; if anything above 0 is the object, 'nonzero'"
+            )
         mask, void = (labels == 255) | (labels == 1), labels == GRABCUT_VOID
     return [(None, mask, void)] if mask.any() else []
 

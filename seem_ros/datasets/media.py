@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames from a picture, a folder of pictures, a video, a webcam or a ROS bag, one after the other."""
+
 from __future__ import annotations
 
 import re
@@ -135,8 +136,9 @@ def _bag(path: Path, topic: str) -> Media:
     except Exception as error:  # the library raises many kinds for files that are no bags
         raise DataError(f"{path} cannot be read as a bag: {error}") from error
     images = [connection for connection in reader.connections if connection.msgtype in _IMAGE_TYPES]
-    chosen = [one for one in images if one.topic == topic] if topic else \
-        sorted(images, key=lambda one: -one.msgcount)[:1]
+    chosen = (
+        [one for one in images if one.topic == topic] if topic else sorted(images, key=lambda one: -one.msgcount)[:1]
+    )
     if not chosen or not chosen[0].msgcount:
         reader.close()
         known = ", ".join(sorted({one.topic for one in images})) or "none"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures and label pictures from disk, with errors that name the file."""
+
 from __future__ import annotations
 
 import json
@@ -79,8 +80,10 @@ def read_labels(path: Path | str) -> tuple[np.ndarray, bool]:
     if values.ndim == 3:
         colours = values[..., :1] if mode == "LA" else values[..., :3]
         if (colours != colours[..., :1]).any():
-            raise DataError(f"{path} is a colour picture ({mode}): masks must be indexed, grey, or colour with equal "
-                            "channels (for COCO panoptic pictures use the panoptic reader)")
+            raise DataError(
+                f"{path} is a colour picture ({mode}): masks must be indexed, grey, or colour with equal "
+                "channels (for COCO panoptic pictures use the panoptic reader)"
+            )
         values = colours[..., 0]
     return values.astype(np.int32), mode == "P"
 
@@ -92,8 +95,10 @@ def require_same_size(image: np.ndarray, labels: np.ndarray, image_path: Path | 
         DataError: names both files and both sizes.
     """
     if image.shape[:2] != labels.shape[:2]:
-        raise DataError(f"{image_path} is {image.shape[1]}x{image.shape[0]} but its mask {mask_path} is "
-                        f"{labels.shape[1]}x{labels.shape[0]}: they must have one size")
+        raise DataError(
+            f"{image_path} is {image.shape[1]}x{image.shape[0]} but its mask {mask_path} is "
+            f"{labels.shape[1]}x{labels.shape[0]}: they must have one size"
+        )
 
 
 def read_json(path: Path | str, what: str) -> Any:

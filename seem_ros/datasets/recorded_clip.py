@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recorded tabletop clip with its ground truth, frame by frame: pictures and indexed masks in the DAVIS layout."""
+
 from __future__ import annotations
 
 import json

@@ -11,6 +11,7 @@ origin you trust*, once, on a machine where that may go wrong::
 Expected folder: ``refs(<by>).json`` and ``instances.json`` (COCO format) side by side, as published, and a folder of
 the COCO pictures.
 """
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -44,8 +45,9 @@ class ReferringSample:
 class RefCoco:
     """Reads one split; samples are grouped by picture so that each is encoded once."""
 
-    def __init__(self, folder: Path | str, images_folder: Path | str, split: str = "val",
-                 by: str | None = None) -> None:
+    def __init__(
+        self, folder: Path | str, images_folder: Path | str, split: str = "val", by: str | None = None
+    ) -> None:
         """
         Args:
             folder: holds refs(<by>).json and instances.json.
@@ -73,8 +75,10 @@ class RefCoco:
             if ref["split"] != split:
                 continue
             if ref["ann_id"] not in self._annotations or ref["image_id"] not in self._images:
-                raise DataError(f"{refs_path}, entry {index}: annotation {ref['ann_id']} or image {ref['image_id']} is "
-                                "not in instances.json")
+                raise DataError(
+                    f"{refs_path}, entry {index}: annotation {ref['ann_id']} or image {ref['image_id']} is "
+                    "not in instances.json"
+                )
             self._refs_by_image[ref["image_id"]].append(ref)
         if not self._refs_by_image:
             splits = sorted({str(ref["split"]) for ref in refs})
@@ -125,9 +129,11 @@ def _refs_path(folder: Path, by: str | None) -> Path:
         return found[0]
     pickles = sorted(folder.glob("refs(*).p"))
     if pickles:
-        raise DataError(f"{folder} holds {pickles[0].name}, a Python pickle: it is never opened here, because "
-                        "unpickling runs code from the file. "
-                        f"If you trust its origin, convert it once to {pickles[0].stem}.json with: "
-                        "python3 -c 'import json, pickle, sys; json.dump(pickle.load(open(sys.argv[1], \"rb\")), "
-                        f"open(sys.argv[2], \"w\"))' '{pickles[0].name}' '{pickles[0].stem}.json'")
+        raise DataError(
+            f"{folder} holds {pickles[0].name}, a Python pickle: it is never opened here, because "
+            "unpickling runs code from the file. "
+            f"If you trust its origin, convert it once to {pickles[0].stem}.json with: "
+            'python3 -c \'import json, pickle, sys; json.dump(pickle.load(open(sys.argv[1], "rb")), '
+            f"open(sys.argv[2], \"w\"))' '{pickles[0].name}' '{pickles[0].stem}.json'"
+        )
     raise DataError(f"{folder} holds no refs({by or '*'}).json")

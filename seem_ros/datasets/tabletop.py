@@ -4,6 +4,7 @@
 A shard is ``shard_N.rgb.npy`` uint8 [n, T, H, W, 3], ``shard_N.ids.npy`` uint8 [n, T, H, W] (an object keeps its id
 through the frames of a clip; 0 = unlabelled) and ``shard_N.json`` with the names.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -64,8 +65,10 @@ class WorldShards:
             classes |= dict.fromkeys(meta["shapes"], True) | dict.fromkeys(meta["stuff"], False)
             self.held_out_pairs |= {tuple(pair) for pair in meta["held_out_pairs"]}
         if not self._index:
-            raise DataError(f"{self.folder} holds no shard; make some with python -m seem_ros.sim.dataset --out "
-                            f"{self.folder} --scenes 300 --seed 900000 --split val")
+            raise DataError(
+                f"{self.folder} holds no shard; make some with python -m seem_ros.sim.dataset --out "
+                f"{self.folder} --scenes 300 --seed 900000 --split val"
+            )
         self.class_names = tuple(classes)
         self.is_thing = tuple(classes.values())
 
@@ -80,8 +83,10 @@ class WorldShards:
         shard, number = self._index[index]
         stem, rgb, ids, clips = self._shards[shard]
         name = f"{stem}/{number:04d}"
-        instances = tuple(WorldInstance(i["id"], i["name"], i["name_full"], i["isthing"], i["shape"], i["colour"])
-                          for i in clips[number]["instances"])
+        instances = tuple(
+            WorldInstance(i["id"], i["name"], i["name_full"], i["isthing"], i["shape"], i["colour"])
+            for i in clips[number]["instances"]
+        )
         pictures = np.array(ids[number])
         unknown = set(np.unique(pictures).tolist()) - {i.instance_id for i in instances} - {0}
         if unknown:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names of the objects in recorded tabletop clips (Truth/<clip>/truth.json beside the DAVIS folders)."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -3,6 +3,7 @@
 
 Label values are class ids; index.json names them for each frame. 0 is background; there is no void.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -76,8 +77,13 @@ class YcbFrames:
         result = []
         for name in sorted({frame["set"] for frame in self._frames if frame["set"].startswith("real")}):
             frames = sorted(frame["frame"] for frame in self._frames if frame["set"] == name)
-            result.append(VideoSequence(name, tuple(self.folder / name / "color" / f"{f}.png" for f in frames),
-                                        tuple(self.folder / name / "label" / f"{f}.png" for f in frames)))
+            result.append(
+                VideoSequence(
+                    name,
+                    tuple(self.folder / name / "color" / f"{f}.png" for f in frames),
+                    tuple(self.folder / name / "label" / f"{f}.png" for f in frames),
+                )
+            )
         return result
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The annotated video and the contact sheet."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -45,7 +46,9 @@ def _scaled(segments: Segments, scale: int) -> Segments:
     labels = segments.labels.repeat(scale, axis=0).repeat(scale, axis=1)
     records = tuple(
         replace(
-            one, box_xyxy_px=tuple(scale * v for v in one.box_xyxy_px), area_px=one.area_px * scale * scale,
+            one,
+            box_xyxy_px=tuple(scale * v for v in one.box_xyxy_px),
+            area_px=one.area_px * scale * scale,
             centroid_xy_px=tuple(scale * v for v in one.centroid_xy_px),
         )
         for one in segments

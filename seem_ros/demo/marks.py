@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the demo's targets are worth: overlap with the truth, finds of what is hidden, changes of identity."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node in its own process, a camera that plays pictures to it, and a client that asks and listens."""
+
 from __future__ import annotations
 
 import os
@@ -53,7 +54,8 @@ class Stage:
         remaps = [word for name in ("image", "camera_info") for word in ("-r", f"{name}:=/demo/{name}")]
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "scripts" / "seem"), "--ros-args", *words, *remaps],
-            stdout=self._log, stderr=subprocess.STDOUT,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
         )
         # rclpy's own handlers would swallow a SIGTERM and leave this process, and the node, behind
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
@@ -113,8 +115,9 @@ class Stage:
         """
         if service not in self._clients:
             self._clients[service] = self._node.create_client(kind, f"/seem/{service}")
-        future = self._until(self._clients[service].service_is_ready, f"service {service}", START_S) \
-            and self._clients[service].call_async(request)
+        future = self._until(self._clients[service].service_is_ready, f"service {service}", START_S) and self._clients[
+            service
+        ].call_async(request)
         self._until(future.done, f"an answer of {service}", timeout_s)
         return future.result()
 
@@ -182,8 +185,11 @@ class Stage:
         Its own part leaves out pages of files (libraries, weights), which the system drops and reads again as it likes.
         """
         lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        kb = {name: int(value.split()[0]) for name, _, value in (line.partition(":") for line in lines)
-              if name in ("VmRSS", "RssAnon", "RssShmem", "VmSwap")}
+        kb = {
+            name: int(value.split()[0])
+            for name, _, value in (line.partition(":") for line in lines)
+            if name in ("VmRSS", "RssAnon", "RssShmem", "VmSwap")
+        }
         return kb["VmRSS"] * 1.024e-3, (kb["RssAnon"] + kb["RssShmem"] + kb["VmSwap"]) * 1.024e-3
 
     def node_cpu_s(self) -> float:
@@ -227,7 +233,12 @@ class Player(threading.Thread):
     """
 
     def __init__(
-        self, stage: Stage, pictures: Any, rate_hz: float, lens: Intrinsics | None = None, keep: bool = True,
+        self,
+        stage: Stage,
+        pictures: Any,
+        rate_hz: float,
+        lens: Intrinsics | None = None,
+        keep: bool = True,
         patience_s: float = 0.0,
     ) -> None:
         super().__init__(daemon=True)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The story of `make demo`: somebody asks for things on a table in every way there is, and an arm gets in between."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -79,9 +80,14 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
         refine(cone, "  refine: not this (negative click)", Prompt(clicks=[click]))
     later = shots[min(REFERENCE_FRAME, len(shots) - 1)]
     picture = array_to_image(later.rgb, Header())
-    bottle = start("one like in this reference picture", Prompt(
-        reference=Reference(image=picture, boxes=[box_of(later, BOTTLE)]), label="like the picture",
-    ), BOTTLE)
+    bottle = start(
+        "one like in this reference picture",
+        Prompt(
+            reference=Reference(image=picture, boxes=[box_of(later, BOTTLE)]),
+            label="like the picture",
+        ),
+        BOTTLE,
+    )
     start('text "the purple plate"', Prompt(text="the purple plate"))
 
     say("the arm moves in")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The classical methods our model is judged beside: cv2.grabCut, a copied first mask, and optical flow."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -71,8 +72,10 @@ class GrabCut:
 
 def _window(box: Box, size_hw: tuple[int, int]) -> tuple[slice, slice]:
     """Rows and columns of the pixels whose centres lie in the box."""
-    (x0, x1), (y0, y1) = ((max(0, round(a)), min(limit, round(b))) for a, b, limit in
-                          ((box.x0, box.x1, size_hw[1]), (box.y0, box.y1, size_hw[0])))
+    (x0, x1), (y0, y1) = (
+        (max(0, round(a)), min(limit, round(b)))
+        for a, b, limit in ((box.x0, box.x1, size_hw[1]), (box.y0, box.y1, size_hw[0]))
+    )
     return slice(y0, y1), slice(x0, x1)
 
 

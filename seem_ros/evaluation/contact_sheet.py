@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A contact sheet of the worst and the best answers side by side: picture with prompt, truth, answer."""
+
 from __future__ import annotations
 
 import heapq
@@ -67,8 +68,11 @@ class ContactSheet:
             best = [case for _, _, case in sorted(self._best[kind], key=lambda entry: -entry[0])]
             seen = {id(case.rgb) for case in worst}
             for left, right in zip(worst, best):
-                cells = [_triptych(case, f"{kind}: {word}") for case, word in ((left, "worst"), (right, "best"))
-                         if case is left or id(case.rgb) not in seen]
+                cells = [
+                    _triptych(case, f"{kind}: {word}")
+                    for case, word in ((left, "worst"), (right, "best"))
+                    if case is left or id(case.rgb) not in seen
+                ]
                 height = max(cell.shape[0] for cell in cells)
                 cells = [np.pad(cell, ((0, height - len(cell)), (0, 0), (0, 0)), constant_values=255) for cell in cells]
                 rows.append(np.concatenate([cells[0], np.full((height, 8, 3), 255, np.uint8), cells[-1]], 1))
@@ -89,8 +93,11 @@ def _triptych(case: Case, heading: str) -> np.ndarray:
     asked = picture.copy()
     if case.prompt is not None:
         _draw_prompt(asked, case.prompt, scale)
-    panels = [asked, _tint(picture, _resized(case.truth, size), _TRUE_COLOUR),
-              _tint(picture, _resized(case.answer, size), _OUR_COLOUR)]
+    panels = [
+        asked,
+        _tint(picture, _resized(case.truth, size), _TRUE_COLOUR),
+        _tint(picture, _resized(case.answer, size), _OUR_COLOUR),
+    ]
     body = np.concatenate(panels, 1)
     caption = np.full((_CAPTION_PX, body.shape[1], 3), 255, np.uint8)
     text = "".join(c if c.isascii() else "?" for c in f"{heading} {case.score:.2f}  {case.caption}")
@@ -130,4 +137,4 @@ def _draw_prompt(picture: np.ndarray, prompt: Prompt, scale: float) -> None:
         for shape in prompt.reference.shapes:
             if hasattr(shape, "mask"):
                 small = _tint(small, _resized(shape.mask, size), _POSITIVE)
-        picture[:size[1], -size[0]:] = small
+        picture[: size[1], -size[0] :] = small

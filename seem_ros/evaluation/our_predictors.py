@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our model as the product uses it: through the Segmenter and the Tracker."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -63,8 +64,10 @@ class SegmenterPredictor:
         if self._segmenter.vocabulary != tuple(names):
             self._segmenter.set_vocabulary(names, is_thing)
         segments = self._segmenter.panoptic(frame=self._encoded, wide=True)
-        return PanopticGuess(segments.labels.astype(np.int32),
-                             tuple((one.value, one.label, one.label_score * one.mask_score) for one in segments))
+        return PanopticGuess(
+            segments.labels.astype(np.int32),
+            tuple((one.value, one.label, one.label_score * one.mask_score) for one in segments),
+        )
 
 
 class MemoryTracker:
@@ -108,8 +111,10 @@ class ReferenceOnly:
 
     def start(self, rgb: np.ndarray, prompts: Mapping[int, Prompt]) -> dict[int, np.ndarray]:
         """The first frame is answered from the prompts; they become references."""
-        self._prompts = {key: Prompt(reference=Reference(rgb, prompt.shapes)) if prompt.shapes else prompt
-                         for key, prompt in prompts.items()}
+        self._prompts = {
+            key: Prompt(reference=Reference(rgb, prompt.shapes)) if prompt.shapes else prompt
+            for key, prompt in prompts.items()
+        }
         self._predictor.look(rgb)
         return self._answers(prompts)
 

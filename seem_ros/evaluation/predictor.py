@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is evaluated: our model and the classical methods beside it answer the same questions."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

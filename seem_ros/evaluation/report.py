@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results as a table on the terminal and as a JSON file."""
+
 from __future__ import annotations
 
 import json
@@ -36,8 +37,9 @@ class Report:
         blocks = []
         for section, rows in self._sections.items():
             columns = list(dict.fromkeys(column for numbers in rows.values() for column in numbers))
-            table = [["", *columns]] + [[row, *(_show(numbers.get(column)) for column in columns)]
-                                        for row, numbers in rows.items()]
+            table = [["", *columns]] + [
+                [row, *(_show(numbers.get(column)) for column in columns)] for row, numbers in rows.items()
+            ]
             blocks.append(f"== {section}\n" + "\n".join(_aligned(table)))
         return "\n\n".join(blocks)
 
@@ -47,8 +49,9 @@ class Report:
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps(_plain({"about": self._about, "results": self._sections}), indent=1) + "\n",
-                               encoding="utf-8")
+            partial.write_text(
+                json.dumps(_plain({"about": self._about, "results": self._sections}), indent=1) + "\n", encoding="utf-8"
+            )
             partial.replace(path)
         except OSError as error:
             partial.unlink(missing_ok=True)
@@ -65,8 +68,13 @@ def _show(value: Any) -> str:
 
 def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[index]) for row in table) for index in range(len(table[0]))]
-    return ["  ".join(cell.ljust(width) if index == 0 else cell.rjust(width)
-                      for index, (cell, width) in enumerate(zip(row, widths))) for row in table]
+    return [
+        "  ".join(
+            cell.ljust(width) if index == 0 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in table
+    ]
 
 
 def _plain(value: Any) -> Any:

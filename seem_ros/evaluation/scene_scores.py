@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole pictures: panoptic quality, semantic mIoU and instance AP from one panoptic answer."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -49,10 +50,18 @@ class SceneryScores:
         self._semantic.add(self._labels(guess.ids, predicted), self._labels(true_ids, truth))
         scores = {number: score for number, _, score in guess.segments}
         self._instances.add(
-            [Instance(guess.ids == one.segment_id, one.class_index, scores[one.segment_id])
-             for one in predicted if self._is_thing[one.class_index]],
-            [Instance(true_ids == one.segment_id, one.class_index, is_crowd=one.is_crowd)
-             for one in truth if self._is_thing[one.class_index]], true_ids.shape)
+            [
+                Instance(guess.ids == one.segment_id, one.class_index, scores[one.segment_id])
+                for one in predicted
+                if self._is_thing[one.class_index]
+            ],
+            [
+                Instance(true_ids == one.segment_id, one.class_index, is_crowd=one.is_crowd)
+                for one in truth
+                if self._is_thing[one.class_index]
+            ],
+            true_ids.shape,
+        )
         self._pictures += 1
 
     @staticmethod
@@ -71,6 +80,15 @@ class SceneryScores:
         report.add(f"{section}: panoptic", name, {"mIoU": self._semantic.summary()["mIoU"]} | self._instances.summary())
         for label, quality in self._panoptic.per_class().items():
             if quality.occurs:
-                report.add(f"{section}: panoptic by class, {name}", label,
-                           {"PQ": quality.pq, "SQ": quality.sq, "RQ": quality.rq, "TP": quality.true_positives,
-                            "FP": quality.false_positives, "FN": quality.false_negatives})
+                report.add(
+                    f"{section}: panoptic by class, {name}",
+                    label,
+                    {
+                        "PQ": quality.pq,
+                        "SQ": quality.sq,
+                        "RQ": quality.rq,
+                        "TP": quality.true_positives,
+                        "FP": quality.false_positives,
+                        "FN": quality.false_negatives,
+                    },
+                )

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simulated user who knows the truth: where they click, draw boxes and strokes, and what they say."""
+
 from __future__ import annotations
 
 from collections import deque
@@ -39,7 +40,7 @@ def true_scribble(mask: np.ndarray, width_px: float = 3.0) -> Prompt:
     if not rows.size:
         raise DataError("an empty mask cannot be scribbled on")
     top, left = int(rows[0]), int(columns[0])
-    crop = np.pad(mask[top:rows[-1] + 1, left:columns[-1] + 1].astype(np.uint8), 1)
+    crop = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8), 1)
     depth = cv2.distanceTransform(crop, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     deepest = np.unravel_index(int(depth.argmax()), depth.shape)
     _, parts = cv2.connectedComponents((depth >= 0.5 * depth.max()).astype(np.uint8), connectivity=8)

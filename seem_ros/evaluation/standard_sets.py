@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published data sets and real pictures: COCO panoptic, RefCOCO, interactive folders, YCB frames."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -20,8 +21,14 @@ from seem_ros.evaluation.still_scores import StillScores
 from seem_ros.perception.structures.prompts import Prompt
 
 
-def evaluate_interactive(predictor: Predictor, data: InteractiveFolder, numbers: Iterable[int], report: Report,
-                         sheet: ContactSheet | None, max_clicks: int) -> None:
+def evaluate_interactive(
+    predictor: Predictor,
+    data: InteractiveFolder,
+    numbers: Iterable[int],
+    report: Report,
+    sheet: ContactSheet | None,
+    max_clicks: int,
+) -> None:
     """Clicks, boxes and strokes on the pictures with these numbers."""
     scores = StillScores(predictor, sheet, max_clicks)
     for number in numbers:
@@ -30,8 +37,15 @@ def evaluate_interactive(predictor: Predictor, data: InteractiveFolder, numbers:
     scores.report(report, "interactive")
 
 
-def evaluate_ycb(predictor: Predictor, data: YcbFrames, numbers: Iterable[int], report: Report,
-                 sheet: ContactSheet | None, max_clicks: int, min_share: float) -> None:
+def evaluate_ycb(
+    predictor: Predictor,
+    data: YcbFrames,
+    numbers: Iterable[int],
+    report: Report,
+    sheet: ContactSheet | None,
+    max_clicks: int,
+    min_share: float,
+) -> None:
     """Clicks, boxes, strokes and, where the predictor knows its words, the name of every object.
 
     Objects covering less than `min_share` of the picture are not asked about; their number is reported.
@@ -46,8 +60,12 @@ def evaluate_ycb(predictor: Predictor, data: YcbFrames, numbers: Iterable[int], 
         too_small += len(masks) - len(kept)
         no_void = np.zeros(sample.labels.shape, bool)
         predictor.look(sample.rgb)
-        scores.add(sample.name, sample.rgb,
-                   [TrueObject(sample.names[value], mask, no_void) for value, mask in kept.items()], seen=True)
+        scores.add(
+            sample.name,
+            sample.rgb,
+            [TrueObject(sample.names[value], mask, no_void) for value, mask in kept.items()],
+            seen=True,
+        )
         if "text" not in predictor.abilities:
             continue
         prompts = [Prompt(text=sample.names[value]) for value in kept]
@@ -59,14 +77,18 @@ def evaluate_ycb(predictor: Predictor, data: YcbFrames, numbers: Iterable[int], 
             if sheet is not None:
                 sheet.offer(f"{predictor.name} text", Case(sample.rgb, mask, guess.mask, prompt, prompt.text, value))
     scores.report(report, "YCB frames")
-    report.add("YCB frames: asked about", predictor.name, {"objects": asked, "too_small_to_ask": too_small,
-                                                          "names_with_unknown_words": unknown})
+    report.add(
+        "YCB frames: asked about",
+        predictor.name,
+        {"objects": asked, "too_small_to_ask": too_small, "names_with_unknown_words": unknown},
+    )
     if len(text):
         report.add("YCB frames: text", predictor.name, text.summary())
 
 
-def evaluate_refcoco(predictor: Predictor, data: RefCoco, numbers: Iterable[int], report: Report,
-                     sheet: ContactSheet | None) -> None:
+def evaluate_refcoco(
+    predictor: Predictor, data: RefCoco, numbers: Iterable[int], report: Report, sheet: ContactSheet | None
+) -> None:
     """Every phrase of the pictures with these numbers; a phrase with unknown words that is refused counts as IoU 0."""
     scores, unknown = MaskScores(), 0
     for number in numbers:

@@ -4,6 +4,7 @@
 An answer counts as a user gets it: "not there" is an empty mask, IoU 0. "if_always_answered" is what the same masks
 would score without that judgement.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -49,8 +50,11 @@ class StillScores:
             self.predictor.look(rgb)
         if "click" in self.predictor.abilities:
             self._click(name, rgb, objects)
-        kinds = [(kind, draw) for kind, draw in (("box", true_box), ("scribble", true_scribble))
-                 if kind in self.predictor.abilities]
+        kinds = [
+            (kind, draw)
+            for kind, draw in (("box", true_box), ("scribble", true_scribble))
+            if kind in self.predictor.abilities
+        ]
         asked = [(kind, thing, draw(thing.mask)) for kind, draw in kinds for thing in objects]
         for (kind, thing, prompt), guess in zip(asked, self.predictor.ask([prompt for *_, prompt in asked])):
             self._count(kind, name, rgb, thing, prompt, guess)
@@ -87,8 +91,10 @@ class StillScores:
         if guess.best_mask is not None:
             self._always.setdefault(kind, []).append(iou(guess.best_mask, thing.mask, thing.void))
         if self._sheet is not None:
-            self._sheet.offer(f"{self.predictor.name} {kind}",
-                              Case(rgb, thing.mask, guess.mask, prompt, f"{name} {thing.name}", value))
+            self._sheet.offer(
+                f"{self.predictor.name} {kind}",
+                Case(rgb, thing.mask, guess.mask, prompt, f"{name} {thing.name}", value),
+            )
 
     def report(self, report: Report, section: str) -> None:
         """Write IoUs by size and the click numbers of this predictor."""
@@ -96,7 +102,10 @@ class StillScores:
             if values.values:
                 report.add(f"{section}: IoU", f"{self.predictor.name}, {kind}", values.summary())
             if kind in self._always:
-                report.add(f"{section}: IoU", f"{self.predictor.name}, {kind}",
-                           {"if_always_answered": float(np.mean(self._always[kind]))})
+                report.add(
+                    f"{section}: IoU",
+                    f"{self.predictor.name}, {kind}",
+                    {"if_always_answered": float(np.mean(self._always[kind]))},
+                )
         if self._sessions:
             report.add(f"{section}: clicks", self.predictor.name, click_summary(self._sessions, self._max_clicks))

@@ -5,6 +5,7 @@ The first frame of each clip is asked about; references are taken from its other
 `MIN_SHARE` of the picture is visible are not asked about (nobody could say what a few pixels are) and are void in
 panoptic truth; how many is reported, none is dropped silently.
 """
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -82,8 +83,11 @@ class WorldScores:
                 asked.append((["all words"], one, Prompt(text=one.full_name)))
             if sum(other.name == one.name for other in visible) > 1:
                 click = as_click(next_click(np.zeros(ids.shape, bool), ids == one.instance_id))
-                asked += [(["text alone"], one, Prompt(text=one.name)), (["click alone"], one, Prompt(clicks=(click,))),
-                          (["text + click"], one, Prompt(text=one.name, clicks=(click,)))]
+                asked += [
+                    (["text alone"], one, Prompt(text=one.name)),
+                    (["click alone"], one, Prompt(clicks=(click,))),
+                    (["text + click"], one, Prompt(text=one.name, clicks=(click,))),
+                ]
         for kind, phrase in absent_phrases(visible, np.random.default_rng((7, number))):
             asked.append(([kind], None, Prompt(text=phrase)))
         for (kinds, one, prompt), guess in zip(asked, self.predictor.ask([prompt for *_, prompt in asked])):
@@ -136,8 +140,11 @@ class WorldScores:
             if one not in large:
                 ids[ids == one.instance_id] = 0  # void
         present = set(np.unique(ids).tolist())
-        truth = [SegmentInfo(one.instance_id, self.shards.class_names.index(one.class_name))
-                 for one in clip.instances if one.instance_id in present]
+        truth = [
+            SegmentInfo(one.instance_id, self.shards.class_names.index(one.class_name))
+            for one in clip.instances
+            if one.instance_id in present
+        ]
         self.scenery.add(self.predictor.panoptic(self.shards.class_names, self.shards.is_thing), ids, truth)
 
     def _show(self, kind: str, case: Case) -> None:
@@ -166,18 +173,25 @@ class WorldScores:
         self.scenery.report(report, SECTION, name)
         report.add(f"{SECTION}: asked about", name, {"objects": self.asked, "too_small_to_ask": self.too_small})
 
-
     def _report_thresholds(self, report: Report) -> None:
         """What other presence thresholds would give: for choosing the package's."""
         present, absent = (np.asarray(self.presence_values[key]) for key in (True, False))
         for threshold in PRESENCE_THRESHOLDS if len(present) and len(absent) else ():
-            report.add(f"{SECTION}: presence by threshold, {self.predictor.name}", f"{threshold:.1f}",
-                       {"false_found": float((absent >= threshold).mean()),
-                        "missed": float((present < threshold).mean())})
+            report.add(
+                f"{SECTION}: presence by threshold, {self.predictor.name}",
+                f"{threshold:.1f}",
+                {"false_found": float((absent >= threshold).mean()), "missed": float((present < threshold).mean())},
+            )
 
 
-def evaluate_world(predictor: Predictor, shards: WorldShards, numbers: Iterable[int], report: Report,
-                   sheet: ContactSheet | None, max_clicks: int) -> None:
+def evaluate_world(
+    predictor: Predictor,
+    shards: WorldShards,
+    numbers: Iterable[int],
+    report: Report,
+    sheet: ContactSheet | None,
+    max_clicks: int,
+) -> None:
     """Ask one predictor about the clips with these numbers and write its results."""
     scores = WorldScores(predictor, shards, sheet, max_clicks)
     for number in numbers:

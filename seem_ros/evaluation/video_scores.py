@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects followed through clips: J, F, J&F, and what the memory does when they hide or have a twin."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -71,8 +72,13 @@ class VideoScores:
     Objects that come later are not asked about. The number of all three is reported.
     """
 
-    def __init__(self, contenders: Sequence[Contender], prompt: str = "click", min_share: float = 0.0,
-                 sheet: ContactSheet | None = None) -> None:
+    def __init__(
+        self,
+        contenders: Sequence[Contender],
+        prompt: str = "click",
+        min_share: float = 0.0,
+        sheet: ContactSheet | None = None,
+    ) -> None:
         self._contenders = list(contenders)
         self._prompt, self._min_share, self._sheet = prompt, min_share, sheet
         self._tracks: dict[str, list[TrackScores]] = {}
@@ -122,8 +128,9 @@ class VideoScores:
             self._count(predictor.name, clip, frames, answers, truths, voids, twins, prompts)
 
     @staticmethod
-    def _run(predictor: VideoPredictor, frames: Sequence[VideoFrame], prompts: Mapping[int, Prompt],
-             kept: Sequence[int]) -> dict[int, list[np.ndarray]]:
+    def _run(
+        predictor: VideoPredictor, frames: Sequence[VideoFrame], prompts: Mapping[int, Prompt], kept: Sequence[int]
+    ) -> dict[int, list[np.ndarray]]:
         nothing = np.zeros(frames[0].labels.shape, bool)
         answers: dict[int, list[np.ndarray]] = {v: [] for v in kept}
         for index, frame in enumerate(frames):
@@ -135,9 +142,17 @@ class VideoScores:
                 answers[v].append(masks.get(v, nothing))
         return answers
 
-    def _count(self, name: str, clip: Clip, frames: Sequence[VideoFrame], answers: Mapping[int, list[np.ndarray]],
-               truths: Mapping[int, list[np.ndarray]], voids: Sequence[np.ndarray | None],
-               twins: Mapping[int, list[list[np.ndarray]]], prompts: Mapping[int, Prompt]) -> None:
+    def _count(
+        self,
+        name: str,
+        clip: Clip,
+        frames: Sequence[VideoFrame],
+        answers: Mapping[int, list[np.ndarray]],
+        truths: Mapping[int, list[np.ndarray]],
+        voids: Sequence[np.ndarray | None],
+        twins: Mapping[int, list[list[np.ndarray]]],
+        prompts: Mapping[int, Prompt],
+    ) -> None:
         of_clip = []
         for v, answer in answers.items():
             scores = score_track(answer, truths[v], voids)
@@ -146,9 +161,17 @@ class VideoScores:
             self._memory.setdefault(name, MemoryScores()).add(answer, truths[v], twins.get(v))
             if self._sheet is not None:
                 worst = 1 + int(np.argmin(scores.j))
-                self._sheet.offer(f"{name} video", Case(
-                    frames[worst].rgb, truths[v][worst], answer[worst], None,
-                    f"{clip.name} {clip.names.get(v, v)}: J&F; shown is its worst frame, {worst}", scores.j_and_f))
+                self._sheet.offer(
+                    f"{name} video",
+                    Case(
+                        frames[worst].rgb,
+                        truths[v][worst],
+                        answer[worst],
+                        None,
+                        f"{clip.name} {clip.names.get(v, v)}: J&F; shown is its worst frame, {worst}",
+                        scores.j_and_f,
+                    ),
+                )
         self._tracks.setdefault(name, []).extend(of_clip)
         self._per_clip.setdefault(name, {})[clip.name] = track_summary(of_clip)["J&F"]
 
@@ -162,9 +185,16 @@ class VideoScores:
             if per_clip:
                 for clip, value in self._per_clip[name].items():
                     report.add(f"{section}: J&F by clip", clip, {name: value})
-        report.add(f"{section}: asked about", "all", {
-            "objects": self.followed, "too_small_to_ask": self.too_small, "come_later_not_asked": self.come_later,
-            "frames": self.frames})
+        report.add(
+            f"{section}: asked about",
+            "all",
+            {
+                "objects": self.followed,
+                "too_small_to_ask": self.too_small,
+                "come_later_not_asked": self.come_later,
+                "frames": self.frames,
+            },
+        )
 
 
 def _twins(frames: Sequence[VideoFrame], kept: Sequence[int], clip: Clip) -> dict[int, list[list[np.ndarray]]]:

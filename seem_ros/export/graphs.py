@@ -3,6 +3,7 @@
 
 Inputs are what every runtime can take: uint8 pictures, float32, int32 and bool; TensorRT reads int8 as quantised.
 """
+
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -94,7 +95,7 @@ class DecoderGraph(nn.Module):
             label, dim = given["points_label"], self.model.config.decoder.dim
             given["text_tokens"] = image.sources[0].new_zeros(*label.shape[:2], 0, dim)
             given["text_valid"] = label.new_zeros(*label.shape[:2], 0, dtype=torch.bool)
-        rules = RuleTensors(**dict(zip(self.rules, tensors[count + len(self.prompts):])))
+        rules = RuleTensors(**dict(zip(self.rules, tensors[count + len(self.prompts) :])))
         answer = self.model.decode(image, PromptTensors(**given), OfficialCall(rules=rules))
         found = [getattr(answer, name)[0] for name in DECODED]
         return tuple(t.to(torch.int32) if t.dtype == torch.int64 else t.float() for t in found)
@@ -157,7 +158,8 @@ def traceables(model: Seem, spec: ModelSpec) -> OrderedDict[str, Traceable]:
         slots = (spec.small_slots, spec.small_slots) if small else (spec.max_points, spec.max_references)
         batch = PromptBatch.empty(spec, count, *slots)
         prompts = OrderedDict(
-            (f.name, torch.from_numpy(getattr(batch, f.name))) for f in fields(PromptBatch)
+            (f.name, torch.from_numpy(getattr(batch, f.name)))
+            for f in fields(PromptBatch)
             if not (small and f.name in _TEXT_ROWS)
         )
         for name in _INTEGERS:

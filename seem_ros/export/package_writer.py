@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A model to a package on disk."""
+
 from __future__ import annotations
 
 import logging
@@ -33,8 +34,13 @@ _FORBIDDEN = {"GridSample", "NonZero", "If", "Loop", "Scan"}
 
 
 def write_package(
-    model: Seem, spec: ModelSpec, folder: Path, precision: str = "fp32", half_weights: bool | None = None,
-    tokenizer: Path = DATA_FILE, progress: Callable[[str], None] = lambda line: None,
+    model: Seem,
+    spec: ModelSpec,
+    folder: Path,
+    precision: str = "fp32",
+    half_weights: bool | None = None,
+    tokenizer: Path = DATA_FILE,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Package:
     """Exports a model. Batch norms of ``model`` are folded in place.
 
@@ -88,7 +94,13 @@ def write_package(
         fields: dict[str, Any] = spec.to_mapping() | {"precision": precision, "sha256": {}}
         write_description(
             Package(
-                work, ModelSpec.from_mapping(fields), sets, WEIGHTS, TOKENIZER, GATE, model.config.to_dict(),
+                work,
+                ModelSpec.from_mapping(fields),
+                sets,
+                WEIGHTS,
+                TOKENIZER,
+                GATE,
+                model.config.to_dict(),
                 NORMS if norms else None,
             )
         )
@@ -112,8 +124,13 @@ def trace(traced: Traceable) -> ir.Model:
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
-            traced.module, tuple(traced.inputs.values()), input_names=list(traced.inputs),
-            output_names=list(traced.outputs), opset_version=OPSET, dynamo=True, verbose=False,
+            traced.module,
+            tuple(traced.inputs.values()),
+            input_names=list(traced.inputs),
+            output_names=list(traced.outputs),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
         )
     model = program.model
     taken = {v.name for v in (*model.graph.inputs, *model.graph.outputs)}

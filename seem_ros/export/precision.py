@@ -4,6 +4,7 @@
 Convolutions and products with weights compute in half; what only moves or adds such results stays in half; everything
 fragile (norms, softmax, reductions, attention scores, mask sums, similarity, heads, positions) stays in float32.
 """
+
 from __future__ import annotations
 
 import onnx_ir as ir
@@ -12,11 +13,34 @@ from seem_ros.errors import ModelError
 
 _HEAVY = {"Conv", "ConvTranspose", "MatMul", "Gemm"}
 _FOLLOWS = {
-    "Relu", "Gelu", "Add", "Mul", "Reshape", "Transpose", "Slice", "Concat", "Unsqueeze", "Squeeze", "Expand", "Split",
-    "MaxPool", "Resize", "Flatten", "Pad", "Identity", "Gather",
+    "Relu",
+    "Gelu",
+    "Add",
+    "Mul",
+    "Reshape",
+    "Transpose",
+    "Slice",
+    "Concat",
+    "Unsqueeze",
+    "Squeeze",
+    "Expand",
+    "Split",
+    "MaxPool",
+    "Resize",
+    "Flatten",
+    "Pad",
+    "Identity",
+    "Gather",
 }
 _FRAGILE_WEIGHTS = (
-    "class_embed", "mask_embed", "box_embed", "presence_embed", "fine_embed", "decoder_norm", ".prior.", "lang_proj",
+    "class_embed",
+    "mask_embed",
+    "box_embed",
+    "presence_embed",
+    "fine_embed",
+    "decoder_norm",
+    ".prior.",
+    "lang_proj",
 )
 _LAYOUT = ("Cast", "Transpose", "Reshape", "Slice", "Identity")
 _NEVER = {"fp16": frozenset(), "bf16": frozenset({"ConvTranspose"})}  # TensorRT-RTX 1.7.1 has no such kernel

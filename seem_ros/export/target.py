@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a package may be written: nowhere that other people's files are."""
+
 from __future__ import annotations
 
 import os

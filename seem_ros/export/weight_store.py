@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights stored once: one safetensors file that every graph of a package names as its external data."""
+
 from __future__ import annotations
 
 import hashlib

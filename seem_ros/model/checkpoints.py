@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading weight files: official PyTorch checkpoints and safetensors, strictly, and without ever unpickling objects."""
+
 from __future__ import annotations
 
 import re
@@ -64,8 +65,9 @@ def read_state(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} holds a {type(state).__name__}, expected a dictionary of named tensors")
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"{path}: entry {key!r} is a {type(value).__name__}, expected a tensor; only plain "
-                                  "state dicts are read")
+            raise CheckpointError(
+                f"{path}: entry {key!r} is a {type(value).__name__}, expected a tensor; only plain state dicts are read"
+            )
     if all(key.startswith("model.") for key in state):
         state = {key.removeprefix("model."): value for key, value in state.items()}
     return {key: value for key, value in state.items() if not _IGNORED.fullmatch(key)}
@@ -88,8 +90,10 @@ def recognise_backbone(state: Mapping[str, Tensor], path: Path) -> str:
         if stem:
             return name
     first = next(iter(state), "nothing")
-    raise CheckpointError(f"{path} is not an official SEEM checkpoint: no known backbone's first convolution is in it "
-                          f"(its first key is {first!r}); known backbones are {', '.join(BACKBONES)}")
+    raise CheckpointError(
+        f"{path} is not an official SEEM checkpoint: no known backbone's first convolution is in it "
+        f"(its first key is {first!r}); known backbones are {', '.join(BACKBONES)}"
+    )
 
 
 def filled_model(config: ModelConfig, state: Mapping[str, Tensor], path: str | Path) -> Seem:
@@ -129,8 +133,9 @@ def deterministic_model(name: str) -> Seem:
     return filled_model(config, deterministic_state(shapes), "deterministic weights")
 
 
-def check_state(model: str, expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor], path: str | Path
-                ) -> None:
+def check_state(
+    model: str, expected: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor], path: str | Path
+) -> None:
     """Refuse a state dict that is not exactly a model's.
 
     Raises:
@@ -138,12 +143,14 @@ def check_state(model: str, expected: Mapping[str, tuple[int, ...]], state: Mapp
     """
     for key, shape in expected.items():
         if key not in state:
-            raise CheckpointError(f"{path}: key {key!r} is missing (a {model} needs {len(expected)} tensors, the file "
-                                  f"has {len(state)})")
+            raise CheckpointError(
+                f"{path}: key {key!r} is missing (a {model} needs {len(expected)} tensors, the file has {len(state)})"
+            )
         tensor = state[key]
         if tuple(tensor.shape) != shape:
-            raise CheckpointError(f"{path}: key {key!r} has shape {tuple(tensor.shape)}, expected {shape} for a "
-                                  f"{model}")
+            raise CheckpointError(
+                f"{path}: key {key!r} has shape {tuple(tensor.shape)}, expected {shape} for a {model}"
+            )
         if not tensor.is_floating_point():
             raise CheckpointError(f"{path}: key {key!r} holds {tensor.dtype}, expected floating point numbers")
         if tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():  # no mask as large as the tensor
@@ -163,8 +170,10 @@ def _rules(path: Path, backbone: str, rules: str | None) -> str:
         return named.group(1)
     if len(RULES_OF[backbone]) == 1:
         return RULES_OF[backbone][0]
-    raise CheckpointError(f"{path}: a {backbone} checkpoint runs under the rules v0, v1 or demo, which look alike "
-                          "inside the file: name the file like seem_focalt_v1.pt, or give the rules")
+    raise CheckpointError(
+        f"{path}: a {backbone} checkpoint runs under the rules v0, v1 or demo, which look alike "
+        "inside the file: name the file like seem_focalt_v1.pt, or give the rules"
+    )
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
@@ -186,8 +195,10 @@ def _read_torch(path: Path) -> object:
         if _is_zip(path) or "Weights only load failed" in str(error):
             found = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", str(error))
             what = f" ({found.group(1)})" if found else ""
-            raise CheckpointError(f"{path} holds Python objects{what}, which are never unpickled; only plain "
-                                  "tensors are read. If it is no checkpoint at all, download it again") from error
+            raise CheckpointError(
+                f"{path} holds Python objects{what}, which are never unpickled; only plain "
+                "tensors are read. If it is no checkpoint at all, download it again"
+            ) from error
         raise CheckpointError(f"{path} is truncated or not a PyTorch checkpoint: {error}") from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, IndexError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
@@ -197,4 +208,3 @@ def _read_torch(path: Path) -> object:
 def _is_zip(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(2) == b"PK"
-

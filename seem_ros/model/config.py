@@ -4,6 +4,7 @@
 Everything that goes beyond the official architecture is a field whose default is "off"; a field that is off adds no
 parameter, so that an official state dict fits an official configuration key by key.
 """
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
@@ -152,8 +153,12 @@ class ModelConfig:
         Raises:
             ModelError: a field is unknown or a part is missing.
         """
-        parts = {"backbone": BackboneConfig, "pixel_decoder": PixelDecoderConfig, "text": TextConfig,
-                 "decoder": DecoderConfig}
+        parts = {
+            "backbone": BackboneConfig,
+            "pixel_decoder": PixelDecoderConfig,
+            "text": TextConfig,
+            "decoder": DecoderConfig,
+        }
         try:
             built = dict(values)
             for name, kind in parts.items():
@@ -172,8 +177,20 @@ PICO = ModelConfig(
     ),
     text=TextConfig(dim=128, layers=2, heads=4, length=24, token_rank=32),
     decoder=DecoderConfig(
-        rules="joint", dim=128, heads=4, ffn=512, levels=(0, 1, 2, 1, 2), object_queries=24, prompt_queries=1,
-        memory_slots=4, mask_dim=64, fine_dim=32, text_rows=False, box_head=True, presence_head=True, prior=True,
+        rules="joint",
+        dim=128,
+        heads=4,
+        ffn=512,
+        levels=(0, 1, 2, 1, 2),
+        object_queries=24,
+        prompt_queries=1,
+        memory_slots=4,
+        mask_dim=64,
+        fine_dim=32,
+        text_rows=False,
+        box_head=True,
+        presence_head=True,
+        prior=True,
     ),
 )
 

@@ -5,6 +5,7 @@ The rule is that of the golden fixtures: normal noise from NumPy's frozen legacy
 the official key, scaled so that activations stay of order one and the thresholds in the attention do not amplify
 rounding.
 """
+
 from __future__ import annotations
 
 import zlib
@@ -18,16 +19,31 @@ CONSTANTS = frozenset({"criterion.empty_weight", "dilation_kernel", "pixel_mean"
 
 # What a key contains (first match) -> mean and deviation of a plain normal.
 _PLAIN: tuple[tuple[str, float, float], ...] = (
-    ("logit_scale", 5.3, 0.0), (".gamma_", 0.5, 0.05), ("token_embedding", 0.0, 1.0),
-    ("positional_embedding", 0.0, 0.1), ("query_feat", 0.0, 1.0), ("query_embed", 0.0, 1.0), ("level_embed", 0.0, 0.3),
-    ("pn_indicator", 0.0, 0.5), ("spatial_embed", 0.0, 1.0), ("spatial_featured", 0.0, 1.0),
-    ("backbone.pos_embed", 0.0, 0.3), (".rel_pos_", 0.0, 0.1), ("sampling_offsets.bias", 0.0, 2.0),
+    ("logit_scale", 5.3, 0.0),
+    (".gamma_", 0.5, 0.05),
+    ("token_embedding", 0.0, 1.0),
+    ("positional_embedding", 0.0, 0.1),
+    ("query_feat", 0.0, 1.0),
+    ("query_embed", 0.0, 1.0),
+    ("level_embed", 0.0, 0.3),
+    ("pn_indicator", 0.0, 0.5),
+    ("spatial_embed", 0.0, 1.0),
+    ("spatial_featured", 0.0, 1.0),
+    ("backbone.pos_embed", 0.0, 0.3),
+    (".rel_pos_", 0.0, 0.1),
+    ("sampling_offsets.bias", 0.0, 2.0),
 )
 # What the key of a matrix or kernel contains (first match) -> gain over 1 / sqrt(fan in).
 _GAINS: tuple[tuple[str, float], ...] = (
-    (".attn.in_proj_weight", 2.0), (".attn.out_proj.weight", 0.5), ("mlp.c_proj.weight", 0.5),
-    ("multihead_attn.out_proj.weight", 0.1), ("self_attn.out_proj.weight", 0.3), ("linear2.weight", 0.5),
-    ("predictor.mask_embed", 1.4), ("sampling_offsets.weight", 0.5), (".fn.dw.weight", 0.2),
+    (".attn.in_proj_weight", 2.0),
+    (".attn.out_proj.weight", 0.5),
+    ("mlp.c_proj.weight", 0.5),
+    ("multihead_attn.out_proj.weight", 0.1),
+    ("self_attn.out_proj.weight", 0.3),
+    ("linear2.weight", 0.5),
+    ("predictor.mask_embed", 1.4),
+    ("sampling_offsets.weight", 0.5),
+    (".fn.dw.weight", 0.2),
     ("backbone.patch_embed.proj.weight", 2.0),
 )
 _CENTRED_FAN_IN = 64  # rows at least this long lose their mean, which cancels the constant part of ReLU outputs
@@ -64,5 +80,8 @@ def deterministic_state(shapes: Mapping[str, Iterable[int]]) -> dict[str, Tensor
     Args:
         shapes: official key -> shape.
     """
-    return {name: torch.from_numpy(deterministic_array(name, shape)) for name, shape in shapes.items()
-            if name not in CONSTANTS}
+    return {
+        name: torch.from_numpy(deterministic_array(name, shape))
+        for name, shape in shapes.items()
+        if name not in CONSTANTS
+    }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The few layers that every part of the model shares."""
+
 from __future__ import annotations
 
 import itertools
@@ -43,12 +44,12 @@ class Attention(nn.Module):
     def keys(self, x: Tensor) -> Tensor:
         """Projects [B, S, C] to keys [B, heads, S, C / heads]."""
         dim = x.shape[-1]
-        return self._split(F.linear(x, self.in_proj_weight[dim:2 * dim], self.in_proj_bias[dim:2 * dim]))
+        return self._split(F.linear(x, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim]))
 
     def values(self, x: Tensor) -> Tensor:
         """Projects [B, S, C] to values [B, heads, S, C / heads]."""
         dim = x.shape[-1]
-        return self._split(F.linear(x, self.in_proj_weight[2 * dim:], self.in_proj_bias[2 * dim:]))
+        return self._split(F.linear(x, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :]))
 
     def forward(
         self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor | None = None, sighted: bool = False

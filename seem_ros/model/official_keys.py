@@ -4,6 +4,7 @@
 Most of our modules carry the official names; what timm and transformers provide carries theirs. One direction is
 written down (ours to official), the other follows from it.
 """
+
 from __future__ import annotations
 
 import re
@@ -37,20 +38,34 @@ _DAVIT = (
     (r"backbone\.stem\.norm\.(.*)", r"backbone.convs.0.norm.\1"),
     (r"backbone\.stages\.(\d+)\.downsample\.conv\.(.*)", r"backbone.convs.\1.proj.\2"),
     (r"backbone\.stages\.(\d+)\.downsample\.norm\.(.*)", r"backbone.convs.\1.norm.\2"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.cpe(\d)\.proj\.(.*)",
-     r"backbone.blocks.\1.\2.\3_block.conv\4.fn.dw.\5"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.spatial_block\.norm1\.(.*)",
-     r"backbone.blocks.\1.\2.spatial_block.window_attn.norm.\3"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.spatial_block\.attn\.(.*)",
-     r"backbone.blocks.\1.\2.spatial_block.window_attn.fn.\3"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.channel_block\.norm1\.(.*)",
-     r"backbone.blocks.\1.\2.channel_block.channel_attn.norm.\3"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.channel_block\.attn\.(.*)",
-     r"backbone.blocks.\1.\2.channel_block.channel_attn.fn.\3"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.norm2\.(.*)",
-     r"backbone.blocks.\1.\2.\3_block.ffn.norm.\4"),
-    (r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.mlp\.(.*)",
-     r"backbone.blocks.\1.\2.\3_block.ffn.fn.net.\4"),
+    (
+        r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.cpe(\d)\.proj\.(.*)",
+        r"backbone.blocks.\1.\2.\3_block.conv\4.fn.dw.\5",
+    ),
+    (
+        r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.spatial_block\.norm1\.(.*)",
+        r"backbone.blocks.\1.\2.spatial_block.window_attn.norm.\3",
+    ),
+    (
+        r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.spatial_block\.attn\.(.*)",
+        r"backbone.blocks.\1.\2.spatial_block.window_attn.fn.\3",
+    ),
+    (
+        r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.channel_block\.norm1\.(.*)",
+        r"backbone.blocks.\1.\2.channel_block.channel_attn.norm.\3",
+    ),
+    (
+        r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.channel_block\.attn\.(.*)",
+        r"backbone.blocks.\1.\2.channel_block.channel_attn.fn.\3",
+    ),
+    (
+        r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.norm2\.(.*)",
+        r"backbone.blocks.\1.\2.\3_block.ffn.norm.\4",
+    ),
+    (
+        r"backbone\.stages\.(\d+)\.blocks\.(\d+)\.(\w+)_block\.mlp\.(.*)",
+        r"backbone.blocks.\1.\2.\3_block.ffn.fn.net.\4",
+    ),
 )
 _SAM = (
     (r"backbone\.trunk\.(blocks\.\d+\.mlp\.)fc(\d)\.(.*)", r"backbone.\1lin\2.\3"),

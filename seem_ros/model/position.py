@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sine position encodings."""
+
 from __future__ import annotations
 
 import math

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole model: image encoder, text encoder and query decoder."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -82,8 +83,9 @@ class Seem(nn.Module):
         height, width = pixels.shape[-2:]
         divisor = self.config.size_divisor
         if height % divisor or width % divisor or not height or not width:
-            raise ModelError(f"{self.config.name} reads pictures padded to multiples of {divisor}, got "
-                             f"{height}x{width}")
+            raise ModelError(
+                f"{self.config.name} reads pictures padded to multiples of {divisor}, got {height}x{width}"
+            )
         maps, fine = self.backbone(pixels)
         if fold is None:
             fold = not self.config.decoder.fine_dim

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Making a model whose weights come from elsewhere: without storage, and without initialising it in vain."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator

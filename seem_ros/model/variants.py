@@ -3,6 +3,7 @@
 
 ``<backbone>_<rules>``: the rules v0, v1 and demo share one state-dict layout, and demo runs v0's weights.
 """
+
 from __future__ import annotations
 
 from seem_ros.errors import ModelError
@@ -14,10 +15,12 @@ BACKBONES: dict[str, BackboneConfig] = {
     "focall": BackboneConfig("focal", (192, 384, 768, 1536), (2, 2, 18, 2)),
     "davitd3": BackboneConfig("davit", (128, 256, 512, 1024), (1, 1, 9, 1), heads=(4, 8, 16, 32), down_kernel=2),
     "davitd5": BackboneConfig("davit", (256, 512, 1024, 2048), (1, 1, 9, 1), heads=(8, 16, 32, 64), down_kernel=3),
-    "samvitb": BackboneConfig("sam_vit", (128, 256, 512, 1024), (12,), heads=(12,), trunk_dim=768,
-                              global_blocks=(2, 5, 8, 11)),
-    "samvitl": BackboneConfig("sam_vit", (128, 256, 512, 1024), (24,), heads=(16,), trunk_dim=1024,
-                              global_blocks=(5, 11, 17, 23)),
+    "samvitb": BackboneConfig(
+        "sam_vit", (128, 256, 512, 1024), (12,), heads=(12,), trunk_dim=768, global_blocks=(2, 5, 8, 11)
+    ),
+    "samvitl": BackboneConfig(
+        "sam_vit", (128, 256, 512, 1024), (24,), heads=(16,), trunk_dim=1024, global_blocks=(5, 11, 17, 23)
+    ),
 }
 RULES_OF: dict[str, tuple[str, ...]] = {
     name: ("v0", "v1", "demo") if name.startswith("focal") else ("v1",) for name in BACKBONES
@@ -41,9 +44,12 @@ def official_config(backbone: str, rules: str) -> ModelConfig:
         raise ModelError(f"unknown rules {rules!r}; official models have v0, v1 or demo")
     sam = backbone.startswith("sam")
     return ModelConfig(
-        name=f"{backbone}_{rules}", backbone=BACKBONES[backbone],
-        pixel_decoder=PixelDecoderConfig(kind="deform" if sam else "fpn"), decoder=DecoderConfig(rules=rules),
-        size_divisor=1024 if sam else 32)
+        name=f"{backbone}_{rules}",
+        backbone=BACKBONES[backbone],
+        pixel_decoder=PixelDecoderConfig(kind="deform" if sam else "fpn"),
+        decoder=DecoderConfig(rules=rules),
+        size_divisor=1024 if sam else 32,
+    )
 
 
 def model_config(name: str) -> ModelConfig:

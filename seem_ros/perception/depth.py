@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where a segment is and how large, in metres, from aligned depth."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -19,8 +20,9 @@ _DEVIATIONS = 4.0
 Vector = tuple[float, float, float]
 
 
-def locate(mask: np.ndarray, depth_m: np.ndarray, intrinsics: Intrinsics, origin_xy: tuple[int, int] = (0, 0)
-           ) -> tuple[Vector, Vector] | None:
+def locate(
+    mask: np.ndarray, depth_m: np.ndarray, intrinsics: Intrinsics, origin_xy: tuple[int, int] = (0, 0)
+) -> tuple[Vector, Vector] | None:
     """Position and size of what a mask shows: of its visible surface.
 
     Pixels of the outline often carry the depth of what is behind ("flying pixels"), so one pixel of it is left out

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One picture and any number of prompts: encoded once, asked in one batched decode."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -46,7 +47,10 @@ class Segmenter:
 
     @classmethod
     def load(
-        cls, package: str | Path = "builtin", backend: str = "auto", config: SegmenterConfig | None = None,
+        cls,
+        package: str | Path = "builtin",
+        backend: str = "auto",
+        config: SegmenterConfig | None = None,
         **options: Any,
     ) -> Segmenter:
         """Opens a model package by name or folder.
@@ -60,7 +64,10 @@ class Segmenter:
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, size: tuple[int, int] | None = None, config: SegmenterConfig | None = None,
+        cls,
+        path: str | Path,
+        size: tuple[int, int] | None = None,
+        config: SegmenterConfig | None = None,
         **options: Any,
     ) -> Segmenter:
         """Opens an official (or own) checkpoint in torch; needs the ``torch`` extra.
@@ -229,7 +236,8 @@ class Segmenter:
         batch = PromptBatch.empty(self.spec, len(prompts))
         unknown = [self._words.unknown(prompt.text) for prompt in prompts]
         usable = [
-            i for i, prompt in enumerate(prompts)
+            i
+            for i, prompt in enumerate(prompts)
             if prompt.text and (not unknown[i] or self._config.unknown_words == "use")
         ]
         if usable:
@@ -247,9 +255,7 @@ class Segmenter:
         """One text's features, from the cache."""
         return self._words.encode([text])
 
-    def decode(
-        self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt] = ()
-    ) -> DecodeBatch:
+    def decode(self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt] = ()) -> DecodeBatch:
         """One batched decode, without strays; rows whose presence the model does not say get their mask score.
 
         Args:
@@ -289,8 +295,9 @@ class Segmenter:
             logits, encoded.geometry, self.spec.mask_stride, encoded.network_rgb, encoded.frame.rgb, radius
         )
 
-    def label(self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
-              ) -> list[tuple[str, float]]:
+    def label(
+        self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
+    ) -> list[tuple[str, float]]:
         """A label and its score for each row: the prompt's own text, else the best name of the vocabulary."""
         bank = self._words.bank() if self._config.name_prompts else None
         named = bank.name(result.embedding) if bank is not None and len(prompts) else [("", 0.0)] * len(prompts)
@@ -301,7 +308,11 @@ class Segmenter:
         ]
 
     def _answer(
-        self, prompts: list[Prompt], batch: PromptBatch, unknown: list[tuple[str, ...]], encoded: EncodedFrame,
+        self,
+        prompts: list[Prompt],
+        batch: PromptBatch,
+        unknown: list[tuple[str, ...]],
+        encoded: EncodedFrame,
         wide: bool,
     ) -> Segments:
         result = self.decode(encoded, batch, prompts)
@@ -320,7 +331,8 @@ class Segmenter:
         image, extents = paint(patches, surety, range(1, len(prompts) + 1), encoded.geometry.source_hw, wide)
         records = {
             i: compositing.make_segment(i + 1, extent, labels[i], scores[i], result.presence[i])
-            for i, extent in enumerate(extents) if extent is not None
+            for i, extent in enumerate(extents)
+            if extent is not None
         }
         answers = []
         for i, prompt in enumerate(prompts):
@@ -337,14 +349,27 @@ class Segmenter:
                     result.memory_mask[i], encoded.geometry, batch.prior_box[i].copy(), int(batch.prior_kind[i])
                 )
             mask_score = float(scores[i]) if found[i] else 0.0
-            answers.append(Answer(
-                prompt, bool(found[i]), presence, mask_score, label, label_score, unknown[i], message, segment, memory
-            ))
+            answers.append(
+                Answer(
+                    prompt,
+                    bool(found[i]),
+                    presence,
+                    mask_score,
+                    label,
+                    label_score,
+                    unknown[i],
+                    message,
+                    segment,
+                    memory,
+                )
+            )
         message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
         return compositing.finish(image, list(records.values()), encoded.frame, message, tuple(answers))
 
     def panoptic(
-        self, vocabulary: Sequence[str] | None = None, frame: Frame | np.ndarray | EncodedFrame | None = None,
+        self,
+        vocabulary: Sequence[str] | None = None,
+        frame: Frame | np.ndarray | EncodedFrame | None = None,
         wide: bool = False,
     ) -> Segments:
         """Everything in the picture, named from a vocabulary.

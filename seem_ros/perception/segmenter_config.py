@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a segmenter can be told besides the prompts."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -12,21 +13,21 @@ UNKNOWN_WORDS = ("refuse", "use")
 @dataclass(frozen=True)
 class SegmenterConfig:
     """Attributes:
-        presence_threshold: Below it "nothing found" is the answer, 0..1; None takes the model's own.
-        unknown_words: What happens to text with words the model was never trained on: ``refuse`` answers "nothing
-            found" (or goes on without the text where the prompt has other parts), ``use`` asks all the same. Both
-            report them.
-        panoptic_score: Class probability a panoptic segment needs, 0..1; None takes the model's own.
-        panoptic_overlap: Part of its own mask that a panoptic segment must keep, 0..1.
-        max_texts_cached: Text features kept.
-        max_references_cached: Reference pictures whose tokens are kept.
-        name_prompts: Prompts without text are named from the vocabulary.
-        drop_strays: Leave out parts of a prompt's mask that do not touch where it points, and specks. Only for the
-            built-in model; the masks of official models stay as they are.
-        min_part: Parts below this share of the largest part are specks, 0..1: they would stretch the box and pull the
-            centre away.
-        follow_edges: Move the borders of masks to the picture's edges nearby, where the model's package asks for that
-            (``edge_radius`` among its thresholds). It costs half a millisecond per small mask, more at 1080p.
+    presence_threshold: Below it "nothing found" is the answer, 0..1; None takes the model's own.
+    unknown_words: What happens to text with words the model was never trained on: ``refuse`` answers "nothing
+        found" (or goes on without the text where the prompt has other parts), ``use`` asks all the same. Both
+        report them.
+    panoptic_score: Class probability a panoptic segment needs, 0..1; None takes the model's own.
+    panoptic_overlap: Part of its own mask that a panoptic segment must keep, 0..1.
+    max_texts_cached: Text features kept.
+    max_references_cached: Reference pictures whose tokens are kept.
+    name_prompts: Prompts without text are named from the vocabulary.
+    drop_strays: Leave out parts of a prompt's mask that do not touch where it points, and specks. Only for the
+        built-in model; the masks of official models stay as they are.
+    min_part: Parts below this share of the largest part are specks, 0..1: they would stretch the box and pull the
+        centre away.
+    follow_edges: Move the borders of masks to the picture's edges nearby, where the model's package asks for that
+        (``edge_radius`` among its thresholds). It costs half a millisecond per small mask, more at 1080p.
     """
 
     presence_threshold: float | None = None

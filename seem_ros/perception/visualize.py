@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures for people: coloured masks with names over the camera's image, and contact sheets."""
+
 from __future__ import annotations
 
 import colorsys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The only room that knows ROS: messages to values and back, and the nodes."""
+
 import os
 
 # A picture in a request is decoded by OpenCV, which reads this bound when it is first imported: no decompression bombs.

@@ -4,6 +4,7 @@
 A click on nothing starts a target; a click on a target is another round on it. What became of it is logged, and seen on
 `~/targets`.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable

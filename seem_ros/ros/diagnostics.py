@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What /diagnostics says: rates, latency per stage, drops, the backend, the targets, memory."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -28,16 +29,18 @@ def node_status(name: str, backend_status: Any, spec: Any, waiting_calls: int, t
         status.level = DiagnosticStatus.WARN
     if thread_errors:
         status.level, status.message = DiagnosticStatus.ERROR, thread_errors
-    status.values = _values({
-        "model": spec.name,
-        "backend": backend_status.backend,
-        "device": backend_status.device,
-        "precision": backend_status.precision,
-        "input_size": f"{spec.input_hw[1]}x{spec.input_hw[0]}",
-        "engine_building_percent": backend_status.building_percent,
-        "waiting_calls": waiting_calls,
-        "resident_memory_mb": f"{resident_mb():.0f}",
-    })
+    status.values = _values(
+        {
+            "model": spec.name,
+            "backend": backend_status.backend,
+            "device": backend_status.device,
+            "precision": backend_status.precision,
+            "input_size": f"{spec.input_hw[1]}x{spec.input_hw[0]}",
+            "engine_building_percent": backend_status.building_percent,
+            "waiting_calls": waiting_calls,
+            "resident_memory_mb": f"{resident_mb():.0f}",
+        }
+    )
     return status
 
 

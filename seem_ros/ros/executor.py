@@ -4,6 +4,7 @@
 rclpy's own hands every callback to a pool, and until a thread of the pool has taken it up, it hands the same callback
 over again and again. While the model keeps all cores busy that is most of the time: on two cores it took half of one.
 """
+
 from __future__ import annotations
 
 import threading

@@ -4,6 +4,7 @@
 Frames are never queued: each source has one slot, and a newer frame replaces the one that nobody came to look at.
 Calls wait in a bounded queue; a call whose caller went away is not run, or undone.
 """
+
 from __future__ import annotations
 
 import threading
@@ -96,8 +97,9 @@ class InferenceThread:
             if self._stopping:
                 raise BusyError("the node is shutting down")
             if self._waiting >= self._max_waiting:
-                raise BusyError(f"{self._waiting} calls wait already, and max_waiting_calls is {self._max_waiting}; "
-                                "try again")
+                raise BusyError(
+                    f"{self._waiting} calls wait already, and max_waiting_calls is {self._max_waiting}; try again"
+                )
             self._waiting += 1
             self._jobs.append(job)
             self._wake.notify()

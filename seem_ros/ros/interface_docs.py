@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameters, topics and services as text: config/seem.yaml and the README's tables are made of this."""
+
 from __future__ import annotations
 
 import json
@@ -69,21 +70,33 @@ def readme_tables() -> dict[str, str]:
     published["/diagnostics"] = ("diagnostic_msgs/DiagnosticArray", "Rate, latency per stage, drops, backend, memory.")
     heard = dict(INPUTS) | {f"~/{name}": (_kind(kind), text) for name, (kind, text) in CLICK_TOPICS.items()}
     return {
-        "services": _rows(("Service", "Type", "What it does"), [
-            (f"`~/{name}`", f"`{_kind(kind)}`", text) for name, (kind, text) in SERVICES.items()
-        ]),
-        "published": _rows(("Topic", "Type", "What it is"), [
-            (f"`{name if name.startswith('/') else '~/' + name}`", f"`{kind}`", text)
-            for name, (kind, text) in published.items()
-        ]),
-        "subscribed": _rows(("Topic", "Type", "What it is"), [
-            (f"`{name}`", f"`{kind}`", text) for name, (kind, text) in heard.items()
-        ]),
-        "parameters": _rows(("Parameter", "Default", "Allowed", "While running", "What it does"), [
-            (f"`{row.name}`", f"`{value_text(row.default)}`", row.allowed(), "yes" if row.changeable else "no",
-             row.description)
-            for row in table()
-        ]),
+        "services": _rows(
+            ("Service", "Type", "What it does"),
+            [(f"`~/{name}`", f"`{_kind(kind)}`", text) for name, (kind, text) in SERVICES.items()],
+        ),
+        "published": _rows(
+            ("Topic", "Type", "What it is"),
+            [
+                (f"`{name if name.startswith('/') else '~/' + name}`", f"`{kind}`", text)
+                for name, (kind, text) in published.items()
+            ],
+        ),
+        "subscribed": _rows(
+            ("Topic", "Type", "What it is"), [(f"`{name}`", f"`{kind}`", text) for name, (kind, text) in heard.items()]
+        ),
+        "parameters": _rows(
+            ("Parameter", "Default", "Allowed", "While running", "What it does"),
+            [
+                (
+                    f"`{row.name}`",
+                    f"`{value_text(row.default)}`",
+                    row.allowed(),
+                    "yes" if row.changeable else "no",
+                    row.description,
+                )
+                for row in table()
+            ],
+        ),
     }
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The lifecycle node `seem`: parameters, cameras and services around one model."""
+
 from __future__ import annotations
 
 import sys
@@ -121,7 +122,10 @@ class SeemNode(LifecycleNode):
         return self._transition("recover", self.close)
 
     def _transition(
-        self, name: str, work: Callable[[], None], inherited: Callable[[LifecycleState], Any] | None = None,
+        self,
+        name: str,
+        work: Callable[[], None],
+        inherited: Callable[[LifecycleState], Any] | None = None,
         state: LifecycleState | None = None,
     ) -> TransitionCallbackReturn:
         try:
@@ -144,7 +148,13 @@ class SeemNode(LifecycleNode):
             output = CameraOutput(self, f"~/{name}/" if several else "~/", name, statistics)
             self._outputs[name] = output
             return CameraPipeline(
-                name, segmenter, ids, output, settings, statistics, self.get_logger(),
+                name,
+                segmenter,
+                ids,
+                output,
+                settings,
+                statistics,
+                self.get_logger(),
                 lambda: self._inputs[name].describe() if name in self._inputs else "not listening",
             )
 
@@ -159,15 +169,23 @@ class SeemNode(LifecycleNode):
         running, several = self._running, len(self.settings.cameras) > 1
         for name, pipeline in running.cameras.items():
             self._inputs[name] = CameraInput(
-                self, name, f"{name}/" if several else "", self.settings,
+                self,
+                name,
+                f"{name}/" if several else "",
+                self.settings,
                 lambda msg, pipeline=pipeline: (pipeline.on_image(msg), running.thread.wake()),
                 lambda msg, pipeline=pipeline: (pipeline.on_depth(msg), running.thread.wake()),
                 pipeline.on_info,
             )
-            self._clicks.append(Clicks(
-                self, f"~/{name}/" if several else "~/", pipeline, lambda: self._running if self._active else None,
-                self._service_group,
-            ))
+            self._clicks.append(
+                Clicks(
+                    self,
+                    f"~/{name}/" if several else "~/",
+                    pipeline,
+                    lambda: self._running if self._active else None,
+                    self._service_group,
+                )
+            )
         self._timers_of_ours = [
             self.create_timer(WATCH_PERIOD_S, self._watch, self._house_group),
             self.create_timer(1.0 / self.settings.diagnostics_rate_hz, self._diagnose, self._house_group),
@@ -253,13 +271,11 @@ class SeemNode(LifecycleNode):
             array = DiagnosticArray()
             array.header.stamp = self.get_clock().now().to_msg()
             segmenter = running.segmenter
-            array.status.append(node_status(
-                name, segmenter.backend.status, segmenter.spec, running.thread.waiting, self._thread_error
-            ))
+            array.status.append(
+                node_status(name, segmenter.backend.status, segmenter.spec, running.thread.waiting, self._thread_error)
+            )
             for camera, opened in list(self._inputs.items()):
-                array.status.append(
-                    camera_status(name, running.cameras[camera], opened.describe(), opened.problem)
-                )
+                array.status.append(camera_status(name, running.cameras[camera], opened.describe(), opened.problem))
             self._diagnostics.publish(array)
         except Exception:  # nothing escapes a callback
             if not self.context.ok():

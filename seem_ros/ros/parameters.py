@@ -3,6 +3,7 @@
 
 `config/seem.yaml` and the README's table are held against this one by a test.
 """
+
 from __future__ import annotations
 
 import math
@@ -79,10 +80,16 @@ class Parameter:
             list: ParameterType.PARAMETER_STRING_ARRAY,
         }
         descriptor = ParameterDescriptor(
-            name=self.name, type=kinds[type(self.default)], description=self.description,
+            name=self.name,
+            type=kinds[type(self.default)],
+            description=self.description,
             additional_constraints=", ".join(
-                part for part in (f"one of: {', '.join(self.choices)}" if self.choices else "",
-                                  "" if self.changeable else "read when the node is configured") if part
+                part
+                for part in (
+                    f"one of: {', '.join(self.choices)}" if self.choices else "",
+                    "" if self.changeable else "read when the node is configured",
+                )
+                if part
             ),
         )
         bounded = self.minimum is not None and self.maximum is not None
@@ -106,9 +113,7 @@ def _row(
     default: Any, description: str, *limits: float | None, choices: tuple[str, ...] = (), fixed: bool = False
 ) -> Any:
     minimum, maximum = limits or (None, None)
-    metadata = {
-        "description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "fixed": fixed
-    }
+    metadata = {"description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "fixed": fixed}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -119,48 +124,78 @@ class Settings:
     """All parameters as one value: checked as a whole, replaced as a whole."""
 
     autostart: bool = _row(True, "Configure and activate by itself when started.", fixed=True)
-    model: str = _row("builtin", "Model package: a folder, or builtin for the one that comes with seem_ros.",
-                      fixed=True)
-    backend: str = _row("auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS,
-                        fixed=True)
-    precision: str = _row("auto", "Numbers the backend computes with; auto: the package's on a GPU, bf16 for the image "
-                          "encoder of a small model where the CPU has it, else fp32.",
-                          choices=("auto", "fp32", "fp16", "bf16"), fixed=True)
+    model: str = _row(
+        "builtin", "Model package: a folder, or builtin for the one that comes with seem_ros.", fixed=True
+    )
+    backend: str = _row(
+        "auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS, fixed=True
+    )
+    precision: str = _row(
+        "auto",
+        "Numbers the backend computes with; auto: the package's on a GPU, bf16 for the image "
+        "encoder of a small model where the CPU has it, else fp32.",
+        choices=("auto", "fp32", "fp16", "bf16"),
+        fixed=True,
+    )
     cache_dir: str = _row("", "Folder of built engines and encoded texts; empty = ~/.cache/seem_ros.", fixed=True)
-    cameras: list[str] = _row(["camera"], "Names of the cameras. One: topics image, depth, camera_info and ~/segments. "
-                              "Several: <name>/image and ~/<name>/segments.", fixed=True)
-    transport: str = _row("auto", "Raw or compressed images; auto takes what is published.",
-                          choices=("auto", "raw", "compressed"), fixed=True)
-    reliability: str = _row("auto", "Reliability asked of the camera; auto takes what it offers.",
-                            choices=("auto", "reliable", "best_effort"), fixed=True)
-    use_depth: bool = _row(True, "Subscribe to depth and camera_info, and give positions where they are there.",
-                           fixed=True)
-    label_encoding: str = _row("mono8", "Encoding of label images; mono8 has room for 255 segments.",
-                               choices=("mono8", "mono16"), fixed=True)
-    max_waiting_calls: int = _row(4, "Service calls that may wait at the same time; more are answered 'busy'.", 1, 32,
-                                  fixed=True)
-    history_frames: int = _row(30, "Newest frames kept per camera, so that a request may name an older one.", 1, 300,
-                               fixed=True)
-    history_mb: int = _row(200, "Memory for these frames per camera, in megabytes; at least one frame is kept.", 1,
-                           8000, fixed=True)
+    cameras: list[str] = _row(
+        ["camera"],
+        "Names of the cameras. One: topics image, depth, camera_info and ~/segments. "
+        "Several: <name>/image and ~/<name>/segments.",
+        fixed=True,
+    )
+    transport: str = _row(
+        "auto",
+        "Raw or compressed images; auto takes what is published.",
+        choices=("auto", "raw", "compressed"),
+        fixed=True,
+    )
+    reliability: str = _row(
+        "auto",
+        "Reliability asked of the camera; auto takes what it offers.",
+        choices=("auto", "reliable", "best_effort"),
+        fixed=True,
+    )
+    use_depth: bool = _row(
+        True, "Subscribe to depth and camera_info, and give positions where they are there.", fixed=True
+    )
+    label_encoding: str = _row(
+        "mono8", "Encoding of label images; mono8 has room for 255 segments.", choices=("mono8", "mono16"), fixed=True
+    )
+    max_waiting_calls: int = _row(
+        4, "Service calls that may wait at the same time; more are answered 'busy'.", 1, 32, fixed=True
+    )
+    history_frames: int = _row(
+        30, "Newest frames kept per camera, so that a request may name an older one.", 1, 300, fixed=True
+    )
+    history_mb: int = _row(
+        200, "Memory for these frames per camera, in megabytes; at least one frame is kept.", 1, 8000, fixed=True
+    )
     max_replay_frames: int = _row(10, "Frames replayed at most from the frame a prompt names up to now.", 1, 300)
     stamp_tolerance_s: float = _row(0.02, "How far a named stamp may be from a kept frame's, in seconds.", 0.0, 10.0)
     max_rate_hz: float = _row(0.0, "Frames segmented per second at most; 0 = as many as possible.", 0.0, 1000.0)
     call_timeout_s: float = _row(5.0, "Each service call is answered within this time, in seconds.", 0.1, 300.0)
-    camera_timeout_s: float = _row(2.0, "After this time without a frame a camera counts as gone, in seconds.", 0.1,
-                                   3600.0)
-    depth_tolerance_s: float = _row(0.02, "Largest difference between the stamps of image and depth, in seconds.", 0.0,
-                                    1.0)
+    camera_timeout_s: float = _row(
+        2.0, "After this time without a frame a camera counts as gone, in seconds.", 0.1, 3600.0
+    )
+    depth_tolerance_s: float = _row(
+        0.02, "Largest difference between the stamps of image and depth, in seconds.", 0.0, 1.0
+    )
     depth_wait_s: float = _row(0.03, "How long an image waits for its depth, in seconds.", 0.0, 1.0)
     panoptic: bool = _row(False, "Segment the whole vocabulary in every frame.")
     things: str = _row("", "Vocabulary of countable objects, separated by commas; both empty = the model's own.")
     stuff: str = _row("", "Vocabulary of what cannot be counted, like table or wall, separated by commas.")
-    presence_threshold: float = _row(-1.0, "Presence from which something counts as found; below 0 = the model's own.",
-                                     -1.0, 1.0)
-    unknown_words: str = _row("refuse", "Text with words the model never saw: refuse answers 'not found', use tries.",
-                              choices=("refuse", "use"))
-    answer_labels: bool = _row(True, "Put the label image into the answers of services; false keeps them short in a "
-                               "shell.")
+    presence_threshold: float = _row(
+        -1.0, "Presence from which something counts as found; below 0 = the model's own.", -1.0, 1.0
+    )
+    unknown_words: str = _row(
+        "refuse",
+        "Text with words the model never saw: refuse answers 'not found', use tries.",
+        choices=("refuse", "use"),
+    )
+    answer_labels: bool = _row(
+        True, "Put the label image into the answers of services; false keeps them short in a shell."
+    )
     overlay_alpha: float = _row(0.5, "Opacity of the colours in ~/overlay.", 0.0, 1.0)
     overlay_names: bool = _row(True, "Write names and ids into ~/overlay.")
     jpeg_quality: int = _row(80, "Quality of ~/overlay/compressed.", 1, 100)
@@ -260,8 +295,17 @@ def table() -> tuple[Parameter, ...]:
             continue
         meta = item.metadata
         default = item.default_factory() if item.default is MISSING else item.default
-        rows.append(Parameter(item.name, default, meta["description"], meta["minimum"], meta["maximum"],
-                              meta["choices"], not meta["fixed"]))
+        rows.append(
+            Parameter(
+                item.name,
+                default,
+                meta["description"],
+                meta["minimum"],
+                meta["maximum"],
+                meta["choices"],
+                not meta["fixed"],
+            )
+        )
     for name, _, default, minimum, maximum, description in TrackerConfig.describe():
         if name in MODELS_OWN:
             description += "; the default takes the model's own"

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's services. Everything is validated before anything is changed, and every call is answered in time."""
+
 from __future__ import annotations
 
 import traceback
@@ -46,8 +47,11 @@ class Services:
     ) -> None:
         self._node, self._running, self._set_vocabulary = node, running, set_vocabulary
         handlers = {
-            "segment": self._segment, "refine": self._refine, "remove_targets": self._remove,
-            "set_vocabulary": self._vocabulary, "enable": self._enable,
+            "segment": self._segment,
+            "refine": self._refine,
+            "remove_targets": self._remove,
+            "set_vocabulary": self._vocabulary,
+            "enable": self._enable,
         }
         for name, (kind, _) in SERVICES.items():
             node.create_service(

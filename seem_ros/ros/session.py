@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What exists while the node is configured: the model, its thread, the cameras."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -29,8 +30,11 @@ class Running:
     """
 
     def __init__(
-        self, load: Callable[[Settings], Segmenter], make_camera: Callable[[str, Segmenter], CameraPipeline],
-        settings: Settings, on_error: Callable[[BaseException], None],
+        self,
+        load: Callable[[Settings], Segmenter],
+        make_camera: Callable[[str, Segmenter], CameraPipeline],
+        settings: Settings,
+        on_error: Callable[[BaseException], None],
     ) -> None:
         self.settings = settings
         self._stuff: tuple[str, ...] | None = None

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a camera's frames cost and what became of them: bounded, thread-safe, for /diagnostics and the benches."""
+
 from __future__ import annotations
 
 import threading

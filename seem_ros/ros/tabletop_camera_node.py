@@ -3,6 +3,7 @@
 
 Publishes `image`, `camera_info`, `depth` (living world only) and the truth: `ground_truth`, a SegmentArray.
 """
+
 from __future__ import annotations
 
 import sys
@@ -30,7 +31,11 @@ FRAME_ID = "tabletop_camera_optical_frame"
 def camera_info(header: Header, height: int, width: int, lens: Intrinsics) -> CameraInfo:
     """Calibration of a pinhole camera without distortion."""
     return CameraInfo(
-        header=header, height=height, width=width, distortion_model="plumb_bob", d=[0.0] * 5,
+        header=header,
+        height=height,
+        width=width,
+        distortion_model="plumb_bob",
+        d=[0.0] * 5,
         k=[lens.fx, 0.0, lens.cx, 0.0, lens.fy, lens.cy, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[lens.fx, 0.0, lens.cx, 0.0, 0.0, lens.fy, lens.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
@@ -45,12 +50,20 @@ def ground_truth(shot: Shot, names: dict[int, str], header: Header) -> SegmentAr
             continue
         rows, columns = np.nonzero(shot.ids == value)
         x0, y0, x1, y1 = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-        records.append(SegmentRecord(
-            value=int(value), target_id=int(value), is_thing=True, label=names.get(int(value), ""), label_score=1.0,
-            mask_score=1.0, presence=1.0, area=len(rows),
-            box=Box(x0=float(x0), y0=float(y0), x1=float(x1), y1=float(y1)),
-            centroid=Pixel(x=float(columns.mean()), y=float(rows.mean())),
-        ))
+        records.append(
+            SegmentRecord(
+                value=int(value),
+                target_id=int(value),
+                is_thing=True,
+                label=names.get(int(value), ""),
+                label_score=1.0,
+                mask_score=1.0,
+                presence=1.0,
+                area=len(rows),
+                box=Box(x0=float(x0), y0=float(y0), x1=float(x1), y1=float(y1)),
+                centroid=Pixel(x=float(columns.mean()), y=float(rows.mean())),
+            )
+        )
     return SegmentArray(header=header, camera="ground_truth", labels=array_to_image(shot.ids, header), segments=records)
 
 
@@ -100,8 +113,12 @@ class TabletopCamera(Node):
 
         sides = [IntegerRange(from_value=32, to_value=2048, step=1)]
         clip = declare("clip", "tabletop", "Folder or name of a recorded clip; empty = the living simulated world.")
-        rate_hz = declare("rate_hz", 0.0, "Frames per second; 0 = the clip's own, 15 for the living world.",
-                          floating_point_range=[FloatingPointRange(from_value=0.0, to_value=120.0)])
+        rate_hz = declare(
+            "rate_hz",
+            0.0,
+            "Frames per second; 0 = the clip's own, 15 for the living world.",
+            floating_point_range=[FloatingPointRange(from_value=0.0, to_value=120.0)],
+        )
         loop = declare("loop", True, "Begin again when the clip ends.")
         seed = declare("seed", 7, "Draws the living world.")
         width = declare("width", 320, "Width of the living world's pictures.", integer_range=sides)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any number of prompts on graphs that exist for a few prompt counts."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

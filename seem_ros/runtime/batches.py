@@ -5,6 +5,7 @@ Coordinates are normalised (x/W, y/H) to the PADDED network input of H x W pixel
 B counts prompts ("elements") on one picture. Each element has its own queries, tokens and memory slots, so elements
 never influence each other.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -102,13 +103,20 @@ class PromptBatch(_Batch):
     select_by: np.ndarray
 
     _layout: ClassVar = {
-        "points_xy": ("BP2", np.float32), "points_label": ("BP", np.int8),
-        "text_tokens": ("BLC", np.float32), "text_valid": ("BL", np.bool_),
-        "text_embedding": ("BD", np.float32), "has_text": ("B", np.bool_),
-        "reference_tokens": ("BRVC", np.float32), "reference_valid": ("BR", np.bool_),
-        "reference_embedding": ("BM", np.float32), "previous_mask": ("Bhw", np.float32),
-        "has_previous": ("B", np.bool_), "prior_box": ("B4", np.float32),
-        "prior_kind": ("B", np.int8), "select_by": ("B", np.int8),
+        "points_xy": ("BP2", np.float32),
+        "points_label": ("BP", np.int8),
+        "text_tokens": ("BLC", np.float32),
+        "text_valid": ("BL", np.bool_),
+        "text_embedding": ("BD", np.float32),
+        "has_text": ("B", np.bool_),
+        "reference_tokens": ("BRVC", np.float32),
+        "reference_valid": ("BR", np.bool_),
+        "reference_embedding": ("BM", np.float32),
+        "previous_mask": ("Bhw", np.float32),
+        "has_previous": ("B", np.bool_),
+        "prior_box": ("B4", np.float32),
+        "prior_kind": ("B", np.int8),
+        "select_by": ("B", np.int8),
     }
 
     def __post_init__(self) -> None:
@@ -121,8 +129,14 @@ class PromptBatch(_Batch):
             values = getattr(self, name)
             if values.size and (values.min() < low or values.max() > high):
                 raise PromptError(f"PromptBatch.{name} must be {low}..{high}, got {sorted(set(values.tolist()))}")
-        for name in ("text_tokens", "text_embedding", "reference_tokens", "reference_embedding", "previous_mask",
-                     "prior_box"):
+        for name in (
+            "text_tokens",
+            "text_embedding",
+            "reference_tokens",
+            "reference_embedding",
+            "previous_mask",
+            "prior_box",
+        ):
             if not np.isfinite(getattr(self, name)).all():
                 raise PromptError(f"PromptBatch.{name} holds values that are not finite")
 
@@ -139,10 +153,18 @@ class PromptBatch(_Batch):
             references: Reference slots R, default ``spec.max_references``.
         """
         sizes = {
-            "B": count, "P": spec.max_points if points is None else points, "L": spec.text_length,
-            "R": spec.max_references if references is None else references, "V": spec.token_levels,
-            "C": spec.token_dim, "D": spec.embedding_dim, "M": spec.mask_dim, "2": 2, "4": 4,
-            "h": spec.memory_hw[0], "w": spec.memory_hw[1],
+            "B": count,
+            "P": spec.max_points if points is None else points,
+            "L": spec.text_length,
+            "R": spec.max_references if references is None else references,
+            "V": spec.token_levels,
+            "C": spec.token_dim,
+            "D": spec.embedding_dim,
+            "M": spec.mask_dim,
+            "2": 2,
+            "4": 4,
+            "h": spec.memory_hw[0],
+            "w": spec.memory_hw[1],
         }
         return cls(**{n: np.zeros([sizes[a] for a in axes], kind) for n, (axes, kind) in cls._layout.items()})
 
@@ -197,7 +219,8 @@ class PromptBatch(_Batch):
             rows = [_thin(label, points) for label in self.points_label]
             batch = replace(
                 batch,
-                points_xy=_gather(self.points_xy, rows, points), points_label=_gather(self.points_label, rows, points),
+                points_xy=_gather(self.points_xy, rows, points),
+                points_label=_gather(self.points_label, rows, points),
             )
         if references != self.reference_valid.shape[1]:
             rows = [_thin(valid.astype(np.int8), references) for valid in self.reference_valid]
@@ -210,7 +233,8 @@ class PromptBatch(_Batch):
             rows = [np.arange(min(text, self.text_valid.shape[1]))] * len(self)
             batch = replace(
                 batch,
-                text_tokens=_gather(self.text_tokens, rows, text), text_valid=_gather(self.text_valid, rows, text),
+                text_tokens=_gather(self.text_tokens, rows, text),
+                text_valid=_gather(self.text_valid, rows, text),
             )
         return batch
 
@@ -247,10 +271,17 @@ class DecodeBatch(_Batch):
     appearance_embedding: np.ndarray
 
     _layout: ClassVar = {
-        "mask_logits": ("BHW", np.float32), "memory_mask": ("Bhw", np.float32), "presence": ("B", np.float32),
-        "score": ("B", np.float32), "embedding": ("BD", np.float32), "selected": ("B", np.int32),
-        "box": ("B4", np.float32), "sampled_tokens": ("BPVC", np.float32), "sampled_embedding": ("BM", np.float32),
-        "appearance_tokens": ("BVC", np.float32), "appearance_embedding": ("BM", np.float32),
+        "mask_logits": ("BHW", np.float32),
+        "memory_mask": ("Bhw", np.float32),
+        "presence": ("B", np.float32),
+        "score": ("B", np.float32),
+        "embedding": ("BD", np.float32),
+        "selected": ("B", np.int32),
+        "box": ("B4", np.float32),
+        "sampled_tokens": ("BPVC", np.float32),
+        "sampled_embedding": ("BM", np.float32),
+        "appearance_tokens": ("BVC", np.float32),
+        "appearance_embedding": ("BM", np.float32),
     }
 
     def __post_init__(self) -> None:
@@ -260,9 +291,17 @@ class DecodeBatch(_Batch):
     def empty(cls, spec: ModelSpec, points: int | None = None) -> DecodeBatch:
         """The answer to no prompts at all."""
         sizes = {
-            "B": 0, "P": spec.max_points if points is None else points, "V": spec.token_levels, "C": spec.token_dim,
-            "D": spec.embedding_dim, "M": spec.mask_dim, "4": 4, "h": spec.memory_hw[0], "w": spec.memory_hw[1],
-            "H": spec.mask_hw[0], "W": spec.mask_hw[1],
+            "B": 0,
+            "P": spec.max_points if points is None else points,
+            "V": spec.token_levels,
+            "C": spec.token_dim,
+            "D": spec.embedding_dim,
+            "M": spec.mask_dim,
+            "4": 4,
+            "h": spec.memory_hw[0],
+            "w": spec.memory_hw[1],
+            "H": spec.mask_hw[0],
+            "W": spec.mask_hw[1],
         }
         return cls(**{n: np.zeros([sizes[a] for a in axes], kind) for n, (axes, kind) in cls._layout.items()})
 
@@ -282,7 +321,9 @@ class ObjectBatch(_Batch):
     boxes: np.ndarray
 
     _layout: ClassVar = {
-        "mask_logits": ("QHW", np.float32), "embeddings": ("QD", np.float32), "boxes": ("Q4", np.float32),
+        "mask_logits": ("QHW", np.float32),
+        "embeddings": ("QD", np.float32),
+        "boxes": ("Q4", np.float32),
     }
 
     def __post_init__(self) -> None:
@@ -321,7 +362,8 @@ def _thin(label: np.ndarray, slots: int) -> np.ndarray:
     keep_positive = min(max(keep_positive, min(1, len(positive))), slots - min(1, len(negative)))
     kept = [
         group[np.linspace(0, len(group) - 1, count).round().astype(np.int64)]
-        for group, count in ((positive, keep_positive), (negative, slots - keep_positive)) if count
+        for group, count in ((positive, keep_positive), (negative, slots - keep_positive))
+        if count
     ]
     return np.sort(np.concatenate(kept)) if kept else valid[:0]
 

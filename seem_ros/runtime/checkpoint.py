@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a weight file to a torch model and its spec. Needs torch."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -53,7 +54,10 @@ def open_checkpoint(
         raise CheckpointError(f"{path} does not fit the built-in model: {first}") from error
     # What its training read at most: more slots would never be filled as it knows them.
     values = {
-        "max_points": 16, "max_references": 8, "text_length": 16, "logit_scale": model.text_encoder.logit_scale.item(),
+        "max_points": 16,
+        "max_references": 8,
+        "text_length": 16,
+        "logit_scale": model.text_encoder.logit_scale.item(),
     }
     return model.eval(), ModelSpec.of_config(PICO, input_hw or _PICO_HW, **{**values, **fields})
 

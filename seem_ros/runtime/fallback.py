@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Serving with one backend while a better one is made ready, and going back to it when the better one fails."""
+
 from __future__ import annotations
 
 import itertools
@@ -37,8 +38,12 @@ class SwitchingBackend(Backend):
     """
 
     def __init__(
-        self, spec: ModelSpec, make_safe: Callable[[], Backend], prepare: Callable[[Callable[[float], None]], Backend],
-        wanted: str, background: bool = True,
+        self,
+        spec: ModelSpec,
+        make_safe: Callable[[], Backend],
+        prepare: Callable[[Callable[[float], None]], Backend],
+        wanted: str,
+        background: bool = True,
     ) -> None:
         """Starts preparing.
 

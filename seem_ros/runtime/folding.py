@@ -47,8 +47,9 @@ def norm_state(model: nn.Module) -> dict[str, Tensor]:
     """What folding would take away: weight, bias, mean and variance of every batch norm, by state-dict name."""
     state = model.state_dict()
     parts = ("weight", "bias", "running_mean", "running_var")
-    return {f"{norm}.{part}": state[f"{norm}.{part}"].detach().clone() for _, norm in norm_pairs(model)
-            for part in parts}
+    return {
+        f"{norm}.{part}": state[f"{norm}.{part}"].detach().clone() for _, norm in norm_pairs(model) for part in parts
+    }
 
 
 def unfold_batch_norms(
@@ -71,8 +72,12 @@ def unfold_batch_norms(
         weight, bias = state[f"{convolution}.weight"], state[f"{convolution}.bias"]
         eps = modules[norm].eps
         if norms is None:
-            neutral = {"weight": torch.ones_like(bias), "bias": bias, "running_mean": torch.zeros_like(bias),
-                       "running_var": torch.full_like(bias, 1 - eps)}
+            neutral = {
+                "weight": torch.ones_like(bias),
+                "bias": bias,
+                "running_mean": torch.zeros_like(bias),
+                "running_var": torch.full_like(bias, 1 - eps),
+            }
             found = {f"{norm}.{part}": tensor for part, tensor in neutral.items()}
         else:
             found = {k: norms[k] for k in (f"{norm}.{p}" for p in ("weight", "bias", "running_mean", "running_var"))}

@@ -3,6 +3,7 @@
 
 Everything above this line is numpy. A backend is owned by one thread.
 """
+
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
@@ -30,10 +31,23 @@ from seem_ros.runtime.batches import (
 from seem_ros.runtime.spec import ModelSpec, VocabularyEntry
 
 __all__ = [
-    "PRIOR_BOX", "PRIOR_CLICK", "PRIOR_MASK", "PRIOR_NONE", "PRIOR_REGION",
-    "SELECT_POINTS", "SELECT_REFERENCE", "SELECT_TEXT",
-    "Backend", "BackendStatus", "DecodeBatch", "ImageFeatures", "ModelSpec", "ObjectBatch", "PromptBatch",
-    "TextFeatures", "VocabularyEntry",
+    "PRIOR_BOX",
+    "PRIOR_CLICK",
+    "PRIOR_MASK",
+    "PRIOR_NONE",
+    "PRIOR_REGION",
+    "SELECT_POINTS",
+    "SELECT_REFERENCE",
+    "SELECT_TEXT",
+    "Backend",
+    "BackendStatus",
+    "DecodeBatch",
+    "ImageFeatures",
+    "ModelSpec",
+    "ObjectBatch",
+    "PromptBatch",
+    "TextFeatures",
+    "VocabularyEntry",
 ]
 
 

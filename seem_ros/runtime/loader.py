@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which backend runs a package: the one asked for, or the best that works here."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -16,7 +17,10 @@ from seem_ros.runtime.text import default_cache_dir
 
 BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
 _MODULES = {
-    "onnxruntime": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt_rtx",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx": "tensorrt_rtx",
     "torch": "torch",
 }
 _log = logging.getLogger(__name__)
@@ -28,9 +32,15 @@ def available_backends() -> tuple[str, ...]:
 
 
 def load_backend(
-    package: str | os.PathLike[str] | Package = BUILTIN, backend: str = "auto", *, precision: str | None = None,
-    device: str | None = None, threads: int = 0, cache_dir: str | os.PathLike[str] | None = None,
-    preload: bool = False, background: bool = True,
+    package: str | os.PathLike[str] | Package = BUILTIN,
+    backend: str = "auto",
+    *,
+    precision: str | None = None,
+    device: str | None = None,
+    threads: int = 0,
+    cache_dir: str | os.PathLike[str] | None = None,
+    preload: bool = False,
+    background: bool = True,
 ) -> Backend:
     """Opens a model package.
 
@@ -58,7 +68,11 @@ def load_backend(
         raise BackendError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     opened = package if isinstance(package, Package) else open_package(package)
     options: dict[str, Any] = {
-        "precision": precision, "device": device, "threads": threads, "preload": preload, "background": background,
+        "precision": precision,
+        "device": device,
+        "threads": threads,
+        "preload": preload,
+        "background": background,
         "cache_dir": default_cache_dir() if cache_dir is None else Path(cache_dir),
     }
     if backend != "auto":
@@ -115,8 +129,15 @@ def _order(device: str | None) -> list[tuple[str, str | None]]:
 
 
 def _open(
-    name: str, package: Package, *, precision: str | None, device: str | None, threads: int, cache_dir: Path,
-    preload: bool, background: bool,
+    name: str,
+    package: Package,
+    *,
+    precision: str | None,
+    device: str | None,
+    threads: int,
+    cache_dir: Path,
+    preload: bool,
+    background: bool,
 ) -> Backend:
     if name == "onnxruntime":
         from seem_ros.runtime.backends.onnxruntime_backend import open_onnxruntime

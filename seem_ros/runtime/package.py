@@ -4,6 +4,7 @@
 Weights are stored once, as safetensors. The ONNX graphs name byte ranges of that file as their external data and the
 torch backend reads the same file, so a package with graphs for several prompt counts and precisions stays small.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -128,8 +129,10 @@ def write_description(package: Package) -> None:
         sha256[name] = file_sha256(package.path(name))
     graphs = {
         precision: {
-            "image_encoder": files.image_encoder, "text_encoder": files.text_encoder,
-            "decoders": {int(k): v for k, v in files.decoders.items()}, "objects": files.objects,
+            "image_encoder": files.image_encoder,
+            "text_encoder": files.text_encoder,
+            "decoders": {int(k): v for k, v in files.decoders.items()},
+            "objects": files.objects,
             "small_decoders": {int(k): v for k, v in files.small_decoders.items()},
         }
         for precision, files in package.graphs.items()
@@ -138,7 +141,9 @@ def write_description(package: Package) -> None:
         "format": FORMAT,
         "model": replace(package.spec, sha256=sha256).to_mapping(),
         "graphs": graphs,
-        "weights": package.weights, "tokenizer": package.tokenizer, "gate": package.gate,
+        "weights": package.weights,
+        "tokenizer": package.tokenizer,
+        "gate": package.gate,
         **({"norms": package.norms} if package.norms else {}),
         "architecture": _plain(package.architecture),
     }
@@ -173,15 +178,23 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
     try:
         graphs = {
             str(precision): GraphFiles(
-                str(files["image_encoder"]), str(files["text_encoder"]),
-                {int(k): str(v) for k, v in files["decoders"].items()}, files.get("objects"),
+                str(files["image_encoder"]),
+                str(files["text_encoder"]),
+                {int(k): str(v) for k, v in files["decoders"].items()},
+                files.get("objects"),
                 {int(k): str(v) for k, v in (files.get("small_decoders") or {}).items()},
             )
             for precision, files in plain["graphs"].items()
         }
         package = Package(
-            folder, ModelSpec.from_mapping(plain["model"]), graphs, str(plain["weights"]), str(plain["tokenizer"]),
-            str(plain["gate"]), plain["architecture"], plain.get("norms"),
+            folder,
+            ModelSpec.from_mapping(plain["model"]),
+            graphs,
+            str(plain["weights"]),
+            str(plain["tokenizer"]),
+            str(plain["gate"]),
+            plain["architecture"],
+            plain.get("norms"),
         )
     except (KeyError, TypeError, AttributeError, ValueError, ModelError) as error:
         raise PackageError(f"{folder / DESCRIPTION}: {error}") from error

@@ -3,6 +3,7 @@
 
 Compilers have been silently wrong (fused attention in half precision, GridSample), so nothing is trusted unmeasured.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
@@ -158,8 +159,10 @@ def read_gate_inputs(path: Path) -> GateInputs:
             prompts = PromptBatch(**{f.name: stored[f.name] for f in fields(PromptBatch)})
             content = stored["content_hw"]
             return GateInputs(
-                np.ascontiguousarray(stored["rgb"]), (int(content[0]), int(content[1])),
-                tuple(str(t) for t in stored["texts"]), prompts,
+                np.ascontiguousarray(stored["rgb"]),
+                (int(content[0]), int(content[1])),
+                tuple(str(t) for t in stored["texts"]),
+                prompts,
             )
     except (OSError, KeyError, ValueError, PromptError) as error:
         raise PackageError(f"stored gate inputs {path} cannot be read: {error}") from error

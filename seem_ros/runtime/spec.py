@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a model package is and what its graphs accept: the part of ``model.yaml`` that the program reads."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -143,12 +144,22 @@ class ModelSpec:
         """
         decoder = config.decoder
         values: dict[str, Any] = {
-            "name": config.name, "rules": decoder.rules, "input_hw": input_hw, "size_divisor": config.size_divisor,
-            "mask_stride": config.mask_stride, "token_dim": decoder.dim, "embedding_dim": config.text.dim,
-            "mask_dim": decoder.mask_dim, "text_length": config.text.length, "max_points": DEFAULT_POINTS,
-            "max_references": DEFAULT_POINTS, "memory_slots": 0 if decoder.rules == "demo" else decoder.memory_slots,
-            "object_queries": decoder.object_queries, "has_presence": decoder.presence_head,
-            "has_prior": decoder.prior, "has_box": decoder.box_head,
+            "name": config.name,
+            "rules": decoder.rules,
+            "input_hw": input_hw,
+            "size_divisor": config.size_divisor,
+            "mask_stride": config.mask_stride,
+            "token_dim": decoder.dim,
+            "embedding_dim": config.text.dim,
+            "mask_dim": decoder.mask_dim,
+            "text_length": config.text.length,
+            "max_points": DEFAULT_POINTS,
+            "max_references": DEFAULT_POINTS,
+            "memory_slots": 0 if decoder.rules == "demo" else decoder.memory_slots,
+            "object_queries": decoder.object_queries,
+            "has_presence": decoder.presence_head,
+            "has_prior": decoder.prior,
+            "has_box": decoder.box_head,
         }
         if decoder.text_rows and fields.get("max_points", DEFAULT_POINTS) > SMALL_SLOTS:
             values["small_slots"] = SMALL_SLOTS

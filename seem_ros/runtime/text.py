@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts to features once: a cache in memory and on disk between the tokenizer and the text encoder."""
+
 from __future__ import annotations
 
 import hashlib
@@ -31,9 +32,13 @@ class CachedText:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, length: int, identity: str,
+        self,
+        tokenizer: Tokenizer,
+        length: int,
+        identity: str,
         encode: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
-        cache_dir: Path | None, capacity: int = 512,
+        cache_dir: Path | None,
+        capacity: int = 512,
     ) -> None:
         """Prepares the cache.
 
@@ -68,7 +73,9 @@ class CachedText:
             if found is None or not np.array_equal(found[1], valid):
                 tokens, embedding = self._encode(ids, valid)
                 found = (
-                    np.ascontiguousarray(tokens, np.float32), valid.copy(), np.ascontiguousarray(embedding, np.float32),
+                    np.ascontiguousarray(tokens, np.float32),
+                    valid.copy(),
+                    np.ascontiguousarray(embedding, np.float32),
                 )
                 self._write(key, found)
             self._memory[key] = found

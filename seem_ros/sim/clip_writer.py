@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes clips to disk: DAVIS folders of pictures and indexed masks, depth after REP 118, truth as JSON, a video."""
+
 from __future__ import annotations
 
 import json
@@ -54,8 +55,17 @@ class ClipWriter:
             cannot be written, or no video encoder is there.
     """
 
-    def __init__(self, root: Path, name: str, rate_hz: float, *, jpeg_quality: int = 92, depth: bool = True,
-                 all_ids: bool = True, video: bool = True) -> None:
+    def __init__(
+        self,
+        root: Path,
+        name: str,
+        rate_hz: float,
+        *,
+        jpeg_quality: int = 92,
+        depth: bool = True,
+        all_ids: bool = True,
+        video: bool = True,
+    ) -> None:
         self._root, self._name = Path(root), check_name("a clip", name)
         self._rate_hz, self._quality = rate_hz, jpeg_quality
         self._folders = {"rgb": self._root / "JPEGImages" / name, "objects": self._root / "Annotations" / name}
@@ -69,9 +79,10 @@ class ClipWriter:
         self._first: Frame | None = None
         self._annotated = np.zeros(256, np.uint8)
         self._palette = davis_palette()
-        claim_folder(self._root, [
-            *(str(folder.relative_to(self._root)) for folder in (*self._folders.values(), truth)), f"{name}.mp4"
-        ])
+        claim_folder(
+            self._root,
+            [*(str(folder.relative_to(self._root)) for folder in (*self._folders.values(), truth)), f"{name}.mp4"],
+        )
         try:
             for folder in (*self._folders.values(), truth):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +95,9 @@ class ClipWriter:
             self._begin(frame)
         stem = f"{len(self._frames):05d}"
         area = np.bincount(frame.ids.ravel(), minlength=256)
-        self._picture(self._folders["rgb"] / f"{stem}.jpg", frame.rgb[..., ::-1],
-                      [cv2.IMWRITE_JPEG_QUALITY, self._quality])
+        self._picture(
+            self._folders["rgb"] / f"{stem}.jpg", frame.rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, self._quality]
+        )
         self._indexed(self._folders["objects"] / f"{stem}.png", self._annotated[frame.ids])
         if "ids" in self._folders:
             self._indexed(self._folders["ids"] / f"{stem}.png", frame.ids)
@@ -93,12 +105,16 @@ class ClipWriter:
             self._picture(self._folders["depth"] / f"{stem}.png", depth_to_mm(frame.depth_m), [])
         if self._video is not None:
             self._video.write(np.ascontiguousarray(frame.rgb[..., ::-1]))
-        self._frames.append({
-            "stamp_ns": frame.stamp_ns,
-            "world_from_camera": np.round(frame.world_from_camera, 6).tolist(),
-            "world_from_object": {str(key): np.round(pose, 5).tolist()
-                                  for key, pose in frame.world_from_object.items()},
-            "visible_px": {str(item.id): int(area[item.id]) for item in frame.instances}})
+        self._frames.append(
+            {
+                "stamp_ns": frame.stamp_ns,
+                "world_from_camera": np.round(frame.world_from_camera, 6).tolist(),
+                "world_from_object": {
+                    str(key): np.round(pose, 5).tolist() for key, pose in frame.world_from_object.items()
+                },
+                "visible_px": {str(item.id): int(area[item.id]) for item in frame.instances},
+            }
+        )
 
     def close(self, **extra: object) -> Path:
         """Writes truth.json (with any extra fields) and ends the video; returns the path of truth.json.
@@ -110,10 +126,17 @@ class ClipWriter:
             self._video.release()
         if self._first is None:
             raise DataError(f"clip {self._name} has no frames")
-        truth = {"name": self._name, "rate_hz": self._rate_hz, "height": self._first.ids.shape[0],
-                 "width": self._first.ids.shape[1], "intrinsics": self._first.intrinsics.tolist(),
-                 "instances": [item.as_dict() for item in self._first.instances],
-                 "annotated_ids": np.flatnonzero(self._annotated).tolist(), **extra, "frames": self._frames}
+        truth = {
+            "name": self._name,
+            "rate_hz": self._rate_hz,
+            "height": self._first.ids.shape[0],
+            "width": self._first.ids.shape[1],
+            "intrinsics": self._first.intrinsics.tolist(),
+            "instances": [item.as_dict() for item in self._first.instances],
+            "annotated_ids": np.flatnonzero(self._annotated).tolist(),
+            **extra,
+            "frames": self._frames,
+        }
         try:
             self._truth_path.write_text(json.dumps(truth))
         except OSError as error:

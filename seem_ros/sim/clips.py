@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the video evaluation set: clips in which the arm fully hides an object for a while and pushes another one."""
+
 from __future__ import annotations
 
 import argparse

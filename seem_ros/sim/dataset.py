@@ -4,6 +4,7 @@
 Each clip is three frames of one scene some time apart: objects were pushed, came or left, the camera moved, the arm
 swept through. Positions are teleported (no physics), which is what makes it fast. Written as shards of plain arrays.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -44,8 +45,18 @@ def write_shard(out: Path, name: str, clips: int, seed: int, split: str, height_
             for index in range(start, min(clips, start + _CLIPS_PER_STAGE)):
                 record = stage.render_clip(np.random.default_rng((seed, index, 1)), rgb[index], ids[index])
                 records.append({"clip": index, **record})
-    meta = {"seed": seed, "split": split, "height": height_px, "width": width_px, "shapes": SHAPES, "colours": COLOURS,
-            "sizes": SIZES, "stuff": STUFF, "held_out_pairs": sorted(HELD_OUT_PAIRS), "clips": records}
+    meta = {
+        "seed": seed,
+        "split": split,
+        "height": height_px,
+        "width": width_px,
+        "shapes": SHAPES,
+        "colours": COLOURS,
+        "sizes": SIZES,
+        "stuff": STUFF,
+        "held_out_pairs": sorted(HELD_OUT_PAIRS),
+        "clips": records,
+    }
     try:
         for suffix, array in ((".rgb.npy", rgb), (".ids.npy", ids)):
             np.save(out / f".{name}{suffix}", array)

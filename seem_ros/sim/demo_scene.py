@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The scene and the script of the recorded demonstration: a red mug that gets hidden, twins, a push and a fall."""
+
 from __future__ import annotations
 
 import numpy as np

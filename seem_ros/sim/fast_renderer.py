@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One compiled room with a pool of objects, from which many different short clips are drawn."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -82,8 +83,9 @@ class ClipStage:
                 name = f"{shape} {copy}"
                 add_mesh(spec, name, mesh)
                 body = spec.worldbody.add_body(name=name, pos=_AWAY)
-                body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, contype=0, conaffinity=0,
-                              group=HIDDEN)
+                body.add_geom(
+                    name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, contype=0, conaffinity=0, group=HIDDEN
+                )
                 self._pool_meshes.append((name, shape, size, mesh.vertices_m))
         for colour in COLOURS:
             add_material(spec, f"{colour} plain", None)
@@ -92,11 +94,15 @@ class ClipStage:
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
         model = self._model
-        self._pool = [_Pooled(model.body(name).id, model.geom(name).id, shape, size, vertices)
-                      for name, shape, size, vertices in self._pool_meshes]
+        self._pool = [
+            _Pooled(model.body(name).id, model.geom(name).id, shape, size, vertices)
+            for name, shape, size, vertices in self._pool_meshes
+        ]
         names = [model.geom(index).name for index in range(model.ngeom)]
-        self._stuff_geoms = {stuff: np.array([index for index, name in enumerate(names) if name.split()[0] == word])
-                             for stuff, word in zip(STUFF, (*SURFACES, "arm"), strict=True)}
+        self._stuff_geoms = {
+            stuff: np.array([index for index, name in enumerate(names) if name.split()[0] == word])
+            for stuff, word in zip(STUFF, (*SURFACES, "arm"), strict=True)
+        }
         # Names such as "ball 0" never start with a stuff word, so the split above is unambiguous.
         self._arm_body = model.body("arm").id
         self._arm_joints = slice(0, 4)
@@ -192,8 +198,9 @@ class ClipStage:
             placed.append(thing)
         return placed
 
-    def _place_one(self, rng: np.random.Generator, pooled: _Pooled, colour: str, surface: str,
-                   placed: list[_Placed], spread: float) -> _Placed | None:
+    def _place_one(
+        self, rng: np.random.Generator, pooled: _Pooled, colour: str, surface: str, placed: list[_Placed], spread: float
+    ) -> _Placed | None:
         rest = layout.rest_rotation(pooled.shape, pooled.vertices_m, rng)
         rotation = layout.turn_z(rng.uniform(0, 2 * np.pi)) @ rest
         support, low, _ = layout.footprint(pooled.vertices_m, rotation)
@@ -214,8 +221,11 @@ class ClipStage:
 
     @staticmethod
     def _footprints(placed: list[_Placed], without: _Placed | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
-        return [(layout.footprint(thing.pooled.vertices_m, thing.rotation)[0], thing.xy_m)
-                for thing in placed if thing is not without]
+        return [
+            (layout.footprint(thing.pooled.vertices_m, thing.rotation)[0], thing.xy_m)
+            for thing in placed
+            if thing is not without
+        ]
 
     @staticmethod
     def _find_host(rng: np.random.Generator, placed: list[_Placed], radius_m: float) -> _Placed | None:
@@ -258,14 +268,32 @@ class ClipStage:
             tone = np.random.default_rng((geom, number, pooled.body)).uniform(0.9, 1.0, 3)
             base = COLOUR_RGB[thing.colour] if thing.pattern == "plain" else (1, 1, 1)
             model.geom_rgba[geom, :3] = np.array(base) * tone
-            records.append({
-                "id": number, "shape": pooled.shape, "colour": thing.colour, "size": pooled.size,
-                "pattern": thing.pattern, "name": f"{thing.colour} {pooled.shape}",
-                "name_full": full_name(pooled.shape, thing.colour, pooled.size, thing.pattern), "isthing": True})
+            records.append(
+                {
+                    "id": number,
+                    "shape": pooled.shape,
+                    "colour": thing.colour,
+                    "size": pooled.size,
+                    "pattern": thing.pattern,
+                    "name": f"{thing.colour} {pooled.shape}",
+                    "name_full": full_name(pooled.shape, thing.colour, pooled.size, thing.pattern),
+                    "isthing": True,
+                }
+            )
         for number, stuff in enumerate(STUFF, len(placed) + 1):
             ids[self._stuff_geoms[stuff]] = number
-            records.append({"id": number, "shape": None, "colour": None, "size": None, "pattern": None,
-                            "name": stuff, "name_full": stuff, "isthing": False})
+            records.append(
+                {
+                    "id": number,
+                    "shape": None,
+                    "colour": None,
+                    "size": None,
+                    "pattern": None,
+                    "name": stuff,
+                    "name_full": stuff,
+                    "isthing": False,
+                }
+            )
         self._camera.id_of_geom = ids
         return records
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the simulated camera hands out: a picture and everything that is true about it."""
+
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
@@ -36,8 +37,9 @@ class Instance:
     def thing(number: int, shape: str, colour: str, size: str | None, pattern: str) -> Instance:
         """Describes an object. Raises DataError for a word outside the vocabulary."""
         check_object(shape, colour, size, pattern)
-        return Instance(number, f"{colour} {shape}", full_name(shape, colour, size, pattern), shape, colour, size,
-                        pattern, True)
+        return Instance(
+            number, f"{colour} {shape}", full_name(shape, colour, size, pattern), shape, colour, size, pattern, True
+        )
 
     @staticmethod
     def stuff(number: int, name: str) -> Instance:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An endless camera on the tabletop: one story after another, fallen objects put back."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -33,8 +34,15 @@ class TabletopCamera:
         DataError: no OpenGL, or an argument out of range.
     """
 
-    def __init__(self, seed: int = 7, *, height_px: int = 240, width_px: int = 320, rate_hz: float = 15.0,
-                 scene: SceneSpec | None = None) -> None:
+    def __init__(
+        self,
+        seed: int = 7,
+        *,
+        height_px: int = 240,
+        width_px: int = 320,
+        rate_hz: float = 15.0,
+        scene: SceneSpec | None = None,
+    ) -> None:
         if not 1 <= rate_hz <= 120:
             raise DataError(f"the rate is 1 to 120 frames per second, got {rate_hz}")
         self.rate_hz = float(rate_hz)
@@ -71,8 +79,13 @@ class TabletopCamera:
             orbit = self._rng.uniform(0, 0.05) * (1 if self._rng.random() < 0.5 else -1)
             if abs(outward) > _MOST_TURN:
                 orbit = -np.sign(outward) * abs(orbit)
-            for frame in play(world, replace(story, orbit_rad_s=float(orbit)), round(seconds * self.rate_hz),
-                              self.rate_hz, first=False):
+            for frame in play(
+                world,
+                replace(story, orbit_rad_s=float(orbit)),
+                round(seconds * self.rate_hz),
+                self.rate_hz,
+                first=False,
+            ):
                 yield frame
             self._tidy(frame)
 

@@ -4,6 +4,7 @@
 MuJoCo chooses its GL library once, from MUJOCO_GL, when it is first imported, and fails with a traceback from deep
 inside PyOpenGL where that library is missing. So the library is looked for here first.
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -63,14 +64,15 @@ def new_gl_context(width_px: int, height_px: int) -> object:
             GLContext = mujoco.GLContext
         return GLContext(width_px, height_px)
     except Exception as error:  # the GL libraries raise anything: ImportError, AttributeError, EGLError, ...
-        raise no_gl_error(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) \
-            from error
+        raise no_gl_error(str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__) from error
 
 
 def no_gl_error(reason: str) -> DataError:
     """Returns the error for a machine that cannot draw, in one sentence that says what to install."""
-    return DataError(f"no OpenGL for offscreen rendering ({reason}): install Debian's libegl1 and libgl1-mesa-dri "
-                     f"and set MUJOCO_GL=egl")
+    return DataError(
+        f"no OpenGL for offscreen rendering ({reason}): install Debian's libegl1 and libgl1-mesa-dri "
+        f"and set MUJOCO_GL=egl"
+    )
 
 
 __all__ = ["mujoco", "new_gl_context", "no_gl_error"]

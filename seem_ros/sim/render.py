@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Offscreen pictures of a MuJoCo model: colour, instance ids and depth from one camera."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -59,8 +60,9 @@ class Camera:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def shoot(self, data: mujoco.MjData, *, shadows: bool = True,
-              with_depth: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    def shoot(
+        self, data: mujoco.MjData, *, shadows: bool = True, with_depth: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Draws one frame.
 
         Args:
@@ -71,8 +73,9 @@ class Camera:
         Returns:
             rgb uint8 [H, W, 3]; ids uint8 [H, W]; depth_m float32 [H, W] along the optical axis (or None).
         """
-        mujoco.mjv_updateScene(self._model, data, self._option, self._perturb, self._view,
-                               mujoco.mjtCatBit.mjCAT_ALL.value, self._scene)
+        mujoco.mjv_updateScene(
+            self._model, data, self._option, self._perturb, self._view, mujoco.mjtCatBit.mjCAT_ALL.value, self._scene
+        )
         flags = self._scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = shadows
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False

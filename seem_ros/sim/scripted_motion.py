@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens in a clip: paths of the hand, knocks and falls, a drifting camera."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -106,8 +107,9 @@ def park_tip(world: World) -> tuple[float, float, float]:
     return tuple(base + [0.0, -0.22, 0.52])
 
 
-def hiding_path(world: World, object_id: int, start_s: float, hold_s: float, side: int,
-                move_s: float = 0.6) -> tuple[Waypoint, ...]:
+def hiding_path(
+    world: World, object_id: int, start_s: float, hold_s: float, side: int, move_s: float = 0.6
+) -> tuple[Waypoint, ...]:
     """Sweeps the palm across the camera's view of an object, holding it in front for a while.
 
     Args:
@@ -122,13 +124,17 @@ def hiding_path(world: World, object_id: int, start_s: float, hold_s: float, sid
     palm = target + _HIDING_SHARE * (world.viewpoint.position_m - target)
     middle = palm - [0, 0, _PALM_ABOVE_TIP_M]
     aside = side * 0.30 * world.viewpoint.rotation[:, 0]
-    return (Waypoint(start_s, tuple(middle + aside)), Waypoint(start_s + move_s, tuple(middle)),
-            Waypoint(start_s + move_s + hold_s, tuple(middle)),
-            Waypoint(start_s + 2 * move_s + hold_s, tuple(middle - aside)))
+    return (
+        Waypoint(start_s, tuple(middle + aside)),
+        Waypoint(start_s + move_s, tuple(middle)),
+        Waypoint(start_s + move_s + hold_s, tuple(middle)),
+        Waypoint(start_s + 2 * move_s + hold_s, tuple(middle - aside)),
+    )
 
 
-def pushing_path(world: World, object_id: int, start_s: float, direction_xy: np.ndarray, length_m: float = 0.14,
-                 push_s: float = 0.8) -> tuple[Waypoint, ...]:
+def pushing_path(
+    world: World, object_id: int, start_s: float, direction_xy: np.ndarray, length_m: float = 0.14, push_s: float = 0.8
+) -> tuple[Waypoint, ...]:
     """Lowers the fingers beside an object and pushes it along a direction, then lifts them.
 
     Args:
@@ -145,8 +151,12 @@ def pushing_path(world: World, object_id: int, start_s: float, direction_xy: np.
     start = where - along * (world.extent_m(object_id) + 0.05)
     end = where + along * (length_m - world.extent_m(object_id) * 0.8)
     up = np.array([0, 0, _CLEARANCE_M])
-    return (Waypoint(start_s, tuple(start + up)), Waypoint(start_s + 0.45, tuple(start)),
-            Waypoint(start_s + 0.45 + push_s, tuple(end)), Waypoint(start_s + 0.9 + push_s, tuple(end + up)))
+    return (
+        Waypoint(start_s, tuple(start + up)),
+        Waypoint(start_s + 0.45, tuple(start)),
+        Waypoint(start_s + 0.45 + push_s, tuple(end)),
+        Waypoint(start_s + 0.9 + push_s, tuple(end + up)),
+    )
 
 
 def easiest_to_hide(world: World, frame: Frame, least_px: int = 120) -> int:
@@ -157,8 +167,11 @@ def easiest_to_hide(world: World, frame: Frame, least_px: int = 120) -> int:
     """
     area = np.bincount(frame.ids.ravel(), minlength=256)
     base = np.array(world.scene.arm_base_m[:2])
-    fitting = [item.id for item in frame.instances if item.isthing and area[item.id] >= least_px
-               and np.linalg.norm(world.position_m(item.id)[:2] - base) < 0.62]
+    fitting = [
+        item.id
+        for item in frame.instances
+        if item.isthing and area[item.id] >= least_px and np.linalg.norm(world.position_m(item.id)[:2] - base) < 0.62
+    ]
     if not fitting:
         raise DataError("no object of this scene is visible well enough to be hidden by the arm; take another seed")
     return min(fitting, key=lambda number: world.extent_m(number) + 0.02 * (area[number] < 2 * least_px))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The words of the tabletop world: shapes, colours, sizes, patterns, stuff, and the pairs never shown in training."""
+
 from __future__ import annotations
 
 from types import MappingProxyType
@@ -7,21 +8,34 @@ from types import MappingProxyType
 from seem_ros.errors import DataError
 
 SHAPES: tuple[str, ...] = (
-    "box", "ball", "cylinder", "capsule", "cone", "ring", "mug", "bowl", "bottle", "plate", "pyramid", "star",
+    "box",
+    "ball",
+    "cylinder",
+    "capsule",
+    "cone",
+    "ring",
+    "mug",
+    "bowl",
+    "bottle",
+    "plate",
+    "pyramid",
+    "star",
 )
 #: Colour name -> linear RGB in 0..1, chosen so that lighting and a small jitter never make a name wrong.
-COLOUR_RGB = MappingProxyType({
-    "red": (0.84, 0.06, 0.06),
-    "green": (0.08, 0.60, 0.14),
-    "blue": (0.08, 0.20, 0.86),
-    "yellow": (0.97, 0.87, 0.08),
-    "orange": (1.00, 0.48, 0.04),
-    "purple": (0.48, 0.12, 0.70),
-    "pink": (1.00, 0.55, 0.74),
-    "brown": (0.38, 0.20, 0.09),
-    "white": (0.95, 0.95, 0.93),
-    "black": (0.075, 0.075, 0.08),
-})
+COLOUR_RGB = MappingProxyType(
+    {
+        "red": (0.84, 0.06, 0.06),
+        "green": (0.08, 0.60, 0.14),
+        "blue": (0.08, 0.20, 0.86),
+        "yellow": (0.97, 0.87, 0.08),
+        "orange": (1.00, 0.48, 0.04),
+        "purple": (0.48, 0.12, 0.70),
+        "pink": (1.00, 0.55, 0.74),
+        "brown": (0.38, 0.20, 0.09),
+        "white": (0.95, 0.95, 0.93),
+        "black": (0.075, 0.075, 0.08),
+    }
+)
 COLOURS: tuple[str, ...] = tuple(COLOUR_RGB)
 SIZES: tuple[str, ...] = ("small", "large")
 #: Scale ranges relative to a shape's usual dimensions; None is the size that no word is used for.
@@ -29,10 +43,18 @@ SIZE_SCALE = MappingProxyType({"small": (0.60, 0.74), None: (0.90, 1.10), "large
 PATTERNS: tuple[str, ...] = ("plain", "striped", "checkered", "spotted")
 STUFF: tuple[str, ...] = ("table", "floor", "wall", "robot arm")
 #: (colour, shape) pairs that no training clip ever contains; evaluation clips show them often.
-HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset({
-    ("green", "ring"), ("purple", "cone"), ("yellow", "bottle"), ("orange", "bowl"),
-    ("pink", "box"), ("white", "cylinder"), ("brown", "ball"), ("blue", "star"),
-})
+HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
+    {
+        ("green", "ring"),
+        ("purple", "cone"),
+        ("yellow", "bottle"),
+        ("orange", "bowl"),
+        ("pink", "box"),
+        ("white", "cylinder"),
+        ("brown", "ball"),
+        ("blue", "star"),
+    }
+)
 
 
 def object_names() -> tuple[str, ...]:

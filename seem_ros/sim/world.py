@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tabletop world: a scene that is stepped by physics and photographed with ground truth."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -115,7 +116,7 @@ class World:
         velocity = np.asarray(velocity_m_s, float)
         if velocity.shape != (3,) or not np.all(np.isfinite(velocity)):
             raise DataError(f"a velocity is three finite numbers in m/s, got {velocity_m_s}")
-        self._data.qvel[self._speed_index(object_id):][:3] = velocity
+        self._data.qvel[self._speed_index(object_id) :][:3] = velocity
 
     def release(self, object_id: int) -> None:
         """Lets an object fall that was described with a drop height (no effect when it has fallen already)."""
@@ -130,11 +131,13 @@ class World:
         """
         index = self._speed_index(object_id)
         if not (np.all(np.abs(np.asarray(xy_m, float)) <= _TABLE_HALF_M) and 0 <= height_m <= 2):
-            raise DataError(f"objects are dropped on the table (|x|, |y| up to {_TABLE_HALF_M} m, 0 to 2 m high), "
-                            f"got {xy_m} and {height_m}")
+            raise DataError(
+                f"objects are dropped on the table (|x|, |y| up to {_TABLE_HALF_M} m, 0 to 2 m high), "
+                f"got {xy_m} and {height_m}"
+            )
         joint = self._model.joint(f"object {object_id}").qposadr[0]
-        self._data.qpos[joint:joint + 3] = (*xy_m, height_m)
-        self._data.qvel[index:index + 6] = 0
+        self._data.qpos[joint : joint + 3] = (*xy_m, height_m)
+        self._data.qvel[index : index + 6] = 0
         self._held.pop(object_id, None)
 
     def position_m(self, object_id: int) -> np.ndarray:
@@ -161,9 +164,17 @@ class World:
         self.viewpoint.apply(self._model)
         mujoco.mj_camlight(self._model, self._data)
         rgb, ids, depth_m = self._camera.shoot(self._data, shadows=self.scene.shadows, with_depth=True)
-        frame = Frame(self._frame, round(self.time_s * 1e9), rgb, ids, depth_m,
-                      intrinsics(*ids.shape, self.viewpoint.fovy_deg), self._camera_pose(),
-                      {number: self._pose(body) for number, body in self._bodies.items()}, self.instances)
+        frame = Frame(
+            self._frame,
+            round(self.time_s * 1e9),
+            rgb,
+            ids,
+            depth_m,
+            intrinsics(*ids.shape, self.viewpoint.fovy_deg),
+            self._camera_pose(),
+            {number: self._pose(body) for number, body in self._bodies.items()},
+            self.instances,
+        )
         self._frame += 1
         return frame
 
@@ -192,20 +203,32 @@ class World:
             add_material(spec, name, pattern(thing.pattern, thing.colour, rng), rgba=(*tone, 1))
         body = spec.worldbody.add_body(name=name)
         body.add_freejoint(name=name)
-        body.add_geom(name=name, type=mujoco.mjtGeom.mjGEOM_MESH, meshname=name, material=name, group=SHOWN,
-                      contype=0, conaffinity=0, mass=0)
+        body.add_geom(
+            name=name,
+            type=mujoco.mjtGeom.mjGEOM_MESH,
+            meshname=name,
+            material=name,
+            group=SHOWN,
+            contype=0,
+            conaffinity=0,
+            mass=0,
+        )
         add_solid(body, thing.shape, mesh.vertices_m, name)
         return mesh.vertices_m
 
     def _describe(self) -> tuple[Instance, ...]:
-        things = [Instance.thing(number, thing.shape, thing.colour, thing.size, thing.pattern)
-                  for number, thing in enumerate(self.scene.objects, 1)]
+        things = [
+            Instance.thing(number, thing.shape, thing.colour, thing.size, thing.pattern)
+            for number, thing in enumerate(self.scene.objects, 1)
+        ]
         return (*things, *(Instance.stuff(number, name) for number, name in enumerate(STUFF, len(things) + 1)))
 
     def _stuff_geoms(self) -> dict[str, np.ndarray]:
         words = [self._model.geom(index).name.split(" ")[0] for index in range(self._model.ngeom)]
-        return {stuff: np.array([index for index, word in enumerate(words) if word == start], int)
-                for stuff, start in zip(STUFF, (*SURFACES, "arm"), strict=True)}
+        return {
+            stuff: np.array([index for index, word in enumerate(words) if word == start], int)
+            for stuff, start in zip(STUFF, (*SURFACES, "arm"), strict=True)
+        }
 
     def _ids_of_geoms(self) -> np.ndarray:
         ids = np.zeros(self._model.ngeom, int)
@@ -234,17 +257,23 @@ class World:
             quaternion = np.zeros(4)
             mujoco.mju_mat2Quat(quaternion, np.ascontiguousarray(rotation).ravel())
             pose = np.array([*xy, thing.drop_height_m - bottom + 0.001, *quaternion])
-            self._data.qpos[joint:joint + 7] = pose
+            self._data.qpos[joint : joint + 7] = pose
             if thing.drop_height_m > 0:
                 self._held[number] = pose
 
-    def _find_place(self, thing: ObjectSpec, support: np.ndarray, taken: list[tuple[np.ndarray, np.ndarray]],
-                    rng: np.random.Generator) -> np.ndarray:
+    def _find_place(
+        self,
+        thing: ObjectSpec,
+        support: np.ndarray,
+        taken: list[tuple[np.ndarray, np.ndarray]],
+        rng: np.random.Generator,
+    ) -> np.ndarray:
         if thing.xy_m is not None:
             xy = np.array(thing.xy_m, float)
             if np.any(np.abs(xy) > np.array(_TABLE_HALF_M)):
-                raise DataError(f"{thing.colour} {thing.shape} at {thing.xy_m} is off the table, "
-                                f"which reaches to {_TABLE_HALF_M} m")
+                raise DataError(
+                    f"{thing.colour} {thing.shape} at {thing.xy_m} is off the table, which reaches to {_TABLE_HALF_M} m"
+                )
             return xy
         base = np.array(self.scene.arm_base_m[:2])
         for _ in range(400):
@@ -289,5 +318,5 @@ class World:
     def _hold(self) -> None:
         for number, pose in self._held.items():
             joint = self._model.joint(f"object {number}").qposadr[0]
-            self._data.qpos[joint:joint + 7] = pose
-            self._data.qvel[self._speed_index(number):][:6] = 0
+            self._data.qpos[joint : joint + 7] = pose
+            self._data.qvel[self._speed_index(number) :][:6] = 0

@@ -5,6 +5,7 @@ Topics as the tabletop camera's: /tabletop/image (rgb8), /tabletop/camera_info, 
 /tabletop/labels (mono8, ids of the truth, 0 = nothing) and /tabletop/names (std_msgs/String, once: JSON, id to name).
 Stamps are simulated time; they begin at one second, because a stamp of zero means "newest" to the node.
 """
+
 from __future__ import annotations
 
 import json
@@ -20,8 +21,11 @@ PREFIX, FRAME_ID = "/tabletop/", "tabletop_camera_optical_frame"
 FIRST_STAMP_NS = 1_000_000_000
 _ENCODINGS = {(np.dtype(np.uint8), 3): "rgb8", (np.dtype(np.uint8), 2): "mono8", (np.dtype(np.float32), 2): "32FC1"}
 _TOPICS = {
-    "image": "sensor_msgs/msg/Image", "camera_info": "sensor_msgs/msg/CameraInfo", "depth": "sensor_msgs/msg/Image",
-    "labels": "sensor_msgs/msg/Image", "names": "std_msgs/msg/String",
+    "image": "sensor_msgs/msg/Image",
+    "camera_info": "sensor_msgs/msg/CameraInfo",
+    "depth": "sensor_msgs/msg/Image",
+    "labels": "sensor_msgs/msg/Image",
+    "names": "std_msgs/msg/String",
 }
 
 
@@ -41,8 +45,9 @@ class BagWriter:
             from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
-            raise DataError(f"writing a bag needs another package ({error.name} is missing): pip install rosbags"
-                            ) from error
+            raise DataError(
+                f"writing a bag needs another package ({error.name} is missing): pip install rosbags"
+            ) from error
         self._store = get_typestore(Stores.ROS2_HUMBLE)
         self._first_ns: int | None = None
         try:
@@ -52,7 +57,8 @@ class BagWriter:
             raise DataError(f"the bag {folder} cannot be written: {error}") from error
         self._connections = {
             name: self._writer.add_connection(PREFIX + name, kind, typestore=self._store)
-            for name, kind in _TOPICS.items() if depth or name != "depth"
+            for name, kind in _TOPICS.items()
+            if depth or name != "depth"
         }
 
     def add(self, frame: Frame) -> None:
@@ -86,8 +92,14 @@ class BagWriter:
         height, width = pixels.shape[:2]
         data = np.ascontiguousarray(pixels).view(np.uint8).reshape(-1)
         return self._message(
-            "image", header=header, height=height, width=width, encoding=_ENCODINGS[pixels.dtype, pixels.ndim],
-            is_bigendian=int(sys.byteorder == "big"), step=data.size // height, data=data,
+            "image",
+            header=header,
+            height=height,
+            width=width,
+            encoding=_ENCODINGS[pixels.dtype, pixels.ndim],
+            is_bigendian=int(sys.byteorder == "big"),
+            step=data.size // height,
+            data=data,
         )
 
     def _camera_info(self, header: object, frame: Frame) -> object:
@@ -97,9 +109,18 @@ class BagWriter:
             x_offset=0, y_offset=0, height=0, width=0, do_rectify=False
         )
         return self._message(
-            "camera_info", header=header, height=height, width=width, distortion_model="plumb_bob", d=np.zeros(5),
-            k=k.reshape(-1), r=np.eye(3).reshape(-1), p=np.hstack([k, np.zeros((3, 1))]).reshape(-1), binning_x=0,
-            binning_y=0, roi=region,
+            "camera_info",
+            header=header,
+            height=height,
+            width=width,
+            distortion_model="plumb_bob",
+            d=np.zeros(5),
+            k=k.reshape(-1),
+            r=np.eye(3).reshape(-1),
+            p=np.hstack([k, np.zeros((3, 1))]).reshape(-1),
+            binning_x=0,
+            binning_y=0,
+            roi=region,
         )
 
     def _write(self, topic: str, stamp_ns: int, message: object) -> None:

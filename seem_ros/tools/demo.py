@@ -8,6 +8,7 @@
 Starts the node in its own process, plays the pictures to it as a camera, asks, prints what a planner would see, and
 writes an annotated video and a contact sheet. On the clip it also tells how well the targets match the truth.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -66,8 +67,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         claim_folder(options.out, ("demo.mp4", "sheet.png", "node.log"))
-        parameters = [f"model:={options.model}", f"backend:={options.backend}", "camera_timeout_s:=30.0",
-                      "call_timeout_s:=30.0"]
+        parameters = [
+            f"model:={options.model}",
+            f"backend:={options.backend}",
+            "camera_timeout_s:=30.0",
+            "call_timeout_s:=30.0",
+        ]
         if options.video and not (options.text or options.click or options.box):
             parameters.append("panoptic:=true")
         say("starting the node")
@@ -107,13 +112,17 @@ def _clip(stage: Stage, options: argparse.Namespace, say: object) -> bool:
 def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, alive: int, out: Path) -> bool:
     print(f"\n{'target':<44}{'frames':>8}{'mean IoU':>10}{'hidden':>8}{'false finds':>13}{'id switches':>13}")
     for one in marks:
-        print(f"{one.target_id:>3} {one.name:<40}{one.frames:>8}{one.mean_iou:>10.3f}{one.hidden_frames:>8}"
-              f"{one.false_finds:>13}{one.switches:>13}")
+        print(
+            f"{one.target_id:>3} {one.name:<40}{one.frames:>8}{one.mean_iou:>10.3f}{one.hidden_frames:>8}"
+            f"{one.false_finds:>13}{one.switches:>13}"
+        )
     mean = float(np.mean([one.mean_iou for one in marks])) if marks else 0.0
     switches = sum(one.switches for one in marks)
     good = len(marks) == 5 and mean >= GOAL_IOU and switches == 0
-    print(f"mean IoU of the tracked targets {mean:.3f} (goal {GOAL_IOU:.2f}), {switches} id switches, "
-          f"results for {published} of {shown} pictures")
+    print(
+        f"mean IoU of the tracked targets {mean:.3f} (goal {GOAL_IOU:.2f}), {switches} id switches, "
+        f"results for {published} of {shown} pictures"
+    )
     print(f"with the {alive} targets alive at the end, pictures as fast as the node takes them: {rate_hz:.1f} a second")
     print(f"written: {out / 'demo.mp4'}, {out / 'sheet.png'}, {out / 'node.log'}")
     return good
@@ -144,8 +153,10 @@ def _footage(stage: Stage, options: argparse.Namespace, say: object) -> bool:
     _settle(stage, player)
     results = _results(stage, player)
     _write(options.out, results, player, media.rate_hz, names)
-    say(f"results for {len(results)} of {player.index + 1} pictures; written: {options.out / 'demo.mp4'}, "
-        f"{options.out / 'sheet.png'}")
+    say(
+        f"results for {len(results)} of {player.index + 1} pictures; written: {options.out / 'demo.mp4'}, "
+        f"{options.out / 'sheet.png'}"
+    )
     return True
 
 

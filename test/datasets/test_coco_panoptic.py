@@ -13,9 +13,11 @@ def tree(disk, segments, ids=None, size=(6, 8)):
     values[:, :3], values[:, 3:6] = 70000, 300
     disk.picture("val2017/000001.jpg", size)
     disk.ids("annotations/panoptic_val2017/000001.png", values if ids is None else ids)
-    content = {"images": [{"id": 1, "file_name": "000001.jpg", "height": 6, "width": 8}],
-               "categories": [{"id": 1, "name": "person", "isthing": 1}, {"id": 92, "name": "banner", "isthing": 0}],
-               "annotations": [{"image_id": 1, "file_name": "000001.png", "segments_info": segments}]}
+    content = {
+        "images": [{"id": 1, "file_name": "000001.jpg", "height": 6, "width": 8}],
+        "categories": [{"id": 1, "name": "person", "isthing": 1}, {"id": 92, "name": "banner", "isthing": 0}],
+        "annotations": [{"image_id": 1, "file_name": "000001.png", "segments_info": segments}],
+    }
     (disk.folder / "annotations" / "panoptic_val2017.json").write_text(json.dumps(content))
 
 

@@ -94,8 +94,9 @@ def test_recorded_tabletop_clips_bring_names_and_davis_itself_none(disk):
     assert names_of_clip(disk.folder, "bear") == {}
     truth = disk.folder / "Truth" / "bear"
     truth.mkdir(parents=True)
-    (truth / "truth.json").write_text('{"instances": [{"id": 1, "name": "red mug", "isthing": true}, '
-                                      '{"id": 2, "name": "table", "isthing": false}]}')
+    (truth / "truth.json").write_text(
+        '{"instances": [{"id": 1, "name": "red mug", "isthing": true}, {"id": 2, "name": "table", "isthing": false}]}'
+    )
     assert names_of_clip(disk.folder, "bear") == {1: "red mug"}
     (truth / "truth.json").write_text('{"instances": [{"id": 1}]}')
     with pytest.raises(DataError, match="missing name, isthing"):

@@ -6,17 +6,28 @@ import pytest
 from seem_ros.datasets.refcoco import RefCoco
 from seem_ros.errors import DataError
 
-REFS = [{"ref_id": 1, "ann_id": 11, "image_id": 1, "split": "val",
-         "sentences": [{"sent": "left one"}, {"sent": "the man"}]},
-        {"ref_id": 2, "ann_id": 12, "image_id": 1, "split": "val", "sentences": [{"sent": "right strip"}]},
-        {"ref_id": 3, "ann_id": 12, "image_id": 1, "split": "testA", "sentences": [{"sent": "it"}]}]
+REFS = [
+    {
+        "ref_id": 1,
+        "ann_id": 11,
+        "image_id": 1,
+        "split": "val",
+        "sentences": [{"sent": "left one"}, {"sent": "the man"}],
+    },
+    {"ref_id": 2, "ann_id": 12, "image_id": 1, "split": "val", "sentences": [{"sent": "right strip"}]},
+    {"ref_id": 3, "ann_id": 12, "image_id": 1, "split": "testA", "sentences": [{"sent": "it"}]},
+]
 
 
 def tree(disk, refs=REFS, name="refs(unc).json", size=(6, 8)):
     disk.picture("train2014/000001.jpg", size)
-    instances = {"images": [{"id": 1, "file_name": "000001.jpg", "height": 6, "width": 8}],
-                 "annotations": [{"id": 11, "image_id": 1, "segmentation": [[0, 0, 4, 0, 4, 6, 0, 6]]},
-                                 {"id": 12, "image_id": 1, "segmentation": {"size": [6, 8], "counts": [36, 12]}}]}
+    instances = {
+        "images": [{"id": 1, "file_name": "000001.jpg", "height": 6, "width": 8}],
+        "annotations": [
+            {"id": 11, "image_id": 1, "segmentation": [[0, 0, 4, 0, 4, 6, 0, 6]]},
+            {"id": 12, "image_id": 1, "segmentation": {"size": [6, 8], "counts": [36, 12]}},
+        ],
+    }
     (disk.folder / "instances.json").write_text(json.dumps(instances))
     if name:
         (disk.folder / name).write_text(json.dumps(refs))

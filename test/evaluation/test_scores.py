@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked and counted, checked with a predictor that knows the truth and errs in known ways."""
+
 import json
 
 import numpy as np
@@ -26,7 +27,7 @@ SIZE = (60, 80)
 
 def block(top, left, height, width):
     mask = np.zeros(SIZE, bool)
-    mask[top:top + height, left:left + width] = True
+    mask[top : top + height, left : left + width] = True
     return mask
 
 
@@ -52,12 +53,12 @@ class Oracle:
         if prompt.clicks:
             mask = self.ids == self.ids[int(prompt.clicks[0].y), int(prompt.clicks[0].x)]
             if len(prompt.clicks) < 3 and self.erode:
-                right = np.flatnonzero(mask.any(0))[-self.erode:]
+                right = np.flatnonzero(mask.any(0))[-self.erode :]
                 mask[:, right] = False
             return Guess(mask, 0.9, mask)
         if prompt.boxes:
             box = prompt.boxes[0]
-            inside = self.ids[int(box.y0):int(box.y1), int(box.x0):int(box.x1)]
+            inside = self.ids[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)]
             return Guess(self.ids == np.bincount(inside.ravel()).argmax())
         if prompt.scribbles:
             x, y = prompt.scribbles[0].points_xy[0]
@@ -71,8 +72,10 @@ class Oracle:
 
     def panoptic(self, names, is_thing):
         found = [number for number in np.unique(self.ids).tolist() if number]
-        return PanopticGuess(self.ids.astype(np.int32),
-                             tuple((n, self.names[n].split()[-1] if n < 9 else self.names[n], 0.9) for n in found))
+        return PanopticGuess(
+            self.ids.astype(np.int32),
+            tuple((n, self.names[n].split()[-1] if n < 9 else self.names[n], 0.9) for n in found),
+        )
 
 
 def picture(ids):
@@ -121,18 +124,35 @@ def test_absent_phrases_fit_nothing_and_are_near_or_far_as_said():
 def shards(folder):
     ids = np.zeros((1, 2, *SIZE), np.uint8)
     ids[0, 0] = 9
-    for number, mask in ((1, block(5, 5, 12, 12)), (2, block(5, 40, 12, 12)), (3, block(30, 5, 12, 12)),
-                         (4, block(50, 70, 1, 1))):
+    for number, mask in (
+        (1, block(5, 5, 12, 12)),
+        (2, block(5, 40, 12, 12)),
+        (3, block(30, 5, 12, 12)),
+        (4, block(50, 70, 1, 1)),
+    ):
         ids[0, 0][mask] = number
     ids[0, 1] = np.roll(ids[0, 0], 5, 1)
     names = {1: "red mug", 2: "red mug", 3: "small green ring", 4: "blue ball"}
-    instances = [{"id": n, "name": " ".join(f.split()[-2:]), "name_full": f, "shape": f.split()[-1],
-                  "colour": f.split()[-2], "isthing": True} for n, f in names.items()]
+    instances = [
+        {
+            "id": n,
+            "name": " ".join(f.split()[-2:]),
+            "name_full": f,
+            "shape": f.split()[-1],
+            "colour": f.split()[-2],
+            "isthing": True,
+        }
+        for n, f in names.items()
+    ]
     instances.append({"id": 9, "name": "table", "name_full": "table", "shape": None, "colour": None, "isthing": False})
     np.save(folder / "shard_0000001.rgb.npy", np.repeat(ids[..., None], 3, -1))
     np.save(folder / "shard_0000001.ids.npy", ids)
-    meta = {"shapes": ["mug", "ring", "ball"], "stuff": ["table"], "held_out_pairs": [["green", "ring"]],
-            "clips": [{"clip": 0, "instances": instances}]}
+    meta = {
+        "shapes": ["mug", "ring", "ball"],
+        "stuff": ["table"],
+        "held_out_pairs": [["green", "ring"]],
+        "clips": [{"clip": 0, "instances": instances}],
+    }
     (folder / "shard_0000001.json").write_text(json.dumps(meta))
     return WorldShards(folder), names | {9: "table"}
 
@@ -225,8 +245,12 @@ def test_a_clip_without_objects_in_its_first_frame_is_refused():
 
 
 def test_names_of_coco_are_spoken():
-    assert [spoken_name(n) for n in ("floor-other-merged", "window-blind", "dining table", "water-other")] == \
-        ["floor", "window blind", "dining table", "water"]
+    assert [spoken_name(n) for n in ("floor-other-merged", "window-blind", "dining table", "water-other")] == [
+        "floor",
+        "window blind",
+        "dining table",
+        "water",
+    ]
 
 
 def test_the_sheet_keeps_the_worst_and_the_best():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small models with the official architecture, and a FocalNet-T variant with weights made from its key names."""
+
 from __future__ import annotations
 
 import sys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loading weights: strict, safe, and with an error that names the file and the first offending key."""
+
 from __future__ import annotations
 
 import gzip
@@ -29,8 +30,11 @@ RECORDED = json.loads(gzip.decompress((DATA / "official_keys.json.gz").read_byte
 def test_every_official_key_and_shape_is_a_tensor_of_ours_and_none_more_in(name):
     with unfilled():
         ours = official_shapes(Seem(model_config(name)).state_dict())
-    wanted = {key: tuple(shape) for key, shape in RECORDED[name].items()
-              if not key.startswith("criterion.") and key != "dilation_kernel"}
+    wanted = {
+        key: tuple(shape)
+        for key, shape in RECORDED[name].items()
+        if not key.startswith("criterion.") and key != "dilation_kernel"
+    }
     assert ours == wanted
 
 
@@ -109,8 +113,9 @@ class Payload:
         return (Path.touch, (Path("executed"),))
 
 
-@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))],
-                         ids=["torch", "pickle"])
+@pytest.mark.parametrize(
+    "save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))], ids=["torch", "pickle"]
+)
 def test_objects_in_a_file_are_never_executed(save, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     save({STEM: Payload()}, tmp_path / "seem_focalt_v1.pt")
@@ -199,11 +204,13 @@ def test_weights_that_were_never_released_are_refused():
 
 def test_making_and_loading_a_model_imports_neither_transformers_nor_torchs_compiler():
     """240 MB and 160 MB: a third of what a whole focalt may use."""
-    code = ("import sys\nfrom seem_ros.model.checkpoints import filled_model\n"
-            "from seem_ros.model.seem import Seem\nfrom seem_ros.model.unfilled import unfilled\n"
-            "from seem_ros.model.variants import model_config\n"
-            "with unfilled(): model = Seem(model_config('focalt_v0'))\n"
-            "assert all(p.is_meta for p in model.parameters())\n"
-            "print(sorted({'transformers', 'timm', 'torchvision', 'sympy', 'torch._dynamo'} & set(sys.modules)))")
+    code = (
+        "import sys\nfrom seem_ros.model.checkpoints import filled_model\n"
+        "from seem_ros.model.seem import Seem\nfrom seem_ros.model.unfilled import unfilled\n"
+        "from seem_ros.model.variants import model_config\n"
+        "with unfilled(): model = Seem(model_config('focalt_v0'))\n"
+        "assert all(p.is_meta for p in model.parameters())\n"
+        "print(sorted({'transformers', 'timm', 'torchvision', 'sympy', 'torch._dynamo'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every shortcut of the model against the straightforward formulation: the same numbers up to rounding."""
+
 from __future__ import annotations
 
 import sys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """FocalNet-T against recorded numbers of the official code, with weights made from the tensors' names."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Parts that exist only in some variants, against torch's own operators."""
+
 from __future__ import annotations
 
 import math
@@ -32,7 +33,7 @@ def test_deformable_attention_keeps_pictures_of_a_batch_apart():
     torch.nn.init.normal_(attention.sampling_offsets.weight, std=0.3)
     sizes = [(2, 3), (4, 6), (8, 12)]
     query, source, centres = torch.randn(3, 126, 16), torch.randn(3, 126, 16), torch.rand(126, 2)
-    alone = [attention(query[i:i + 1], source[i:i + 1], centres, sizes) for i in range(3)]
+    alone = [attention(query[i : i + 1], source[i : i + 1], centres, sizes) for i in range(3)]
     torch.testing.assert_close(attention(query, source, centres, sizes), torch.cat(alone), atol=1e-5, rtol=1e-4)
 
 
@@ -63,8 +64,16 @@ def test_the_sine_position_is_detrs_with_y_before_x():
     y = 2 / (4 + 1e-6) * 2 * math.pi
     x = 5 / (5 + 1e-6) * 2 * math.pi
     at = position[:, 1, 4]
-    want = [math.sin(y), math.cos(y), math.sin(y / 100), math.cos(y / 100),
-            math.sin(x), math.cos(x), math.sin(x / 100), math.cos(x / 100)]
+    want = [
+        math.sin(y),
+        math.cos(y),
+        math.sin(y / 100),
+        math.cos(y / 100),
+        math.sin(x),
+        math.cos(x),
+        math.sin(x / 100),
+        math.cos(x / 100),
+    ]
     torch.testing.assert_close(at, torch.tensor(want), atol=1e-5, rtol=1e-5)
 
 
@@ -84,8 +93,17 @@ def test_the_large_focalnet_equals_timms():
 
     ours = build_backbone(BackboneConfig("focal", (8, 16, 32, 64), (1, 1, 2, 1))).eval()
     theirs = Timm(
-        num_classes=0, global_pool="", embed_dim=8, depths=(1, 1, 2, 1), focal_levels=(4,) * 4, focal_windows=(3,) * 4,
-        use_overlap_down=True, use_post_norm=True, normalize_modulator=True, layerscale_value=1e-4).eval()
+        num_classes=0,
+        global_pool="",
+        embed_dim=8,
+        depths=(1, 1, 2, 1),
+        focal_levels=(4,) * 4,
+        focal_windows=(3,) * 4,
+        use_overlap_down=True,
+        use_post_norm=True,
+        normalize_modulator=True,
+        layerscale_value=1e-4,
+    ).eval()
     state = {}
     for name, value in ours.state_dict().items():
         if name.startswith("norm"):

@@ -4,6 +4,7 @@
 Points, references and texts mean a colour; the answer is the connected blob of that colour under the points, else near
 the previous mask, else the largest. Presence is how well the blob's colour matches. Deterministic and exact.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -25,8 +26,13 @@ from seem_ros.runtime.interface import (
 )
 
 COLOURS = {
-    "red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 40, 220), "yellow": (230, 220, 30),
-    "grey": (128, 128, 128), "white": (250, 250, 250), "background": (90, 90, 90),
+    "red": (220, 30, 30),
+    "green": (30, 200, 30),
+    "blue": (30, 40, 220),
+    "yellow": (230, 220, 30),
+    "grey": (128, 128, 128),
+    "white": (250, 250, 250),
+    "background": (90, 90, 90),
 }
 HEIGHT, WIDTH, STRIDE = 96, 128, 2
 _TOLERANCE = 40.0
@@ -48,9 +54,22 @@ class ColourBackend(Backend):
 
     def __init__(self, has_presence: bool = True, max_points: int = 16) -> None:
         self.spec = ModelSpec(
-            name="colour", rules="demo", input_hw=(HEIGHT, WIDTH), size_divisor=32, mask_stride=STRIDE, token_dim=4,
-            embedding_dim=4, mask_dim=4, text_length=8, max_points=max_points, max_references=8, memory_slots=1,
-            object_queries=6, has_presence=has_presence, has_prior=True, logit_scale=3.0,
+            name="colour",
+            rules="demo",
+            input_hw=(HEIGHT, WIDTH),
+            size_divisor=32,
+            mask_stride=STRIDE,
+            token_dim=4,
+            embedding_dim=4,
+            mask_dim=4,
+            text_length=8,
+            max_points=max_points,
+            max_references=8,
+            memory_slots=1,
+            object_queries=6,
+            has_presence=has_presence,
+            has_prior=True,
+            logit_scale=3.0,
             thresholds={"presence_found": 0.5},
             vocabulary=tuple(VocabularyEntry(name, name != "grey") for name in ("red", "green", "blue", "grey")),
             known_words=(*COLOURS, "mug", "thing"),
@@ -128,8 +147,12 @@ class ColourBackend(Backend):
         presence = max(0.0, 1.0 - error / 60.0) if self.spec.has_presence else np.nan
         mean_read = read[positive].mean(axis=0) if positive.any() else np.zeros(4)
         return {
-            "mask_logits": logits, "memory_mask": memory.astype(np.float32), "presence": np.float32(presence),
-            "score": np.float32(1), "embedding": seen.astype(np.float32), "selected": np.int32(0),
+            "mask_logits": logits,
+            "memory_mask": memory.astype(np.float32),
+            "presence": np.float32(presence),
+            "score": np.float32(1),
+            "embedding": seen.astype(np.float32),
+            "selected": np.int32(0),
             "box": np.full(4, np.nan, np.float32),
             "sampled_tokens": np.repeat(read[:, None], 3, axis=1).astype(np.float32),
             "sampled_embedding": mean_read.astype(np.float32),

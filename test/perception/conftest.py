@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the hand-written colour model importable for the tests of this folder."""
+
 import sys
 from pathlib import Path
 

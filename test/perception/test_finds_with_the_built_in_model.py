@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The built-in model on the stored tabletop: a thing is hidden, one that looks like it shows up beside, it returns."""
+
 from pathlib import Path
 
 import cv2

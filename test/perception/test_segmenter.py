@@ -19,14 +19,20 @@ def _iou(segments, value, truth):
     return (mask & truth).sum() / (mask | truth).sum()
 
 
-@pytest.mark.parametrize("prompt", [
-    Prompt(text="the red mug"), Prompt(clicks=[Click(30, 30)]), Prompt(boxes=[Box(22, 22, 38, 38)]),
-    Prompt(scribbles=[Scribble([[25, 25], [35, 35]], width_px=2)]), Prompt(masks=[MaskRegion(RED)]),
-    Prompt(reference=Reference(scene({(64, 48): "red"}), (Click(64, 48),))),
-    Prompt(reference=Reference(scene({(64, 48): "red"}), (Box(56, 40, 72, 56),))),
-    Prompt(reference=Reference(scene({(64, 48): "red"})[44:52, 60:68])),
-    Prompt(text="red", clicks=[Click(30, 30), Click(100, 60, negative=True)]),
-])
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt(text="the red mug"),
+        Prompt(clicks=[Click(30, 30)]),
+        Prompt(boxes=[Box(22, 22, 38, 38)]),
+        Prompt(scribbles=[Scribble([[25, 25], [35, 35]], width_px=2)]),
+        Prompt(masks=[MaskRegion(RED)]),
+        Prompt(reference=Reference(scene({(64, 48): "red"}), (Click(64, 48),))),
+        Prompt(reference=Reference(scene({(64, 48): "red"}), (Box(56, 40, 72, 56),))),
+        Prompt(reference=Reference(scene({(64, 48): "red"})[44:52, 60:68])),
+        Prompt(text="red", clicks=[Click(30, 30), Click(100, 60, negative=True)]),
+    ],
+)
 def test_every_kind_of_prompt_finds_its_object(segmenter, prompt):
     segments = segmenter.segment([prompt], Frame(TWO, stamp_ns=5, frame_id="lens", camera="left"))
     assert segments.answers[0].found and _iou(segments, 1, RED) == 1.0
@@ -195,10 +201,15 @@ def test_no_prompts_give_no_segments(segmenter):
     assert len(segments) == 0 and segments.answers == ()
 
 
-@pytest.mark.parametrize("bad", [
-    {"presence_threshold": 1.5}, {"unknown_words": "guess"}, {"max_texts_cached": 0},
-    {"panoptic_overlap": float("nan")},
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"presence_threshold": 1.5},
+        {"unknown_words": "guess"},
+        {"max_texts_cached": 0},
+        {"panoptic_overlap": float("nan")},
+    ],
+)
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(PromptError):
         SegmenterConfig(**bad)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The built-in model's architecture with random weights, in torch: shapes and bookkeeping, not quality."""
+
 import numpy as np
 import pytest
 
@@ -38,8 +39,10 @@ def frames():
 
 def prompts(frame):
     return [
-        Prompt(text="the red mug"), Prompt(clicks=[Click(30, 40), Click(150, 90, negative=True)]),
-        Prompt(boxes=[Box(10, 10, 90, 100)], text="bowl"), Prompt(reference=Reference(frame.rgb, (Box(5, 5, 60, 60),))),
+        Prompt(text="the red mug"),
+        Prompt(clicks=[Click(30, 40), Click(150, 90, negative=True)]),
+        Prompt(boxes=[Box(10, 10, 90, 100)], text="bowl"),
+        Prompt(reference=Reference(frame.rgb, (Box(5, 5, 60, 60),))),
     ]
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node in a process of its own, over the hand-written colour model of test/perception instead of a package."""
+
 import sys
 from pathlib import Path
 

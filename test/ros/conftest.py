@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for tests that need ROS: a private DDS domain, a client, nodes in their own processes."""
+
 import os
 import sys
 from pathlib import Path

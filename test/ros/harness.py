@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node in its own process, and a client that publishes pictures to it and calls it over DDS."""
+
 from __future__ import annotations
 
 import os
@@ -51,7 +52,9 @@ class NodeProcess:
         self._log = self.log_path.open("w")
         self.process = subprocess.Popen(
             [sys.executable, str(script), "--ros-args", "-r", f"__node:={name}", *arguments],
-            stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
         )
 
     @property
@@ -135,9 +138,16 @@ class Camera:
     """Publishes pictures at a rate from a thread, with stamps that it counts itself."""
 
     def __init__(
-        self, client: Client, topic: str, picture: Callable[[int], np.ndarray], rate_hz: float = 20.0,
-        qos: Any = RELIABLE, kind: type = Image, convert: Callable[[np.ndarray, Header], Any] = array_to_image,
-        frame_id: str = "optical", start_ns: int = 100_000_000_000,
+        self,
+        client: Client,
+        topic: str,
+        picture: Callable[[int], np.ndarray],
+        rate_hz: float = 20.0,
+        qos: Any = RELIABLE,
+        kind: type = Image,
+        convert: Callable[[np.ndarray, Header], Any] = array_to_image,
+        frame_id: str = "optical",
+        start_ns: int = 100_000_000_000,
     ) -> None:
         self.stamps_ns: list[int] = []
         self._publisher = client.publisher(kind, topic, qos)

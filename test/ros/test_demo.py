@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo as a user runs it, with the built-in model: on the clip, on footage of one's own, and with a planner."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -37,8 +38,18 @@ def test_the_demo_runs_on_footage_of_ones_own(private_ros, tmp_path):
     clip = RecordedClip(find_clip("tabletop"))
     for index in range(30):
         cv2.imwrite(str(folder / f"{index:04d}.png"), clip.read(index).rgb[:, :, ::-1])
-    done = run("-m", "seem_ros.tools.demo", "--video", folder, "--text", "the red mug", "--click", "86,108",
-               "--out", tmp_path / "out")
+    done = run(
+        "-m",
+        "seem_ros.tools.demo",
+        "--video",
+        folder,
+        "--text",
+        "the red mug",
+        "--click",
+        "86,108",
+        "--out",
+        tmp_path / "out",
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "-> target 1" in done.stdout and (tmp_path / "out" / "demo.mp4").stat().st_size > 10_000
     refused = run("-m", "seem_ros.tools.demo", "--video", tmp_path / "nothing.mp4", "--out", tmp_path / "out")

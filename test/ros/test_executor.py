@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The executor: storing callbacks run where it spins, others in threads, and waiting for them costs nothing."""
+
 import threading
 import time
 from types import SimpleNamespace

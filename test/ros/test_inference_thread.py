@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The thread that owns the model: calls and frames take turns, calls are bounded and answered in time."""
+
 import threading
 import time
 

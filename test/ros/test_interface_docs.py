@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameter table, config/seem.yaml and the README say the same; what is out of range is refused."""
+
 import ast
 from pathlib import Path
 
@@ -58,16 +59,19 @@ def test_every_parameter_refuses_another_type_and_what_is_out_of_range(row):
     row.check(row.default)
 
 
-@pytest.mark.parametrize(("values", "words"), [
-    ({"cameras": ["a", "a"]}, "different names"),
-    ({"cameras": []}, "1 to 16"),
-    ({"cameras": ["3d"]}, "a letter first"),
-    ({"model": ""}, "model package"),
-    ({"depth_wait_s": 1.0, "call_timeout_s": 0.5}, "shorter than"),
-    ({"tracker.max_targets": 300}, "at most 255"),
-    ({"tracker.presence_found": 0.2}, "presence_lost"),
-    ({"unheard_of": 1}, "no parameter"),
-])
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"cameras": ["a", "a"]}, "different names"),
+        ({"cameras": []}, "1 to 16"),
+        ({"cameras": ["3d"]}, "a letter first"),
+        ({"model": ""}, "model package"),
+        ({"depth_wait_s": 1.0, "call_timeout_s": 0.5}, "shorter than"),
+        ({"tracker.max_targets": 300}, "at most 255"),
+        ({"tracker.presence_found": 0.2}, "presence_lost"),
+        ({"unheard_of": 1}, "no parameter"),
+    ],
+)
 def test_parameters_are_checked_together(values, words):
     with pytest.raises(PromptError, match=words):
         Settings().changed(values)

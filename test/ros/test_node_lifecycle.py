@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Up and down ten times, killed and restarted, started with what cannot work."""
+
 import signal
 import time
 
@@ -23,8 +24,9 @@ def camera(client):
 
 
 def change(client, name, transition):
-    return client.call(ChangeState, f"/{name}/change_state",
-                       ChangeState.Request(transition=Transition(id=transition)), 60).success
+    return client.call(
+        ChangeState, f"/{name}/change_state", ChangeState.Request(transition=Transition(id=transition)), 60
+    ).success
 
 
 def state_of(client, name):
@@ -32,8 +34,11 @@ def state_of(client, name):
 
 
 def services_of(client, name):
-    return sorted(service for service, _ in client.node.get_service_names_and_types_by_node(name, "/")
-                  if service.rsplit("/", 1)[1] in ("segment", "refine", "remove_targets", "set_vocabulary", "enable"))
+    return sorted(
+        service
+        for service, _ in client.node.get_service_names_and_types_by_node(name, "/")
+        if service.rsplit("/", 1)[1] in ("segment", "refine", "remove_targets", "set_vocabulary", "enable")
+    )
 
 
 def test_ten_times_down_and_up_leave_one_of_each_service_and_no_memory_behind(client, camera, start_node):
@@ -65,8 +70,12 @@ def test_targets_survive_deactivation_but_not_cleanup(client, camera, start_node
     heard.clear()
     change(client, "paused", Transition.TRANSITION_ACTIVATE)
     wait_for(lambda: heard and heard[-1].segments and heard[-1].segments[0].target_id == 1, "the target again")
-    for transition in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP,
-                       Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+    for transition in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
         assert change(client, "paused", transition)
     heard.clear()
     wait_for(lambda: heard and not heard[-1].segments, "frames without targets")
@@ -91,10 +100,15 @@ def test_a_node_that_was_killed_is_replaced_by_another_one(client, camera, start
         assert time.monotonic() < deadline, "the second node never answered"
 
 
-@pytest.mark.parametrize(("parameter", "words"), [
-    ("overlay_alpha:=7.0", "overlay_alpha"), ("cameras:=[bad name]", "camera"), ("max_rate_hz:=fast", "max_rate_hz"),
-    ("tracker.max_targets:=500", "at most 255"),
-])
+@pytest.mark.parametrize(
+    ("parameter", "words"),
+    [
+        ("overlay_alpha:=7.0", "overlay_alpha"),
+        ("cameras:=[bad name]", "camera"),
+        ("max_rate_hz:=fast", "max_rate_hz"),
+        ("tracker.max_targets:=500", "at most 255"),
+    ],
+)
 def test_parameters_that_cannot_be_used_are_told_at_the_start(start_node, parameter, words):
     node = start_node(parameter, name="refused")
     wait_for(lambda: node.process.poll() is not None, "the end", 60)

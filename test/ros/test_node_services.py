@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each service over DDS, the node in its own process: what it answers, and what it leaves unchanged when it refuses."""
+
 import time
 
 import numpy as np
@@ -64,8 +65,9 @@ def area_of(response, index=0):
 def test_every_kind_of_prompt_finds_the_blob_it_means(client, camera):
     mask = np.zeros((96, 128), np.uint8)
     mask[62:78, 22:38] = 255
-    reference = Reference(image=array_to_image(scene({(64, 48): "blue"}), Header()),
-                          boxes=[Box(x0=58.0, y0=42.0, x1=70.0, y1=54.0)])
+    reference = Reference(
+        image=array_to_image(scene({(64, 48): "blue"}), Header()), boxes=[Box(x0=58.0, y0=42.0, x1=70.0, y1=54.0)]
+    )
     corners = [Pixel(x=x, y=y) for x, y in ((24.0, 64.0), (36.0, 64.0), (36.0, 76.0), (24.0, 76.0))]
     prompts = [
         Prompt(text="the blue thing"),
@@ -106,8 +108,12 @@ def test_a_target_keeps_its_id_value_and_header_from_frame_to_frame(client, came
     assert red and green and red != green
     del segments[:], targets[:]
     wait_for(lambda: len(segments) > 15 and len(targets) > 15, "frames with targets")
-    values = {one.target_id: {record.value for message in segments[2:] for record in message.segments
-                              if record.target_id == one.target_id} for one in targets[-1].targets}
+    values = {
+        one.target_id: {
+            record.value for message in segments[2:] for record in message.segments if record.target_id == one.target_id
+        }
+        for one in targets[-1].targets
+    }
     assert set(values) == {red, green} and all(len(each) == 1 for each in values.values())
     for message in segments[2:]:
         assert stamp_to_ns(message.header.stamp) in camera.stamps_ns and message.header.frame_id == "optical"
@@ -214,8 +220,10 @@ def test_a_disabled_node_lets_frames_pass_and_still_answers(client, camera):
 
 def set_parameters(client, **values):
     kinds = {
-        bool: ("bool_value", ParameterType.PARAMETER_BOOL), float: ("double_value", ParameterType.PARAMETER_DOUBLE),
-        str: ("string_value", ParameterType.PARAMETER_STRING), int: ("integer_value", ParameterType.PARAMETER_INTEGER),
+        bool: ("bool_value", ParameterType.PARAMETER_BOOL),
+        float: ("double_value", ParameterType.PARAMETER_DOUBLE),
+        str: ("string_value", ParameterType.PARAMETER_STRING),
+        int: ("integer_value", ParameterType.PARAMETER_INTEGER),
     }
     parameters = []
     for name, value in values.items():
@@ -261,8 +269,12 @@ def test_two_clients_at_once_get_their_own_answers_while_frames_go_on(client, ca
     segments = client.listen(SegmentArray, "/seem/segments")
     request = {name: Segment.Request(prompts=[Prompt(text=name)]) for name in ("red", "green", "blue")}
     other = Client("other_client")
-    futures = [(name, each.send(Segment, "/seem/segment", request[name])) for name in request for _ in range(3)
-               for each in (client, other)]
+    futures = [
+        (name, each.send(Segment, "/seem/segment", request[name]))
+        for name in request
+        for _ in range(3)
+        for each in (client, other)
+    ]
     busy = 0
     for name, future in futures:
         response = client.wait(future, "an answer")
@@ -319,17 +331,27 @@ BAD = {
     "unknown camera": {"prompts": [Prompt(text="red")], "camera": "rear"},
     "65 prompts": {"prompts": [Prompt(text="red")] * 65},
     "track without prompts": {"panoptic": True, "track": True},
-    "wrong encoding": {"prompts": [Prompt(text="red")], "image": Image(height=2, width=2, step=6, encoding="abc",
-                                                                      data=bytes(12))},
-    "wrong step": {"prompts": [Prompt(text="red")], "image": Image(height=2, width=2, step=3, encoding="rgb8",
-                                                                  data=bytes(12))},
-    "truncated": {"prompts": [Prompt(text="red")], "image": Image(height=2, width=2, step=6, encoding="rgb8",
-                                                                 data=bytes(7))},
+    "wrong encoding": {
+        "prompts": [Prompt(text="red")],
+        "image": Image(height=2, width=2, step=6, encoding="abc", data=bytes(12)),
+    },
+    "wrong step": {
+        "prompts": [Prompt(text="red")],
+        "image": Image(height=2, width=2, step=3, encoding="rgb8", data=bytes(12)),
+    },
+    "truncated": {
+        "prompts": [Prompt(text="red")],
+        "image": Image(height=2, width=2, step=6, encoding="rgb8", data=bytes(7)),
+    },
     "zero size": {"prompts": [Prompt(text="red")], "image": Image(encoding="rgb8", step=6, data=bytes(7))},
-    "too large": {"prompts": [Prompt(text="red")], "image": Image(height=1, width=9000, step=27000, encoding="rgb8",
-                                                                 data=bytes(27000))},
-    "rubbish jpeg": {"prompts": [Prompt(text="red")], "compressed_image": CompressedImage(format="jpeg",
-                                                                                         data=bytes(99))},
+    "too large": {
+        "prompts": [Prompt(text="red")],
+        "image": Image(height=1, width=9000, step=27000, encoding="rgb8", data=bytes(27000)),
+    },
+    "rubbish jpeg": {
+        "prompts": [Prompt(text="red")],
+        "compressed_image": CompressedImage(format="jpeg", data=bytes(99)),
+    },
 }
 
 
@@ -356,8 +378,9 @@ def test_8k_big_endian_and_64_targets_are_served(client, camera):
     )
     assert response.success or "no answer within" in response.message
     wide = scene({(40, 40): "green"}).astype(np.uint16) * 256
-    swapped = Image(height=96, width=128, encoding="rgb16", is_bigendian=1, step=128 * 6,
-                    data=wide.astype(">u2").tobytes())
+    swapped = Image(
+        height=96, width=128, encoding="rgb16", is_bigendian=1, step=128 * 6, data=wide.astype(">u2").tobytes()
+    )
     assert area_of(segment(client, Prompt(text="green"), image=swapped)) == 256
     many = segment(client, *[click(90, 60) for _ in range(64)], track=True)
     assert many.success, many.message

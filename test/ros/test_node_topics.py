@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is published and listened to: every topic, two cameras, compressed and best-effort input, depth, loops."""
+
 import time
 
 import numpy as np
@@ -60,8 +61,13 @@ def test_a_forced_reliability_that_cannot_work_is_said(client, start_node):
 
 def test_compressed_images_are_found_beside_the_raw_topic(client, start_node):
     node = start_node(remaps=("image:=/packed/image",), name="packed")
-    camera = Camera(client, "/packed/image/compressed", picture, kind=CompressedImage,
-                    convert=lambda rgb, header: array_to_jpeg(rgb, header, 95))
+    camera = Camera(
+        client,
+        "/packed/image/compressed",
+        picture,
+        kind=CompressedImage,
+        convert=lambda rgb, header: array_to_jpeg(rgb, header, 95),
+    )
     response = ask(client, "packed")
     assert (response.result.labels.width, response.result.labels.height) == (128, 96)
     assert stamp_to_ns(response.result.header.stamp) in camera.stamps_ns
@@ -78,8 +84,14 @@ def two(client, start_node):
     def bgr(rgb, header):
         return array_to_image(np.ascontiguousarray(rgb[:, :, ::-1]), header, "bgr8")
 
-    rear = Camera(client, "/rear/image", lambda index: scene({(100, 80): "yellow"}, height=192, width=256),
-                  convert=bgr, frame_id="rear_optical", start_ns=500_000_000_000)
+    rear = Camera(
+        client,
+        "/rear/image",
+        lambda index: scene({(100, 80): "yellow"}, height=192, width=256),
+        convert=bgr,
+        frame_id="rear_optical",
+        start_ns=500_000_000_000,
+    )
     ask(client, "two", "red", camera="front")
     ask(client, "two", "yellow", camera="rear")
     yield front, rear
@@ -124,8 +136,15 @@ def rich(client, start_node):
 
     camera = Camera(client, "/rich/image", picture, convert=with_depth)
     kinds = {
-        "segments": SegmentArray, "labels": Image, "overlay": Image, "overlay/compressed": CompressedImage,
-        "targets": TargetArray, "markers": MarkerArray, "points": PointCloud2, "class_mask": Image, "confidence": Image,
+        "segments": SegmentArray,
+        "labels": Image,
+        "overlay": Image,
+        "overlay/compressed": CompressedImage,
+        "targets": TargetArray,
+        "markers": MarkerArray,
+        "points": PointCloud2,
+        "class_mask": Image,
+        "confidence": Image,
     }
     heard = {name: client.listen(kind, f"/rich/{name}") for name, kind in kinds.items()}
     heard["diagnostics"] = client.listen(DiagnosticArray, "/diagnostics")
@@ -150,8 +169,17 @@ def test_every_topic_is_published_with_the_images_header_at_its_size(rich):
 def test_depth_gives_positions_in_the_optical_frame(rich):
     _, heard, _ = rich
     record = wait_for(
-        lambda: next((one for message in heard["segments"][-3:] for one in message.segments
-                      if one.target_id and one.has_position), None), "a position")
+        lambda: next(
+            (
+                one
+                for message in heard["segments"][-3:]
+                for one in message.segments
+                if one.target_id and one.has_position
+            ),
+            None,
+        ),
+        "a position",
+    )
     assert record.position.z == pytest.approx(1.5, abs=0.01)
     assert record.position.x == pytest.approx((89.5 - 64) / 100 * 1.5, abs=0.02)
     assert record.size.x == pytest.approx(16 / 100 * 1.5, abs=0.06)  # its visible core
@@ -159,6 +187,7 @@ def test_depth_gives_positions_in_the_optical_frame(rich):
 
 def test_the_panoptic_output_and_the_target_share_the_label_image(rich):
     _, heard, _ = rich
+
     def with_both():
         for message in heard["segments"][-3:]:
             if {bool(record.target_id) for record in message.segments} == {True, False}:
@@ -174,6 +203,7 @@ def test_the_panoptic_output_and_the_target_share_the_label_image(rich):
 
 def test_diagnostics_tell_rate_latency_backend_and_targets(rich):
     _, heard, _ = rich
+
     def newest():
         arrays = [one for one in heard["diagnostics"] if len(one.status) == 2]
         values = {pair.key: pair.value for status in arrays[-1].status for pair in status.values} if arrays else {}
@@ -191,9 +221,12 @@ def test_a_loop_back_in_time_keeps_the_target_and_the_stream(rich):
     camera.rewind()
     time.sleep(0.3)
     heard["targets"].clear()
-    wait_for(lambda: any(
-        len(message.targets) == 1 and message.targets[0].state == Target.TRACKED for message in heard["targets"]
-    ), "the target in the new round")
+    wait_for(
+        lambda: any(
+            len(message.targets) == 1 and message.targets[0].state == Target.TRACKED for message in heard["targets"]
+        ),
+        "the target in the new round",
+    )
 
 
 def test_frames_that_cannot_be_read_are_said_and_the_stream_goes_on(client, rich):
@@ -215,8 +248,9 @@ def test_a_camera_that_changes_its_resolution_goes_on(client, start_node):
     ask(client, "resized", track=True)
     size.update(height=144, width=192)
     wait_for(lambda: heard and heard[-1].labels.width == 192, "the new size")
-    assert client.call(Segment, "/resized/segment", Segment.Request(prompts=[Prompt(clicks=[Click(x=60.0, y=40.0)])])
-                       ).success
+    assert client.call(
+        Segment, "/resized/segment", Segment.Request(prompts=[Prompt(clicks=[Click(x=60.0, y=40.0)])])
+    ).success
     camera.close()
     assert "Traceback" not in node.log
     node.stop()

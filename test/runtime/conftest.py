@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The built-in model's package, and every backend that can run here; TensorRT-RTX on an emulated GPU."""
+
 from __future__ import annotations
 
 import os
@@ -44,9 +45,7 @@ def open_new(package: Package, tmp_path_factory: pytest.TempPathFactory) -> Call
 
         gpu = EmulatedCuda()
         with emulated(gpu, EmulatedTensorRt(gpu)):
-            return load_backend(
-                package, "tensorrt_rtx", precision="fp32", cache_dir=cache, threads=1, background=False
-            )
+            return load_backend(package, "tensorrt_rtx", precision="fp32", cache_dir=cache, threads=1, background=False)
 
     return get
 

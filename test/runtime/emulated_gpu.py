@@ -5,6 +5,7 @@ What a stream is given runs only when somebody waits for it, so a buffer that is
 early, or freed too early gives wrong answers here as it does on a GPU. New and freed memory is filled with NaN. Engines
 compute with ONNX Runtime. The doubles have no function that the real bindings lack (`test_emulated_gpu.py` looks).
 """
+
 from __future__ import annotations
 
 import ctypes
@@ -258,8 +259,10 @@ class Context:
         def compute():
             kinds = {name: cuda_kind(engine.get_tensor_dtype(name)) for name in engine.ports}
             feeds = {
-                name: np.frombuffer(gpu.at(self._addresses[name]), kinds[name], int(np.prod(port.shape)))
-                .reshape(port.shape) for name, port in engine.inputs.items()
+                name: np.frombuffer(gpu.at(self._addresses[name]), kinds[name], int(np.prod(port.shape))).reshape(
+                    port.shape
+                )
+                for name, port in engine.inputs.items()
             }
             names = [name for name in engine.ports if name not in engine.inputs]
             for name, value in zip(names, engine.session.run(names, feeds)):

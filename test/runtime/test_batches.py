@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What crosses the runtime's interface is checked."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,21 @@ from seem_ros.runtime.batches import DecodeBatch, PromptBatch
 from seem_ros.runtime.spec import ModelSpec, VocabularyEntry
 
 SPEC = ModelSpec(
-    name="small", rules="joint", input_hw=(64, 96), size_divisor=32, mask_stride=2, token_dim=8, embedding_dim=6,
-    mask_dim=4, text_length=5, max_points=10, max_references=3, memory_slots=2, object_queries=7,
-    vocabulary=(VocabularyEntry("mug"), VocabularyEntry("table", False)), known_words=("mug",),
+    name="small",
+    rules="joint",
+    input_hw=(64, 96),
+    size_divisor=32,
+    mask_stride=2,
+    token_dim=8,
+    embedding_dim=6,
+    mask_dim=4,
+    text_length=5,
+    max_points=10,
+    max_references=3,
+    memory_slots=2,
+    object_queries=7,
+    vocabulary=(VocabularyEntry("mug"), VocabularyEntry("table", False)),
+    known_words=("mug",),
 )
 
 
@@ -33,14 +46,17 @@ def test_rows_can_be_selected_padded_and_put_together():
     assert len(PromptBatch.concatenate([batch, batch.select([1])])) == 4
 
 
-@pytest.mark.parametrize(("field", "value", "words"), [
-    ("points_xy", np.zeros((2, 10, 2), np.float64), "float32 array, got float64"),
-    ("points_label", np.zeros((2, 9), np.int8), "9 entries on axis P, must be 10"),
-    ("points_label", np.full((2, 10), 3, np.int8), "padding"),
-    ("select_by", np.array([0, 5], np.int8), "0..2"),
-    ("text_tokens", np.full((2, 5, 8), np.nan, np.float32), "not finite"),
-    ("has_text", [True, False], "got list"),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("points_xy", np.zeros((2, 10, 2), np.float64), "float32 array, got float64"),
+        ("points_label", np.zeros((2, 9), np.int8), "9 entries on axis P, must be 10"),
+        ("points_label", np.full((2, 10), 3, np.int8), "padding"),
+        ("select_by", np.array([0, 5], np.int8), "0..2"),
+        ("text_tokens", np.full((2, 5, 8), np.nan, np.float32), "not finite"),
+        ("has_text", [True, False], "got list"),
+    ],
+)
 def test_a_wrong_array_is_refused_by_name(field, value, words):
     with pytest.raises(PromptError, match=field) as caught:
         replace(PromptBatch.empty(SPEC, 2), **{field: value})
@@ -90,10 +106,16 @@ def test_a_spec_survives_being_written_and_read():
     assert ModelSpec.from_mapping(SPEC.to_mapping()) == SPEC
 
 
-@pytest.mark.parametrize(("field", "value", "words"), [
-    ("input_hw", (65, 96), "height must be a multiple of 32"), ("rules", "v9", "rules must be one of"),
-    ("prompt_buckets", (4, 1), "ascending"), ("mask_stride", 3, "mask_stride"), ("max_points", 0, "max_points"),
-])
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("input_hw", (65, 96), "height must be a multiple of 32"),
+        ("rules", "v9", "rules must be one of"),
+        ("prompt_buckets", (4, 1), "ascending"),
+        ("mask_stride", 3, "mask_stride"),
+        ("max_points", 0, "max_points"),
+    ],
+)
 def test_a_spec_that_makes_no_sense_is_refused(field, value, words):
     with pytest.raises(ModelError, match=words):
         replace(SPEC, **{field: value})

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A checkpoint becomes a package that answers like the model, in half the size, without forbidden operators."""
+
 import subprocess
 import sys
 from dataclasses import replace
@@ -24,7 +25,8 @@ from seem_ros.runtime.spec import ModelSpec
 from seem_ros.tools import export
 
 TINY = replace(
-    PICO, name="tiny",
+    PICO,
+    name="tiny",
     backbone=replace(PICO.backbone, widths=(16, 24, 32, 40), depths=(1, 1, 1, 1), stem_width=8),
     pixel_decoder=replace(PICO.pixel_decoder, dim=32, mask_dim=16, ffn=64, layers=1, mask_width=16, fine_dim=8),
     text=replace(PICO.text, dim=32, layers=1, token_rank=4),
@@ -198,8 +200,16 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
 def test_the_command_line_writes_a_package_from_training_weights(tmp_path):
     torch.save(Seem(PICO).state_dict(), tmp_path / "average.pt")
     command = [
-        sys.executable, "-m", "seem_ros.tools.export", str(tmp_path / "average.pt"), "--size", "64x96",
-        "--buckets", "1", "--out", str(tmp_path / "out"),
+        sys.executable,
+        "-m",
+        "seem_ros.tools.export",
+        str(tmp_path / "average.pt"),
+        "--size",
+        "64x96",
+        "--buckets",
+        "1",
+        "--out",
+        str(tmp_path / "out"),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr

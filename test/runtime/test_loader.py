@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which backend serves, what is said when one cannot, and what is never imported."""
+
 import importlib.util
 import subprocess
 import sys

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graphs of official architectures: TensorRT-RTX compiles all of them; SAM ViT's hold no antialiased Resize."""
+
 import numpy as np
 import onnx_ir
 import onnxruntime
@@ -27,7 +28,8 @@ def exported(tmp_path_factory):
             (size, count), model = VARIANTS[variant], narrow_model(variant)
             spec = ModelSpec.of_config(model.config, size, max_points=8, max_references=8, prompt_buckets=(count,))
             made[variant] = write_package(
-                model, spec, tmp_path_factory.mktemp("official") / variant, "fp16", half_weights=False)
+                model, spec, tmp_path_factory.mktemp("official") / variant, "fp16", half_weights=False
+            )
         return made[variant]
 
     return get

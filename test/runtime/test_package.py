@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A package that is incomplete, altered or foreign is refused with the reason."""
+
 import numpy as np
 import pytest
 import yaml

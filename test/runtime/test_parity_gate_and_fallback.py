@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """No engine serves unmeasured; serving goes on while one is made, and when it fails."""
+
 import threading
 from dataclasses import replace
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One decoder graph serves all attention rules, and small graphs give the same answers as padded ones."""
+
 from dataclasses import fields, replace
 
 import numpy as np
@@ -19,7 +20,8 @@ def exported(tmp_path_factory):
     """The package of the narrow model, exported under v0."""
     model = narrow_model("focalt_v0")
     spec = ModelSpec.of_config(
-        model.config, (64, 96), max_points=40, max_references=40, prompt_buckets=(4,), small_slots=8)
+        model.config, (64, 96), max_points=40, max_references=40, prompt_buckets=(4,), small_slots=8
+    )
     return write_package(model, spec, tmp_path_factory.mktemp("rules") / "narrow", "fp32", half_weights=False)
 
 

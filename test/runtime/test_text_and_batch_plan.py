@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts are encoded once; prompts are spread over the graphs that exist."""
+
 from functools import cache
 
 import numpy as np
@@ -72,10 +73,22 @@ def test_a_disk_that_cannot_be_written_costs_speed_only(tmp_path):
     assert len(_texts(Counter(), blocked)(["mug"])) == 1
 
 
-@pytest.mark.parametrize(("count", "calls"), [
-    (0, ()), (1, (1,)), (2, (1, 1)), (3, (4,)), (4, (4,)), (5, (4, 1)), (8, (4, 4)), (14, (16,)), (16, (16,)),
-    (17, (16, 1)), (37, (16, 16, 4, 1)),
-])
+@pytest.mark.parametrize(
+    ("count", "calls"),
+    [
+        (0, ()),
+        (1, (1,)),
+        (2, (1, 1)),
+        (3, (4,)),
+        (4, (4,)),
+        (5, (4, 1)),
+        (8, (4, 4)),
+        (14, (16,)),
+        (16, (16,)),
+        (17, (16, 1)),
+        (37, (16, 16, 4, 1)),
+    ],
+)
 def test_prompts_are_spread_so_that_little_is_padded(count, calls):
     assert plan_calls(count, (1, 4, 16)) == calls
 

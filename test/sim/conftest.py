@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Skips tests that draw pictures where there is no OpenGL, saying so in one sentence."""
+
 from __future__ import annotations
 
 import numpy as np

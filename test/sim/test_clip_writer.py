@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is written to disk, read back by the readers of the published layouts."""
+
 import json
 
 import cv2
@@ -14,14 +15,26 @@ from seem_ros.sim.ground_truth import Frame, Instance
 
 def _frame(index: int) -> Frame:
     ids = np.full((48, 64), 3, np.uint8)
-    ids[10:30, 10 + index:30 + index] = 1
+    ids[10:30, 10 + index : 30 + index] = 1
     ids[0:3, 0:3] = 2
-    instances = (Instance.thing(1, "mug", "red", None, "plain"), Instance.thing(2, "ball", "blue", "small", "plain"),
-                 Instance.stuff(3, "table"))
+    instances = (
+        Instance.thing(1, "mug", "red", None, "plain"),
+        Instance.thing(2, "ball", "blue", "small", "plain"),
+        Instance.stuff(3, "table"),
+    )
     rgb = np.zeros((48, 64, 3), np.uint8)
     rgb[ids == 1] = (200, 10, 10)
-    return Frame(index, index * 66_666_667, rgb, ids, np.full((48, 64), 0.5, np.float32), np.eye(3), np.eye(4),
-                 {1: np.eye(4), 2: np.eye(4)}, instances)
+    return Frame(
+        index,
+        index * 66_666_667,
+        rgb,
+        ids,
+        np.full((48, 64), 0.5, np.float32),
+        np.eye(3),
+        np.eye(4),
+        {1: np.eye(4), 2: np.eye(4)},
+        instances,
+    )
 
 
 def _write(root, **options):
@@ -56,6 +69,7 @@ def test_ids_and_depth_are_lossless(tmp_path):
     depth = cv2.imread(str(folder / "depth" / "00001.png"), cv2.IMREAD_UNCHANGED)
     assert depth.dtype == np.uint16 and np.all(depth == 500)
     from PIL import Image
+
     assert np.array_equal(np.array(Image.open(folder / "ids" / "00001.png")), _frame(1).ids)
 
 

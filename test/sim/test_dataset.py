@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Training clips."""
+
 import json
 import os
 
@@ -14,14 +15,17 @@ pytestmark = pytest.mark.usefixtures("gl")
 
 
 def _make(folder, *more: str) -> int:
-    return dataset.main(["--out", str(folder), "--scenes", "3", "--seed", "4", "--height", "120", "--width", "160",
-                         *more])
+    return dataset.main(
+        ["--out", str(folder), "--scenes", "3", "--seed", "4", "--height", "120", "--width", "160", *more]
+    )
 
 
 def _read(folder):
-    return (np.load(folder / "shard_0000004.rgb.npy", mmap_mode="r"),
-            np.load(folder / "shard_0000004.ids.npy", mmap_mode="r"),
-            json.loads((folder / "shard_0000004.json").read_text()))
+    return (
+        np.load(folder / "shard_0000004.rgb.npy", mmap_mode="r"),
+        np.load(folder / "shard_0000004.ids.npy", mmap_mode="r"),
+        json.loads((folder / "shard_0000004.json").read_text()),
+    )
 
 
 def test_a_shard_has_pictures_ids_and_names_that_belong_together(tmp_path):

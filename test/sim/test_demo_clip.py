@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recorded demonstration clip that comes with the package."""
+
 import json
 from pathlib import Path
 
@@ -27,8 +28,9 @@ def test_masks_and_truth_count_the_same_pixels(truth):
 
 
 def test_the_story_is_told(truth):
-    pixels = {item["name"]: [frame["visible_px"][str(item["id"])] for frame in truth["frames"]]
-              for item in truth["instances"]}
+    pixels = {
+        item["name"]: [frame["visible_px"][str(item["id"])] for frame in truth["frames"]] for item in truth["instances"]
+    }
     mug = np.array(pixels["red mug"])
     assert mug[0] > 500 and mug[-1] > 500 and (mug == 0).sum() >= 15
     assert pixels["green box"][0] == 0 and pixels["green box"][-1] > 100

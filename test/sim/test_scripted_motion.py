@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Stories: paths of the hand, and clips in which something really is hidden."""
+
 import numpy as np
 import pytest
 
@@ -11,8 +12,10 @@ from seem_ros.sim.scripted_motion import Story, Waypoint, hand_at
 PATH = (Waypoint(1.0, (0, 0, 0)), Waypoint(2.0, (1, 0, 0)), Waypoint(3.0, (1, 1, 0)))
 
 
-@pytest.mark.parametrize(("time_s", "tip"), [(0, (0, 0, 0)), (1, (0, 0, 0)), (1.5, (0.5, 0, 0)), (2, (1, 0, 0)),
-                                             (3, (1, 1, 0)), (9, (1, 1, 0))])
+@pytest.mark.parametrize(
+    ("time_s", "tip"),
+    [(0, (0, 0, 0)), (1, (0, 0, 0)), (1.5, (0.5, 0, 0)), (2, (1, 0, 0)), (3, (1, 1, 0)), (9, (1, 1, 0))],
+)
 def test_the_hand_follows_its_waypoints_and_rests_outside_their_times(time_s, tip):
     assert np.allclose(hand_at(PATH, time_s)[0], tip)
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Words of the tabletop world."""
+
 import pytest
 
 from seem_ros.errors import DataError
@@ -23,8 +24,9 @@ def test_a_full_name_says_size_pattern_colour_and_shape_in_this_order():
     assert full_name("mug", "red", None, "plain") == "red mug"
 
 
-@pytest.mark.parametrize("words", [("teapot", "red"), ("mug", "mauve"), ("mug", "red", "huge"),
-                                   ("mug", "red", None, "paisley")])
+@pytest.mark.parametrize(
+    "words", [("teapot", "red"), ("mug", "mauve"), ("mug", "red", "huge"), ("mug", "red", None, "paisley")]
+)
 def test_an_unknown_word_is_refused_with_the_list_of_known_ones(words):
     with pytest.raises(DataError, match=r"unknown .* (knows|allowed are)"):
         check_object(*words)

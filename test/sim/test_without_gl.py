@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine without OpenGL gets one sentence, and still has everything that needs no pictures."""
+
 import os
 import subprocess
 import sys
@@ -8,8 +9,14 @@ import pytest
 
 
 def _run(choice: str, *command: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, *command], env={**os.environ, "MUJOCO_GL": choice}, capture_output=True,
-                          text=True, timeout=120, check=False)
+    return subprocess.run(
+        [sys.executable, *command],
+        env={**os.environ, "MUJOCO_GL": choice},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("choice", ["off", "nonsense"])
@@ -26,15 +33,19 @@ def test_the_vocabulary_needs_neither_gl_nor_mujoco():
 
 
 def test_physics_runs_without_gl():
-    code = ("from seem_ros.sim.mujoco_import import mujoco; from seem_ros.sim.scene.room import add_room, new_spec; "
-            "s = new_spec(32, 32); add_room(s, solid=True); m = s.compile(); mujoco.mj_step(m, mujoco.MjData(m))")
+    code = (
+        "from seem_ros.sim.mujoco_import import mujoco; from seem_ros.sim.scene.room import add_room, new_spec; "
+        "s = new_spec(32, 32); add_room(s, solid=True); m = s.compile(); mujoco.mj_step(m, mujoco.MjData(m))"
+    )
     done = _run("off", "-c", code)
     assert done.returncode == 0, done.stderr
 
 
 def test_pictures_work_where_mujoco_was_imported_before_us(gl):
-    code = ("import os; os.environ.pop('MUJOCO_GL', None); import mujoco; import numpy as np; "
-            "from seem_ros.sim.render import Camera; from seem_ros.sim.scene.room import new_spec; "
-            "m = new_spec(32, 32).compile(); Camera(m, np.zeros(m.ngeom, int)).close()")
+    code = (
+        "import os; os.environ.pop('MUJOCO_GL', None); import mujoco; import numpy as np; "
+        "from seem_ros.sim.render import Camera; from seem_ros.sim.scene.room import new_spec; "
+        "m = new_spec(32, 32).compile(); Camera(m, np.zeros(m.ngeom, int)).close()"
+    )
     done = _run("off", "-W", "ignore", "-c", code)
     assert done.returncode == 0, done.stderr

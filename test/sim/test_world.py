@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The world: truth that agrees with geometry, physics that moves things, seeds that repeat."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -10,9 +11,15 @@ from seem_ros.sim.scene.spec import ObjectSpec, SceneSpec
 from seem_ros.sim.world import World
 
 pytestmark = pytest.mark.usefixtures("gl")
-SCENE = SceneSpec((ObjectSpec("box", "red", xy_m=(0.0, 0.0)), ObjectSpec("ball", "blue", xy_m=(-0.2, 0.1)),
-                   ObjectSpec("bowl", "green", "small", xy_m=(0.2, 0.0)),
-                   ObjectSpec("ring", "yellow", drop_height_m=1.5, xy_m=(0.0, -0.2), lying=False)), seed=3)
+SCENE = SceneSpec(
+    (
+        ObjectSpec("box", "red", xy_m=(0.0, 0.0)),
+        ObjectSpec("ball", "blue", xy_m=(-0.2, 0.1)),
+        ObjectSpec("bowl", "green", "small", xy_m=(0.2, 0.0)),
+        ObjectSpec("ring", "yellow", drop_height_m=1.5, xy_m=(0.0, -0.2), lying=False),
+    ),
+    seed=3,
+)
 
 
 @pytest.fixture
@@ -24,7 +31,15 @@ def world(gl):
 def test_a_frame_names_everything_and_every_pixel_has_an_id(world):
     frame = world.render()
     assert [item.name for item in frame.instances] == [
-        "red box", "blue ball", "green bowl", "yellow ring", "table", "floor", "wall", "robot arm"]
+        "red box",
+        "blue ball",
+        "green bowl",
+        "yellow ring",
+        "table",
+        "floor",
+        "wall",
+        "robot arm",
+    ]
     assert frame.rgb.shape == (240, 320, 3) and frame.ids.dtype == np.uint8
     assert frame.ids.min() >= 1 and set(np.unique(frame.ids)) <= set(range(1, 9))
     assert all(frame.mask(number).sum() > 100 for number in (1, 2, 3, 5))
@@ -41,8 +56,7 @@ def test_depth_of_the_table_agrees_with_camera_pose_and_intrinsics(world):
     frame = world.render()
     rows, columns = np.nonzero(frame.mask(5))
     rays = np.linalg.inv(frame.intrinsics) @ np.stack([columns, rows, np.ones_like(rows)])
-    points = frame.world_from_camera[:3, :3] @ (rays * frame.depth_m[rows, columns]) \
-        + frame.world_from_camera[:3, 3:]
+    points = frame.world_from_camera[:3, :3] @ (rays * frame.depth_m[rows, columns]) + frame.world_from_camera[:3, 3:]
     top = np.abs(points[2]) < 0.004
     assert top.mean() > 0.98  # the rest is the table's edge and legs
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags that the recorder writes, read back by the library's reader and by our own."""
+
 import json
 
 import numpy as np
@@ -20,8 +21,15 @@ def _frame(index: int) -> Frame:
     ids[10:30, 10 + index : 30 + index] = 1
     lens = np.array([[60.0, 0, 31.5], [0, 61.0, 23.5], [0, 0, 1]])
     return Frame(
-        index, index * STEP_NS, rng.integers(0, 256, (48, 64, 3)).astype(np.uint8), ids,
-        rng.random((48, 64)).astype(np.float32), lens, np.eye(4), {}, (Instance.thing(1, "mug", "red", None, "plain"),),
+        index,
+        index * STEP_NS,
+        rng.integers(0, 256, (48, 64, 3)).astype(np.uint8),
+        ids,
+        rng.random((48, 64)).astype(np.float32),
+        lens,
+        np.eye(4),
+        {},
+        (Instance.thing(1, "mug", "red", None, "plain"),),
     )
 
 
@@ -43,14 +51,20 @@ def test_pictures_depth_calibration_and_truth_read_back_as_they_were(tmp_path):
         for connection, time_ns, raw in reader.messages():
             found.setdefault(connection.topic, []).append((time_ns, reader.deserialize(raw, connection.msgtype)))
     assert {topic: len(messages) for topic, messages in found.items()} == {
-        "/tabletop/image": 3, "/tabletop/camera_info": 3, "/tabletop/depth": 3, "/tabletop/labels": 3,
+        "/tabletop/image": 3,
+        "/tabletop/camera_info": 3,
+        "/tabletop/depth": 3,
+        "/tabletop/labels": 3,
         "/tabletop/names": 1,
     }
     assert json.loads(found["/tabletop/names"][0][1].data) == {"1": "red mug"}
     for index in range(3):
         frame = _frame(index)
-        for topic, kind, wanted in (("image", np.uint8, frame.rgb), ("depth", np.float32, frame.depth_m),
-                                    ("labels", np.uint8, frame.ids)):
+        for topic, kind, wanted in (
+            ("image", np.uint8, frame.rgb),
+            ("depth", np.float32, frame.depth_m),
+            ("labels", np.uint8, frame.ids),
+        ):
             time_ns, message = found[f"/tabletop/{topic}"][index]
             assert np.array_equal(np.frombuffer(message.data, kind).reshape(wanted.shape), wanted)
             stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec

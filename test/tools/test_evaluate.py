@@ -26,8 +26,25 @@ def discs(folder, count=4):
 
 def test_pictures_are_measured_without_a_model_and_reported(tmp_path, capsys):
     data = discs(tmp_path / "data")
-    assert main(["--model", "none", "--interactive", str(data), "--grabcut", "all", "--max-clicks", "3", "--limit", "2",
-                 "--out", str(tmp_path / "out")]) == 0
+    assert (
+        main(
+            [
+                "--model",
+                "none",
+                "--interactive",
+                str(data),
+                "--grabcut",
+                "all",
+                "--max-clicks",
+                "3",
+                "--limit",
+                "2",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
     assert "cv2.grabCut, box" in capsys.readouterr().out
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["results"]["interactive: IoU"]["cv2.grabCut, box"]["all"] > 0.95
@@ -40,18 +57,22 @@ def test_a_folder_of_pictures_and_masks_is_measured_as_video(tmp_path):
     data = discs(tmp_path / "data")
     assert main(["--model", "none", "--davis", str(data), "--out", str(tmp_path / "out")]) == 0
     rows = json.loads((tmp_path / "out" / "report.json").read_text())["results"][
-        "video data: J&F from a first-frame click"]
+        "video data: J&F from a first-frame click"
+    ]
     assert rows["cv2.DISOpticalFlow, true mask"]["J&F"] > rows["copied first mask, true mask"]["J&F"]
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ([], "nothing to measure on"),
-    (["--davis", "missing"], "missing is not a folder"),
-    (["--interactive", "."], "has none of the folder pairs"),
-    (["--world", "."], "holds no shard"),
-    (["--coco-panoptic", "."], "need a model"),
-    (["--davis", "d", "--limit", "0"], "--limit must be at least 1"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "nothing to measure on"),
+        (["--davis", "missing"], "missing is not a folder"),
+        (["--interactive", "."], "has none of the folder pairs"),
+        (["--world", "."], "holds no shard"),
+        (["--coco-panoptic", "."], "need a model"),
+        (["--davis", "d", "--limit", "0"], "--limit must be at least 1"),
+    ],
+)
 def test_mistakes_are_told_in_one_sentence(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main([*arguments, "--model", "none", "--out", str(tmp_path / "out")]) == 2
@@ -81,12 +102,32 @@ def test_our_model_answers_through_the_product_from_training_weights(tmp_path):
     torch.manual_seed(0)
     torch.save(Seem(PICO).state_dict(), tmp_path / "average.pt")
     data = discs(tmp_path / "data")
-    assert main(["--weights", str(tmp_path / "average.pt"), "--interactive", str(data), "--davis", str(data),
-                 "--limit", "1", "--max-clicks", "3", "--presence-threshold", "0", "--out", str(tmp_path / "out")]) == 0
+    assert (
+        main(
+            [
+                "--weights",
+                str(tmp_path / "average.pt"),
+                "--interactive",
+                str(data),
+                "--davis",
+                str(data),
+                "--limit",
+                "1",
+                "--max-clicks",
+                "3",
+                "--presence-threshold",
+                "0",
+                "--out",
+                str(tmp_path / "out"),
+            ]
+        )
+        == 0
+    )
     results = json.loads((tmp_path / "out" / "report.json").read_text())["results"]
     assert {"ours (pico), 1 click", "ours (pico), box", "cv2.grabCut, box"} <= set(results["interactive: IoU"])
     assert {"ours (pico)", "ours (pico), no memory", "cv2.DISOpticalFlow, our mask"} <= set(
-        results["video data: J&F from a first-frame click"])
+        results["video data: J&F from a first-frame click"]
+    )
 
 
 def test_thresholds_outside_their_range_are_told(tmp_path, capsys):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """No tool removes or overwrites what it did not make, and no name leads out of its folder."""
+
 from __future__ import annotations
 
 import os
@@ -78,7 +79,8 @@ def test_a_package_is_exchanged_and_what_lay_beside_its_own_files_stays(tmp_path
     (old / "README.md").write_text("notes of two years")
     exchange(new, old)
     assert {name: text.decode() for name, text in _tree(old).items() if name != "model.yaml"} == {
-        "a.onnx": "new", "README.md": "notes of two years"
+        "a.onnx": "new",
+        "README.md": "notes of two years",
     }
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model"]
 

@@ -38,19 +38,37 @@ def segment(*arguments):
 
 
 def test_every_option_is_an_object_of_its_own_unless_joined():
-    asked = prompts("--text", "the red mug", "--click", "210,96", "--negative-click", "5,6", "--box", "40,60,200,180",
-                    "--and", "--text", "cup")
-    assert [(p.text, len(p.clicks), len(p.boxes)) for p in asked] == [
-        ("the red mug", 0, 0), ("", 2, 0), ("cup", 0, 1)
-    ]
+    asked = prompts(
+        "--text",
+        "the red mug",
+        "--click",
+        "210,96",
+        "--negative-click",
+        "5,6",
+        "--box",
+        "40,60,200,180",
+        "--and",
+        "--text",
+        "cup",
+    )
+    assert [(p.text, len(p.clicks), len(p.boxes)) for p in asked] == [("the red mug", 0, 0), ("", 2, 0), ("cup", 0, 1)]
     assert asked[1].clicks[1].negative
     assert len(prompts("--scribble", "1,2,3,4", "--polygon", "0,0,9,0,9,9")) == 2
 
 
-@pytest.mark.parametrize("bad", [
-    ("--click", "1"), ("--click", "a,b"), ("--box", "1,2,3"), ("--polygon", "0,0,1,1"), ("--scribble", "1,2,3"),
-    ("--and", "--text", "a"), ("--negative-click", "1,1"), ("--text", "a", "--and", "--text", "b"),
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ("--click", "1"),
+        ("--click", "a,b"),
+        ("--box", "1,2,3"),
+        ("--polygon", "0,0,1,1"),
+        ("--scribble", "1,2,3"),
+        ("--and", "--text", "a"),
+        ("--negative-click", "1,1"),
+        ("--text", "a", "--and", "--text", "b"),
+    ],
+)
 def test_malformed_options_are_refused(bad):
     with pytest.raises(PromptError):
         prompts(*bad)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mask AP of instances, computed by pycocotools (the COCO reference implementation)."""
+
 from __future__ import annotations
 
 import contextlib
@@ -52,11 +53,18 @@ class InstancePrecision:
             for instance in instances:
                 require_same_shape(instance.mask, frame)
                 if not 0 <= instance.class_index < len(self.class_names):
-                    raise DataError(f"class {instance.class_index} is unknown, "
-                                    f"allowed are 0 to {len(self.class_names) - 1}")
-                row = {"id": len(rows) + 1, "image_id": image_id, "category_id": instance.class_index + 1,
-                       "segmentation": _encode(instance.mask), "area": int(np.count_nonzero(instance.mask)),
-                       "bbox": _box_xywh(instance.mask), "iscrowd": int(instance.is_crowd)}
+                    raise DataError(
+                        f"class {instance.class_index} is unknown, allowed are 0 to {len(self.class_names) - 1}"
+                    )
+                row = {
+                    "id": len(rows) + 1,
+                    "image_id": image_id,
+                    "category_id": instance.class_index + 1,
+                    "segmentation": _encode(instance.mask),
+                    "area": int(np.count_nonzero(instance.mask)),
+                    "bbox": _box_xywh(instance.mask),
+                    "iscrowd": int(instance.is_crowd),
+                }
                 rows.append(row | {"score": float(instance.score)} if rows is self._predictions else row)
 
     def summary(self) -> dict[str, float]:
@@ -74,8 +82,12 @@ class InstancePrecision:
             return dict.fromkeys(names, 0.0)
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             truth = COCO()
-            truth.dataset = {"images": self._images, "annotations": self._truth, "info": {},
-                             "categories": [{"id": i + 1, "name": n} for i, n in enumerate(self.class_names)]}
+            truth.dataset = {
+                "images": self._images,
+                "annotations": self._truth,
+                "info": {},
+                "categories": [{"id": i + 1, "name": n} for i, n in enumerate(self.class_names)],
+            }
             truth.createIndex()
             evaluation = COCOeval(truth, truth.loadRes(self._predictions), "segm")
             evaluation.evaluate()

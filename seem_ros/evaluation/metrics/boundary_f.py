@@ -8,6 +8,7 @@ matching is done by dilating each contour with a disc, the benchmark's own appro
 
 Void pixels are set to background in both masks, as the benchmark does.
 """
+
 from __future__ import annotations
 
 import math
@@ -38,8 +39,9 @@ def contour(mask: np.ndarray) -> np.ndarray:
     return (mask ^ right) | (mask ^ below) | (mask ^ across)
 
 
-def boundary_f(prediction: np.ndarray, truth: np.ndarray, void: np.ndarray | None = None,
-               tolerance: float = TOLERANCE_OF_DIAGONAL) -> float:
+def boundary_f(
+    prediction: np.ndarray, truth: np.ndarray, void: np.ndarray | None = None, tolerance: float = TOLERANCE_OF_DIAGONAL
+) -> float:
     """Contour accuracy F of two bool [H, W] masks in 0..1.
 
     Args:
@@ -64,7 +66,7 @@ def boundary_f(prediction: np.ndarray, truth: np.ndarray, void: np.ndarray | Non
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     ours, theirs = ours[window], theirs[window]
     offsets = np.arange(-radius, radius + 1)
-    disc = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= radius ** 2).astype(np.uint8)
+    disc = (offsets[:, None] ** 2 + offsets[None, :] ** 2 <= radius**2).astype(np.uint8)
     precision = np.count_nonzero(ours & (cv2.dilate(theirs.astype(np.uint8), disc) > 0)) / n_ours
     recall = np.count_nonzero(theirs & (cv2.dilate(ours.astype(np.uint8), disc) > 0)) / n_theirs
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
@@ -102,8 +104,12 @@ class TrackScores:
         return float(quarters[0].mean() - quarters[-1].mean()) if len(self.j) >= 4 else 0.0
 
 
-def score_track(predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray],
-                voids: Sequence[np.ndarray | None] | None = None, skip_last: bool = True) -> TrackScores:
+def score_track(
+    predictions: Sequence[np.ndarray],
+    truths: Sequence[np.ndarray],
+    voids: Sequence[np.ndarray | None] | None = None,
+    skip_last: bool = True,
+) -> TrackScores:
     """Score one object over a clip.
 
     The first frame (where the prompt is given) is never scored; the last is left out as well unless told otherwise, as
@@ -120,8 +126,10 @@ def score_track(predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray],
         raise DataError(f"{len(predictions)} predicted and {len(truths)} true masks: one of each per frame is needed")
     end = len(truths) - 1 if skip_last else len(truths)
     if end <= 1:
-        raise DataError(f"a clip of {len(truths)} frames leaves nothing to score: "
-                        f"the first frame{' and the last' * skip_last} never count")
+        raise DataError(
+            f"a clip of {len(truths)} frames leaves nothing to score: "
+            f"the first frame{' and the last' * skip_last} never count"
+        )
     j, f = [], []
     for index in range(1, end):
         void = voids[index] if voids is not None else None

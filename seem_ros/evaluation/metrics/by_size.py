@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Results by object size: an average hides that small things fail."""
+
 from __future__ import annotations
 
 from collections import defaultdict
@@ -14,7 +15,7 @@ STRATA = ("small", "medium", "large")
 
 
 def size_stratum(truth: np.ndarray) -> str:
-    """"small", "medium" or "large" for a bool [H, W] mask, by its share of the picture."""
+    """ "small", "medium" or "large" for a bool [H, W] mask, by its share of the picture."""
     share = np.count_nonzero(truth) / truth.size
     return "small" if share < SMALL_BELOW else "medium" if share < LARGE_FROM else "large"
 
@@ -35,7 +36,7 @@ class SizedMean:
         return [value for name in STRATA for value in self._values[name]]
 
     def summary(self) -> dict[str, float]:
-        """"all", and each stratum that occurs, with counts ("n", "n_small", ...); NaN overall when empty."""
+        """ "all", and each stratum that occurs, with counts ("n", "n_small", ...); NaN overall when empty."""
         values = self.values
         result: dict[str, float] = {"all": float(np.mean(values)) if values else float("nan"), "n": len(values)}
         for name in STRATA:

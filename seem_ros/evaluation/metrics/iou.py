@@ -4,6 +4,7 @@
 Void: pixels whose truth is not known (label 255 in VOC and DAVIS, 128 in GrabCut) are taken out of both masks before
 anything is counted, so an answer there is neither rewarded nor punished.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

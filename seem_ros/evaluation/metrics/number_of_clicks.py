@@ -11,6 +11,7 @@ and void pixels are never clicked.
 * NoC@t: mean number of clicks until IoU >= t; objects that never get there count as the largest number allowed (20).
 * K-NoC@t: the same with at most K clicks (K = 5, 10, 20 in the SEEM paper): objects not done after K count as K.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -34,8 +35,9 @@ class SimulatedClick:
     positive: bool
 
 
-def next_click(prediction: np.ndarray, truth: np.ndarray, void: np.ndarray | None = None,
-               clicked: np.ndarray | None = None) -> SimulatedClick | None:
+def next_click(
+    prediction: np.ndarray, truth: np.ndarray, void: np.ndarray | None = None, clicked: np.ndarray | None = None
+) -> SimulatedClick | None:
     """Where the simulated user clicks next, or None when there is no error left to click on.
 
     Args:
@@ -66,11 +68,11 @@ def _deepest(region: np.ndarray, clicked: np.ndarray | None) -> tuple[float, tup
         return 0.0, (0, 0)
     top, left = int(rows[0]), int(columns[0])
     # Only the region's box is transformed, with a border of zeros: equal to the whole picture and much cheaper.
-    inside = region[top:rows[-1] + 1, left:columns[-1] + 1]
+    inside = region[top : rows[-1] + 1, left : columns[-1] + 1]
     padded = np.pad(inside.astype(np.uint8), 1)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
     if clicked is not None:
-        depth = np.where(clicked[top:rows[-1] + 1, left:columns[-1] + 1], 0, depth)
+        depth = np.where(clicked[top : rows[-1] + 1, left : columns[-1] + 1], 0, depth)
     row, column = divmod(int(depth.argmax()), depth.shape[1])
     return float(depth[row, column]), (top + row, left + column)
 
@@ -140,8 +142,11 @@ def click_summary(all_ious: Sequence[Sequence[float]], max_clicks: int = MAX_CLI
     def mean(threshold: float, limit: int) -> float:
         return float(np.mean([number_of_clicks(ious, threshold, limit) for ious in all_ious]))
 
-    result = {"1-IoU": float(np.mean([ious[0] for ious in all_ious])),
-              "NoC@85": mean(0.85, max_clicks), "NoC@90": mean(0.90, max_clicks)}
+    result = {
+        "1-IoU": float(np.mean([ious[0] for ious in all_ious])),
+        "NoC@85": mean(0.85, max_clicks),
+        "NoC@90": mean(0.90, max_clicks),
+    }
     result |= {f"{k}-NoC@90": mean(0.90, k) for k in (5, 10, 20) if k <= max_clicks}
     result["never@90"] = float(np.mean([max(ious[:max_clicks]) < 0.90 for ious in all_ious]))
     return result | {"max_clicks": max_clicks, "n": len(all_ious)}

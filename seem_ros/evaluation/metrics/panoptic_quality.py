@@ -7,6 +7,7 @@ than half on void, or on a crowd of its own class, is not counted as false. Crow
 counted as missed.  SQ = mean IoU of the matches, RQ = TP / (TP + FP/2 + FN/2), PQ = SQ * RQ; each is computed per
 class and averaged over the classes that occur (in truth or prediction).
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -77,8 +78,13 @@ class PanopticQuality:
         self._fn = np.zeros(len(class_names), np.int64)
         self._iou = np.zeros(len(class_names), np.float64)
 
-    def add(self, predicted_ids: np.ndarray, predicted: Sequence[SegmentInfo],
-            true_ids: np.ndarray, truth: Sequence[SegmentInfo]) -> None:
+    def add(
+        self,
+        predicted_ids: np.ndarray,
+        predicted: Sequence[SegmentInfo],
+        true_ids: np.ndarray,
+        truth: Sequence[SegmentInfo],
+    ) -> None:
         """Count one picture.
 
         Args:
@@ -136,8 +142,10 @@ class PanopticQuality:
             raise DataError(f"a {which} segment id is listed twice")
         for record in records:
             if not 0 <= record.class_index < len(self.class_names):
-                raise DataError(f"{which} segment {record.segment_id} has class {record.class_index}, "
-                                f"allowed are 0 to {len(self.class_names) - 1}")
+                raise DataError(
+                    f"{which} segment {record.segment_id} has class {record.class_index}, "
+                    f"allowed are 0 to {len(self.class_names) - 1}"
+                )
             if record.segment_id == VOID_ID or record.segment_id not in areas:
                 raise DataError(f"{which} segment {record.segment_id} is listed but has no pixel (0 means void)")
         unknown = sorted(set(areas) - set(by_id) - {VOID_ID})
@@ -147,8 +155,10 @@ class PanopticQuality:
 
     def per_class(self) -> dict[str, ClassQuality]:
         """Counts of every class, also of those that did not occur."""
-        return {name: ClassQuality(int(self._tp[i]), int(self._fp[i]), int(self._fn[i]), float(self._iou[i]))
-                for i, name in enumerate(self.class_names)}
+        return {
+            name: ClassQuality(int(self._tp[i]), int(self._fp[i]), int(self._fn[i]), float(self._iou[i]))
+            for i, name in enumerate(self.class_names)
+        }
 
     def summary(self) -> dict[str, float]:
         """PQ, SQ, RQ averaged over occurring classes, for all, things ("_th") and stuff ("_st"); shares in 0..1.

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is it there at all? How often absent things are found and present ones are missed."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -37,5 +38,10 @@ class PresenceScores:
         """Both rates, the share of right answers, and the counts."""
         n = self.absent + self.present
         right = n - self.absent_found - self.present_missed
-        return {"false_found": self.false_found_rate, "missed": self.missed_rate,
-                "accuracy": right / n if n else float("nan"), "absent": self.absent, "present": self.present}
+        return {
+            "false_found": self.false_found_rate,
+            "missed": self.missed_rate,
+            "accuracy": right / n if n else float("nan"),
+            "absent": self.absent,
+            "present": self.present,
+        }

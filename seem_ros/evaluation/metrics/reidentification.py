@@ -4,6 +4,7 @@
 J&F alone hides these: a tracker that jumps to an equal object, or that invents the mug behind the arm, loses a few
 hundredths of J&F and the planner's trust.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -36,8 +37,13 @@ class MemoryScores:
     switches: int = 0
     tracks: int = 0
 
-    def add(self, predictions: Sequence[np.ndarray], truths: Sequence[np.ndarray],
-            twins: Sequence[Sequence[np.ndarray]] | None = None, patience: int = 10) -> None:
+    def add(
+        self,
+        predictions: Sequence[np.ndarray],
+        truths: Sequence[np.ndarray],
+        twins: Sequence[Sequence[np.ndarray]] | None = None,
+        patience: int = 10,
+    ) -> None:
         """Count one object over a clip.
 
         Args:
@@ -76,11 +82,17 @@ class MemoryScores:
 
     def summary(self) -> dict[str, float]:
         """Shares (NaN where there was no occasion) and counts."""
+
         def share(part: int, whole: int) -> float:
             return part / whole if whole else float("nan")
 
-        return {"false_finds_while_hidden": share(self.false_finds, self.hidden_frames),
-                "hidden_frames": self.hidden_frames,
-                "found_again": share(self.refound, self.returns), "returns": self.returns,
-                "frames_on_twin": share(self.twin_taken, self.twin_frames), "twin_frames": self.twin_frames,
-                "id_switches": self.switches, "tracks": self.tracks}
+        return {
+            "false_finds_while_hidden": share(self.false_finds, self.hidden_frames),
+            "hidden_frames": self.hidden_frames,
+            "found_again": share(self.refound, self.returns),
+            "returns": self.returns,
+            "frames_on_twin": share(self.twin_taken, self.twin_frames),
+            "twin_frames": self.twin_frames,
+            "id_switches": self.switches,
+            "tracks": self.tracks,
+        }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Semantic segmentation: a confusion matrix and the mean IoU over classes."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -42,8 +43,10 @@ class SemanticScores:
         for labels, which in ((prediction, "predicted"), (truth, "true")):
             wrong = labels[((labels < 0) | (labels >= size)) & (labels != VOID_LABEL)]
             if wrong.size:
-                raise DataError(f"{which} label {int(wrong[0])} is not a class: allowed are 0 to {size - 1}, "
-                                f"or {VOID_LABEL} for void")
+                raise DataError(
+                    f"{which} label {int(wrong[0])} is not a class: allowed are 0 to {size - 1}, "
+                    f"or {VOID_LABEL} for void"
+                )
         known = truth != VOID_LABEL
         rows = truth[known].astype(np.int64)
         columns = prediction[known].astype(np.int64)
@@ -61,6 +64,8 @@ class SemanticScores:
         """mIoU over the classes that occur in the truth (as detectron2 reports it) and pixel accuracy; NaN if none."""
         ious = self.ious()
         total = self.confusion_px.sum()
-        return {"mIoU": float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan"),
-                "pixel_accuracy": float(np.trace(self.confusion_px[:, :-1]) / total) if total else float("nan"),
-                "classes": int(np.isfinite(ious).sum())}
+        return {
+            "mIoU": float(np.nanmean(ious)) if np.isfinite(ious).any() else float("nan"),
+            "pixel_accuracy": float(np.trace(self.confusion_px[:, :-1]) / total) if total else float("nan"),
+            "classes": int(np.isfinite(ious).sum()),
+        }

@@ -4,6 +4,7 @@
 REFERENCE: Ding et al., "DaViT: Dual Attention Vision Transformers" (2022). timm's `channel_attn_v2` is the form SEEM
 uses: the query is scaled by tokens^-0.5, so the network depends on the resolution.
 """
+
 from __future__ import annotations
 
 from torch import Tensor, nn
@@ -27,8 +28,17 @@ class DaViT(nn.Module):
 
         self.channels = config.widths
         net = DaVit(
-            num_classes=0, global_pool="", depths=config.depths, embed_dims=config.widths, num_heads=config.heads,
-            window_size=7, down_kernel_size=config.down_kernel, channel_attn_v2=True, named_blocks=True, norm_eps=1e-5)
+            num_classes=0,
+            global_pool="",
+            depths=config.depths,
+            embed_dims=config.widths,
+            num_heads=config.heads,
+            window_size=7,
+            down_kernel_size=config.down_kernel,
+            channel_attn_v2=True,
+            named_blocks=True,
+            norm_eps=1e-5,
+        )
         self.stem = net.stem
         self.stages = net.stages  # the classifier's norm stays behind: it has no official weights
 

@@ -14,6 +14,7 @@ stem padding           3                            2
 focal levels           3 (kernels 3, 5, 7)          4 (kernels 3, 5, 7, 9)
 =====================  ===========================  =======================
 """
+
 from __future__ import annotations
 
 import torch
@@ -51,7 +52,8 @@ class FocalModulation(nn.Module):
         self.proj = nn.Linear(dim, dim)
         self.focal_layers = nn.ModuleList(
             nn.Sequential(nn.Conv2d(dim, dim, 3 + 2 * level, padding=1 + level, groups=dim, bias=False), nn.GELU())
-            for level in range(levels))
+            for level in range(levels)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, H, W, C] -> the same shape."""
@@ -142,7 +144,8 @@ class FocalNet(nn.Module):
         following = (*config.widths[1:], None)
         self.layers = nn.ModuleList(
             FocalStage(dim, depth, levels, depthwise, dim_next)
-            for dim, depth, dim_next in zip(config.widths, config.depths, following))
+            for dim, depth, dim_next in zip(config.widths, config.depths, following)
+        )
         for i, dim in enumerate(config.widths):
             self.add_module(f"norm{i}", nn.LayerNorm(dim))
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The built-in model's backbone: timm's ResNet with a deep stem, plain 3x3 blocks and narrow stages."""
+
 from __future__ import annotations
 
 from timm.models.resnet import BasicBlock, ResNet
@@ -21,7 +22,12 @@ class SmallResNet(nn.Module):
         self.channels = config.widths
         self.fine_channels = 2 * config.stem_width
         self.net = ResNet(
-            BasicBlock, config.depths, num_classes=0, global_pool="", stem_type="deep", stem_width=config.stem_width,
+            BasicBlock,
+            config.depths,
+            num_classes=0,
+            global_pool="",
+            stem_type="deep",
+            stem_width=config.stem_width,
             channels=config.widths,
         )
 

@@ -4,6 +4,7 @@
 REFERENCE: Li et al., "Exploring Plain Vision Transformer Backbones" (2022) and Segment Anything; SEEM
 replaces the neck. The official position table is added without interpolation, so the input is always 1024 x 1024.
 """
+
 from __future__ import annotations
 
 from functools import partial
@@ -27,15 +28,22 @@ class SimpleNeck(nn.Module):
         super().__init__()
         fine, coarse = max(256, dim // 2), max(1024, 2 * dim)
         self.down_4 = nn.Sequential(
-            nn.ConvTranspose2d(dim, fine, 2, 2), _norm(fine), nn.GELU(),
-            nn.ConvTranspose2d(fine, fine // 2, 2, 2), _norm(fine // 2),
-            nn.Conv2d(fine // 2, widths[0], 1), _norm(widths[0]), nn.GELU())
+            nn.ConvTranspose2d(dim, fine, 2, 2),
+            _norm(fine),
+            nn.GELU(),
+            nn.ConvTranspose2d(fine, fine // 2, 2, 2),
+            _norm(fine // 2),
+            nn.Conv2d(fine // 2, widths[0], 1),
+            _norm(widths[0]),
+            nn.GELU(),
+        )
         self.down_8 = nn.Sequential(
-            nn.ConvTranspose2d(dim, fine, 2, 2), _norm(fine),
-            nn.Conv2d(fine, widths[1], 1), _norm(widths[1]), nn.GELU())
+            nn.ConvTranspose2d(dim, fine, 2, 2), _norm(fine), nn.Conv2d(fine, widths[1], 1), _norm(widths[1]), nn.GELU()
+        )
         self.down_16 = nn.Sequential(nn.Conv2d(dim, widths[2], 1), _norm(widths[2]), nn.GELU())
         self.down_32 = nn.Sequential(
-            nn.Conv2d(dim, coarse, 2, 2), _norm(coarse), nn.Conv2d(coarse, widths[3], 1), _norm(widths[3]), nn.GELU())
+            nn.Conv2d(dim, coarse, 2, 2), _norm(coarse), nn.Conv2d(coarse, widths[3], 1), _norm(widths[3]), nn.GELU()
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """[N, dim, h, w] -> [N, widths[i], ...] at 4, 2, 1 and 1/2 times the size."""
@@ -58,10 +66,19 @@ class SamViT(nn.Module):
 
         self.channels = config.widths
         self.trunk = VisionTransformerSAM(
-            img_size=INPUT_SIDE, num_classes=0, embed_dim=config.trunk_dim, depth=config.depths[0],
-            num_heads=config.heads[0], use_abs_pos=True, use_rel_pos=True, window_size=14,
-            global_attn_indexes=config.global_blocks, neck_chans=0, norm_layer=partial(nn.LayerNorm, eps=1e-6),
-            global_pool="")
+            img_size=INPUT_SIDE,
+            num_classes=0,
+            embed_dim=config.trunk_dim,
+            depth=config.depths[0],
+            num_heads=config.heads[0],
+            use_abs_pos=True,
+            use_rel_pos=True,
+            window_size=14,
+            global_attn_indexes=config.global_blocks,
+            neck_chans=0,
+            norm_layer=partial(nn.LayerNorm, eps=1e-6),
+            global_pool="",
+        )
         self.trunk.neck = nn.Identity()  # timm would put a LayerNorm here that SEEM's trunk does not have
         self.neck = SimpleNeck(config.trunk_dim, config.widths)
 

@@ -5,6 +5,7 @@ REFERENCE: Zhu et al., "Deformable DETR" (2021), in the form of SEEM's `transfor
 written with gathers instead of `grid_sample`, because it is exported and TensorRT 10.13 to 11.1 miscompile that
 operator.
 """
+
 from __future__ import annotations
 
 import math
@@ -120,7 +121,8 @@ class PixelDecoderDeform(nn.Module):
         super().__init__()
         c, self.config = config.dim, config
         self.input_proj = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(channels[k], c, 1), nn.GroupNorm(32, c)) for k in (3, 2, 1))
+            nn.Sequential(nn.Conv2d(channels[k], c, 1), nn.GroupNorm(32, c)) for k in (3, 2, 1)
+        )
         self.transformer = nn.Module()
         self.transformer.level_embed = nn.Parameter(torch.empty(LEVELS, c))
         nn.init.normal_(self.transformer.level_embed)

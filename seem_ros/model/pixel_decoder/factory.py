@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which pixel decoder follows which backbone."""
+
 from __future__ import annotations
 
 from torch import nn
@@ -20,8 +21,10 @@ def build_pixel_decoder(backbone: nn.Module, config: PixelDecoderConfig) -> nn.M
     """
     if config.kind == "fpn":
         from seem_ros.model.pixel_decoder.fpn import PixelDecoderFPN
+
         return PixelDecoderFPN(backbone.channels, config, backbone.fine_channels)
     if config.kind == "deform":
         from seem_ros.model.pixel_decoder.deformable import PixelDecoderDeform
+
         return PixelDecoderDeform(backbone.channels, config)
     raise ModelError(f"unknown pixel decoder {config.kind!r}; known are fpn and deform")

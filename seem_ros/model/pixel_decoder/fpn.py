@@ -5,6 +5,7 @@ REFERENCE: X-Decoder / SEEM `transformer_encoder_fpn`. The built-in model uses t
 narrower stride-4 level, projected positions in it and mask features at stride 2; these are off in every official
 variant.
 """
+
 from __future__ import annotations
 
 from torch import Tensor, nn

@@ -13,6 +13,7 @@ for a picture of 480x640. All but the norm's statistics is linear, so:
 
 That leaves 57 GFLOP. Equal to the straightforward formulation up to rounding, borders included.
 """
+
 from __future__ import annotations
 
 import torch
@@ -23,8 +24,13 @@ from torch.nn import functional as F
 def worthwhile(lateral: Tensor, adapter: nn.Conv2d, convolution: nn.Conv2d) -> bool:
     """Whether `convolved_sum` can replace the step and costs clearly less."""
     size, channels = convolution.kernel_size[0], convolution.in_channels
-    return (size == 3 and adapter.kernel_size == (1, 1) and isinstance(adapter.norm, nn.GroupNorm)
-            and lateral.shape[0] == 1 and lateral.shape[1] + channels * 4 / 9 < 0.9 * channels)
+    return (
+        size == 3
+        and adapter.kernel_size == (1, 1)
+        and isinstance(adapter.norm, nn.GroupNorm)
+        and lateral.shape[0] == 1
+        and lateral.shape[1] + channels * 4 / 9 < 0.9 * channels
+    )
 
 
 def convolved_sum(lateral: Tensor, top: Tensor, adapter: nn.Conv2d, convolution: nn.Conv2d) -> Tensor:
@@ -48,7 +54,7 @@ def convolved_sum(lateral: Tensor, top: Tensor, adapter: nn.Conv2d, convolution:
     for down in (0, 1):
         for right in (0, 1):
             kernel = _pairs(_pairs(taps, 1, down), 2, right).permute(0, 3, 1, 2)
-            out[..., down::2, right::2] += F.conv2d(top, kernel, padding=1)[..., down:down + h, right:right + w]
+            out[..., down::2, right::2] += F.conv2d(top, kernel, padding=1)[..., down : down + h, right : right + w]
     return out
 
 

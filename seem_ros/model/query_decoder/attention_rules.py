@@ -11,6 +11,7 @@ The official code writes the same as one boolean matrix over all groups of all p
 `seem_demo.py` attention_data_struct); here every prompt is an element of its own, which is what the matrix says for
 prompts that must not see each other.
 """
+
 from __future__ import annotations
 
 import numpy as np

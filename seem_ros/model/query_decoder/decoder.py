@@ -5,6 +5,7 @@ One class serves every release and the built-in model; who attends to whom is a 
 prompt is a batch element of its own with its own queries, tokens and memory slots, so prompts never influence each
 other. Keys and values of the image are computed once (`prepare`) and shared by all prompts.
 """
+
 from __future__ import annotations
 
 import torch
@@ -56,7 +57,7 @@ class QueryDecoder(nn.Module):
         self.class_embed = nn.Parameter(torch.empty(d, text_dim))
         self.mask_embed = MLP(d, d, c.mask_dim, 3)
         for matrix in (*self.mask_sptial_embed, self.class_embed):
-            nn.init.trunc_normal_(matrix, std=d ** -0.5)
+            nn.init.trunc_normal_(matrix, std=d**-0.5)
         if c.prompt_queries:
             self.prompt_feat = nn.Embedding(c.prompt_queries, d)
             self.prompt_embed = nn.Embedding(c.prompt_queries, d)
@@ -71,7 +72,10 @@ class QueryDecoder(nn.Module):
 
     # ---- the image, once -------------------------------------------------------------------------------------------
     def prepare(
-        self, levels: list[Tensor], mask_features: Tensor | None, fine_features: Tensor | None = None,
+        self,
+        levels: list[Tensor],
+        mask_features: Tensor | None,
+        fine_features: Tensor | None = None,
         mask_source: Tensor | None = None,
     ) -> ImageTensors:
         """Computes what all prompts on an image share.
@@ -190,9 +194,16 @@ class QueryDecoder(nn.Module):
         return ~torch.cat(rows, 2)
 
     def _run(
-        self, image: ImageTensors, query: Tensor, query_position: Tensor, prompts: PromptTensors | None,
-        point_tokens: Tensor | None, box_prior: Tensor | None, use_memory: bool = False,
-        query_valid: Tensor | None = None, official: OfficialCall | None = None,
+        self,
+        image: ImageTensors,
+        query: Tensor,
+        query_position: Tensor,
+        prompts: PromptTensors | None,
+        point_tokens: Tensor | None,
+        box_prior: Tensor | None,
+        use_memory: bool = False,
+        query_valid: Tensor | None = None,
+        official: OfficialCall | None = None,
     ) -> list[QueryState]:
         """Runs all layers; returns the prediction before the first layer and after each of them."""
         c = self.config
@@ -248,7 +259,7 @@ class QueryDecoder(nn.Module):
             part, place = torch.cat(parts, 2).flatten(1, 2), torch.cat(placed, 2).flatten(1, 2)
             found = cross.attention(part + place, image.keys[i], image.values[i], hidden, sighted=True)
             part = cross.norm(part + found).reshape(n, p, -1, dim)
-            pieces = [part[:, :, :q], x[:, :, q:x.shape[2] - memory]] + ([part[:, :, q:]] if memory else [])
+            pieces = [part[:, :, :q], x[:, :, q : x.shape[2] - memory]] + ([part[:, :, q:]] if memory else [])
             x = torch.cat(pieces, 2)
 
             own = self.transformer_self_attention_layers[i]
@@ -317,8 +328,12 @@ class QueryDecoder(nn.Module):
         return content + start[:, :, None], position + place[:, :, None], similarity
 
     def decode(
-        self, image: ImageTensors, prompts: PromptTensors, official: OfficialCall | None = None,
-        appearance: bool = True, memory: bool = True,
+        self,
+        image: ImageTensors,
+        prompts: PromptTensors,
+        official: OfficialCall | None = None,
+        appearance: bool = True,
+        memory: bool = True,
     ) -> Decoded:
         """Answers P prompts on each of N images.
 
@@ -337,8 +352,7 @@ class QueryDecoder(nn.Module):
         tokens, mean = self.sample(image, prompts.points_xy, prompts.points_label, empty_mean)
         query, position, similarity = self.start_queries(image, prompts, tokens, needed.copied)
         box_prior = box_prior_logits(prompts) if self.config.prior and self.config.box_head else None
-        states = self._run(
-            image, query, position, prompts, tokens, box_prior, needed.memory, needed.valid, official)
+        states = self._run(image, query, position, prompts, tokens, box_prior, needed.memory, needed.valid, official)
         last = states[-1]
         embedding = last.hidden @ self.class_embed
         chosen, score = self._select(last, embedding, mean, prompts, needed.valid)
@@ -351,11 +365,18 @@ class QueryDecoder(nn.Module):
         presence = self.presence_logits(winner)[..., 0].sigmoid() if self.config.presence_head else nan
         box = winner.box[:, :, 0] if winner.box is not None else nan[..., None].expand(-1, -1, 4)
         return Decoded(
-            mask_logits=fine, memory_mask=coarse, presence=presence, score=score,
+            mask_logits=fine,
+            memory_mask=coarse,
+            presence=presence,
+            score=score,
             embedding=take(embedding, chosen)[:, :, 0],
-            selected=chosen if needed.numbers is None else needed.numbers[chosen], box=box,
+            selected=chosen if needed.numbers is None else needed.numbers[chosen],
+            box=box,
             sampled_tokens=restored(tokens, label),
-            sampled_embedding=mean, appearance_tokens=look, appearance_embedding=look_mean, states=states,
+            sampled_embedding=mean,
+            appearance_tokens=look,
+            appearance_embedding=look_mean,
+            states=states,
             similarity=similarity,
         )
 

@@ -13,6 +13,7 @@ cell,
 
 Equal to the straightforward formulation up to rounding, borders included.
 """
+
 from __future__ import annotations
 
 import torch
@@ -46,7 +47,7 @@ def folded_masks(embedding: Tensor, source: Tensor, convolution: nn.Conv2d) -> T
     for i in range(size):
         for j in range(size):
             up, left = i - half, j - half
-            tap = taps[:, :, i, j, max(up, 0):h + min(up, 0), max(left, 0):w + min(left, 0)]
+            tap = taps[:, :, i, j, max(up, 0) : h + min(up, 0), max(left, 0) : w + min(left, 0)]
             out = out + F.pad(tap, (max(-left, 0), max(left, 0), max(-up, 0), max(up, 0)))
     return out.reshape(n, p, q, h, w)
 
@@ -74,8 +75,13 @@ def resized_features(source: Tensor, convolution: nn.Conv2d, factors: tuple[int,
         # Few places far apart: a matrix product of their patches is faster than a convolution with a large stride.
         total = convolution.bias
         for i in range(size):
-            patches = torch.cat([boxed[..., start + i::factor, start + j::factor][..., :h, :w].permute(0, 2, 3, 1)
-                                 for j in range(size)], 3)
+            patches = torch.cat(
+                [
+                    boxed[..., start + i :: factor, start + j :: factor][..., :h, :w].permute(0, 2, 3, 1)
+                    for j in range(size)
+                ],
+                3,
+            )
             total = total + F.linear(patches, kernel[i])
         out.append(total.permute(0, 3, 1, 2))
     return out
@@ -103,8 +109,11 @@ def folded_means(source: Tensor, convolution: nn.Conv2d, points_xy: Tensor, shar
     down = _hats(points_xy[..., 1], h) * share[..., None].float()
     weights = F.pad((down.transpose(-1, -2) @ across).to(source.dtype), (half, half, half, half))
     # The patch around (r, c) reads y at (r + i - half, c + j - half).
-    shifted = [weights[..., size - 1 - i:size - 1 - i + h, size - 1 - j:size - 1 - j + w]
-               for i in range(size) for j in range(size)]
+    shifted = [
+        weights[..., size - 1 - i : size - 1 - i + h, size - 1 - j : size - 1 - j + w]
+        for i in range(size)
+        for j in range(size)
+    ]
     patches = torch.stack(shifted, 2).flatten(3) @ source.flatten(2).transpose(1, 2)[:, None]
     kernel = convolution.weight.permute(2, 3, 1, 0).flatten(0, 2)
     return patches.flatten(2) @ kernel + share.sum(2, keepdim=True).to(source.dtype) * convolution.bias

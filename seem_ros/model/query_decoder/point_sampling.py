@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading feature maps at points, without `grid_sample` (TensorRT 10.13 to 11.1 miscompile it)."""
+
 from __future__ import annotations
 
 import torch

@@ -5,6 +5,7 @@ The official decoder has 101 trained queries, one of which happens to fit the pr
 prompt learns several times faster when that query starts from what the prompt says: its geometry (a prior box), its
 text, its reference, and the place of the picture that looks most like them (a dense similarity at stride 8).
 """
+
 from __future__ import annotations
 
 import torch

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts as padded tensors: what the decoder reads, with no data-dependent shape."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
@@ -45,8 +46,17 @@ class PromptTensors:
 
     @staticmethod
     def empty(
-        images: int, prompts: int, *, points: int, text: int, references: int, dim: int, text_dim: int, mask_dim: int,
-        mask_hw: tuple[int, int], device: torch.device | str = "cpu",
+        images: int,
+        prompts: int,
+        *,
+        points: int,
+        text: int,
+        references: int,
+        dim: int,
+        text_dim: int,
+        mask_dim: int,
+        mask_hw: tuple[int, int],
+        device: torch.device | str = "cpu",
     ) -> PromptTensors:
         """Returns prompts that ask for nothing, to be filled in place."""
         n, p = images, prompts
@@ -55,12 +65,20 @@ class PromptTensors:
             return torch.zeros(n, p, *shape, dtype=dtype, device=device)
 
         return PromptTensors(
-            points_xy=zeros(points, 2), points_label=zeros(points, dtype=torch.int8),
-            text_tokens=zeros(text, dim), text_valid=zeros(text, dtype=torch.bool),
-            text_embedding=zeros(text_dim), has_text=zeros(dtype=torch.bool),
-            reference_tokens=zeros(references, 3, dim), reference_valid=zeros(references, dtype=torch.bool),
-            reference_embedding=zeros(mask_dim), previous_mask=zeros(*mask_hw), has_previous=zeros(dtype=torch.bool),
-            prior_box=zeros(4), prior_kind=zeros(dtype=torch.int8), select_by=zeros(dtype=torch.int8),
+            points_xy=zeros(points, 2),
+            points_label=zeros(points, dtype=torch.int8),
+            text_tokens=zeros(text, dim),
+            text_valid=zeros(text, dtype=torch.bool),
+            text_embedding=zeros(text_dim),
+            has_text=zeros(dtype=torch.bool),
+            reference_tokens=zeros(references, 3, dim),
+            reference_valid=zeros(references, dtype=torch.bool),
+            reference_embedding=zeros(mask_dim),
+            previous_mask=zeros(*mask_hw),
+            has_previous=zeros(dtype=torch.bool),
+            prior_box=zeros(4),
+            prior_kind=zeros(dtype=torch.int8),
+            select_by=zeros(dtype=torch.int8),
         )
 
     def check(self) -> PromptTensors:
@@ -76,8 +94,10 @@ class PromptTensors:
         count = self.points_label.shape[:2]
         for f in fields(self):
             if getattr(self, f.name).shape[:2] != count:
-                raise PromptError(f"{f.name} is for {tuple(getattr(self, f.name).shape[:2])} images x prompts, "
-                                  f"points_label for {tuple(count)}")
+                raise PromptError(
+                    f"{f.name} is for {tuple(getattr(self, f.name).shape[:2])} images x prompts, "
+                    f"points_label for {tuple(count)}"
+                )
         outside = ((self.points_xy < 0) | (self.points_xy > 1)) & (self.points_label != 0)[..., None]
         outside = (outside | ~torch.isfinite(self.points_xy)).any(-1)  # padding may be anywhere, but somewhere
         if outside.any():
@@ -87,8 +107,12 @@ class PromptTensors:
             values = getattr(self, name)
             if ((values < low) | (values > high)).any():
                 raise PromptError(f"{name} must be within {low} and {high}, got {values.min()} to {values.max()}")
-        for name, mask in (("text_tokens", self.text_valid), ("text_embedding", self.has_text),
-                           ("reference_tokens", self.reference_valid), ("previous_mask", self.has_previous)):
+        for name, mask in (
+            ("text_tokens", self.text_valid),
+            ("text_embedding", self.has_text),
+            ("reference_tokens", self.reference_valid),
+            ("previous_mask", self.has_previous),
+        ):
             if not torch.isfinite(getattr(self, name)[mask]).all():
                 raise PromptError(f"{name} holds NaN or infinity")
         return self
@@ -98,14 +122,17 @@ class PromptTensors:
 
         Looks at values, so not for traced code.
         """
+
         def kept(used: Tensor, names: tuple[str, ...]) -> dict[str, Tensor]:
             columns = used.any(0).any(0).nonzero()[:, 0]
             return {} if len(columns) == used.shape[2] else {name: getattr(self, name)[:, :, columns] for name in names}
 
         return replace(
-            self, **kept(self.points_label != 0, ("points_xy", "points_label")),
+            self,
+            **kept(self.points_label != 0, ("points_xy", "points_label")),
             **kept(self.text_valid, ("text_tokens", "text_valid")),
-            **kept(self.reference_valid, ("reference_tokens", "reference_valid")))
+            **kept(self.reference_valid, ("reference_tokens", "reference_valid")),
+        )
 
     def to(self, device: torch.device | str) -> PromptTensors:
         """Moves every tensor."""

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Picking the winning query, and lowering its mask outside its box (official models have no box)."""
+
 from __future__ import annotations
 
 import torch
@@ -22,6 +23,7 @@ def box_gate(box: Tensor, height: int, width: int) -> Tensor:
     Returns:
         [..., height, width], 0 inside the box enlarged by a tenth.
     """
+
     def axis(n: int, centre: Tensor, size: Tensor) -> Tensor:
         at = (torch.arange(n, device=box.device, dtype=box.dtype) + 0.5) / n
         distance = (at - centre[..., None]).abs() / (size[..., None] / 2).clamp(min=0.01)

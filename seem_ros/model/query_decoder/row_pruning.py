@@ -5,6 +5,7 @@ A call is padded to the widest prompt that its caller allows, has memory slots, 
 the rules v1 let a prompt use three. None of what is invalid in all of a call's prompts is ever read, so it is left out
 where code may look at values; what is traced keeps every row and column, because its shapes are fixed.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What goes into the query decoder and what comes out, as groups of tensors."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

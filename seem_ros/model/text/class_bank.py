@@ -3,6 +3,7 @@
 
 REFERENCE: CLIP's 80 sentence templates for ImageNet in the official order, preceded by the bare name with a full stop.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -22,26 +23,87 @@ from seem_ros.model.text.encoder import TextEncoder
 from seem_ros.model.text.tokenizer import Tokenizer
 
 TEMPLATES = (
-    "{}.", "a photo of a {}.", "a bad photo of a {}.", "a photo of many {}.", "a sculpture of a {}.",
-    "a photo of the hard to see {}.", "a low resolution photo of the {}.", "a rendering of a {}.", "graffiti of a {}.",
-    "a bad photo of the {}.", "a cropped photo of the {}.", "a tattoo of a {}.", "the embroidered {}.",
-    "a photo of a hard to see {}.", "a bright photo of a {}.", "a photo of a clean {}.", "a photo of a dirty {}.",
-    "a dark photo of the {}.", "a drawing of a {}.", "a photo of my {}.", "the plastic {}.",
-    "a photo of the cool {}.", "a close-up photo of a {}.", "a black and white photo of the {}.",
-    "a painting of the {}.", "a painting of a {}.", "a pixelated photo of the {}.", "a sculpture of the {}.",
-    "a bright photo of the {}.", "a cropped photo of a {}.", "a plastic {}.", "a photo of the dirty {}.",
-    "a jpeg corrupted photo of a {}.", "a blurry photo of the {}.", "a photo of the {}.", "a good photo of the {}.",
-    "a rendering of the {}.", "a {} in a video game.", "a photo of one {}.", "a doodle of a {}.",
-    "a close-up photo of the {}.", "the origami {}.", "the {} in a video game.", "a sketch of a {}.",
-    "a doodle of the {}.", "a origami {}.", "a low resolution photo of a {}.", "the toy {}.", "a rendition of the {}.",
-    "a photo of the clean {}.", "a photo of a large {}.", "a rendition of a {}.", "a photo of a nice {}.",
-    "a photo of a weird {}.", "a blurry photo of a {}.", "a cartoon {}.", "art of a {}.", "a sketch of the {}.",
-    "a embroidered {}.", "a pixelated photo of a {}.", "itap of the {}.", "a jpeg corrupted photo of the {}.",
-    "a good photo of a {}.", "a plushie {}.", "a photo of the nice {}.", "a photo of the small {}.",
-    "a photo of the weird {}.", "the cartoon {}.", "art of the {}.", "a drawing of the {}.",
-    "a photo of the large {}.", "a black and white photo of a {}.", "the plushie {}.", "a dark photo of a {}.",
-    "itap of a {}.", "graffiti of the {}.", "a toy {}.", "itap of my {}.", "a photo of a cool {}.",
-    "a photo of a small {}.", "a tattoo of the {}.",
+    "{}.",
+    "a photo of a {}.",
+    "a bad photo of a {}.",
+    "a photo of many {}.",
+    "a sculpture of a {}.",
+    "a photo of the hard to see {}.",
+    "a low resolution photo of the {}.",
+    "a rendering of a {}.",
+    "graffiti of a {}.",
+    "a bad photo of the {}.",
+    "a cropped photo of the {}.",
+    "a tattoo of a {}.",
+    "the embroidered {}.",
+    "a photo of a hard to see {}.",
+    "a bright photo of a {}.",
+    "a photo of a clean {}.",
+    "a photo of a dirty {}.",
+    "a dark photo of the {}.",
+    "a drawing of a {}.",
+    "a photo of my {}.",
+    "the plastic {}.",
+    "a photo of the cool {}.",
+    "a close-up photo of a {}.",
+    "a black and white photo of the {}.",
+    "a painting of the {}.",
+    "a painting of a {}.",
+    "a pixelated photo of the {}.",
+    "a sculpture of the {}.",
+    "a bright photo of the {}.",
+    "a cropped photo of a {}.",
+    "a plastic {}.",
+    "a photo of the dirty {}.",
+    "a jpeg corrupted photo of a {}.",
+    "a blurry photo of the {}.",
+    "a photo of the {}.",
+    "a good photo of the {}.",
+    "a rendering of the {}.",
+    "a {} in a video game.",
+    "a photo of one {}.",
+    "a doodle of a {}.",
+    "a close-up photo of the {}.",
+    "the origami {}.",
+    "the {} in a video game.",
+    "a sketch of a {}.",
+    "a doodle of the {}.",
+    "a origami {}.",
+    "a low resolution photo of a {}.",
+    "the toy {}.",
+    "a rendition of the {}.",
+    "a photo of the clean {}.",
+    "a photo of a large {}.",
+    "a rendition of a {}.",
+    "a photo of a nice {}.",
+    "a photo of a weird {}.",
+    "a blurry photo of a {}.",
+    "a cartoon {}.",
+    "art of a {}.",
+    "a sketch of the {}.",
+    "a embroidered {}.",
+    "a pixelated photo of a {}.",
+    "itap of the {}.",
+    "a jpeg corrupted photo of the {}.",
+    "a good photo of a {}.",
+    "a plushie {}.",
+    "a photo of the nice {}.",
+    "a photo of the small {}.",
+    "a photo of the weird {}.",
+    "the cartoon {}.",
+    "art of the {}.",
+    "a drawing of the {}.",
+    "a photo of the large {}.",
+    "a black and white photo of a {}.",
+    "the plushie {}.",
+    "a dark photo of a {}.",
+    "itap of a {}.",
+    "graffiti of the {}.",
+    "a toy {}.",
+    "itap of my {}.",
+    "a photo of a cool {}.",
+    "a photo of a small {}.",
+    "a tattoo of the {}.",
 )
 BACKGROUND = "background"  # official class lists always end with this entry: the class of queries that found nothing
 _SUFFIXES = ("-other", "-merged", "-stuff")  # of COCO's panoptic class names; not part of what the thing is called
@@ -57,8 +119,9 @@ def plain_class_name(name: str) -> str:
 
 
 @torch.inference_mode()
-def encode_texts(encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str], *, batch: int = 256
-                 ) -> tuple[Tensor, Tensor, Tensor]:
+def encode_texts(
+    encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str], *, batch: int = 256
+) -> tuple[Tensor, Tensor, Tensor]:
     """Encode texts, each batch only as far as its longest text.
 
     Args:
@@ -78,18 +141,24 @@ def encode_texts(encoder: TextEncoder, tokenizer: Tokenizer, texts: Sequence[str
     pooled = torch.zeros(len(texts), encoder.config.dim, device=device)
     order = np.argsort(lengths, kind="stable")
     for start in range(0, len(order), batch):
-        rows = order[start:start + batch]
+        rows = order[start : start + batch]
         longest = int(lengths[rows].max())
         index = torch.from_numpy(rows).to(device)
         some_tokens, pooled[index] = encoder(torch.from_numpy(ids[rows, :longest]).to(device))
         tokens[index, :longest] = some_tokens
-    mask = torch.from_numpy(valid[:, :tokens.shape[1]]).to(device)
+    mask = torch.from_numpy(valid[:, : tokens.shape[1]]).to(device)
     return tokens.masked_fill(~mask[..., None], 0.0), mask, pooled
 
 
 @torch.inference_mode()
-def class_bank(encoder: TextEncoder, tokenizer: Tokenizer, names: Sequence[str], *, templates: bool = True,
-               cache_dir: str | Path | None = None) -> Tensor:
+def class_bank(
+    encoder: TextEncoder,
+    tokenizer: Tokenizer,
+    names: Sequence[str],
+    *,
+    templates: bool = True,
+    cache_dir: str | Path | None = None,
+) -> Tensor:
     """One unit vector per class name, from disk when the same weights and names were asked before.
 
     Args:

@@ -8,6 +8,7 @@ importing it takes three seconds and 240 MB, a sixth of what a whole focalt may 
 Because attention is causal, nothing after a text's end token can change anything before it: callers may cut the token
 ids after the longest text, and the result stays the same.
 """
+
 from __future__ import annotations
 
 import torch
@@ -36,12 +37,13 @@ class CausalAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.k_proj, self.v_proj, self.q_proj = (_linear(dim, dim, deviation) for _ in range(3))
-        self.out_proj = _linear(dim, dim, dim ** -0.5)
+        self.out_proj = _linear(dim, dim, dim**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, L, dim] -> the same shape."""
-        q, k, v = (proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-                   for proj in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            proj(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
         return self.out_proj(F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2).flatten(-2))
 
 
@@ -64,7 +66,7 @@ class TextBlock(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        deviation = config.dim ** -0.5 * (2 * config.layers) ** -0.5  # CLIP's start
+        deviation = config.dim**-0.5 * (2 * config.layers) ** -0.5  # CLIP's start
         self.self_attn = CausalAttention(config.dim, config.heads, deviation)
         self.layer_norm1 = nn.LayerNorm(config.dim, LAYER_NORM_EPS)
         self.mlp = QuickMlp(config.dim, deviation)
@@ -84,7 +86,8 @@ class TextTower(nn.Module):
         self.embeddings = nn.Module()
         if config.token_rank:  # a factored table
             self.embeddings.token_embedding = nn.Sequential(
-                nn.Embedding(config.vocab, config.token_rank), nn.Linear(config.token_rank, config.dim, bias=False))
+                nn.Embedding(config.vocab, config.token_rank), nn.Linear(config.token_rank, config.dim, bias=False)
+            )
         else:
             self.embeddings.token_embedding = nn.Embedding(config.vocab, config.dim)
             nn.init.normal_(self.embeddings.token_embedding.weight, std=0.02)
@@ -96,7 +99,7 @@ class TextTower(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids [N, L] -> [N, L, dim]."""
-        x = self.embeddings.token_embedding(ids) + self.embeddings.position_embedding.weight[:ids.shape[1]]
+        x = self.embeddings.token_embedding(ids) + self.embeddings.position_embedding.weight[: ids.shape[1]]
         for block in self.encoder.layers:
             x = block(x)
         return self.final_layer_norm(x)

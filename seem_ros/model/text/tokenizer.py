@@ -4,6 +4,7 @@
 Needs only `tokenizers` and numpy, so a robot that runs an exported model uses the very same code. REFERENCE: CLIP's
 published byte-pair encoding; identifiers 49406 (start), 49407 (end, which is also the padding).
 """
+
 from __future__ import annotations
 
 import html
@@ -24,15 +25,27 @@ DATA_FILE = Path(__file__).parents[1] / "data" / "clip_tokenizer.json"
 # curly quotes, ligatures, full-width forms and HTML entities. We do not guess broken encodings ("cafÃ©").
 _SINGLE_QUOTES = "\u02bc\u2018\u2019\u201a\u201b"
 _DOUBLE_QUOTES = "\u201c\u201d\u201e\u201f"
-_LIGATURES = {"\ufb00": "ff", "\ufb01": "fi", "\ufb02": "fl", "\ufb03": "ffi", "\ufb04": "ffl", "\ufb05": "\u017ft",
-              "\ufb06": "st", "\u0132": "IJ", "\u0133": "ij", "\u0149": "'n"}
-_CLEANING = str.maketrans({
-    **dict.fromkeys(_SINGLE_QUOTES, "'"),
-    **dict.fromkeys(_DOUBLE_QUOTES, '"'),
-    **_LIGATURES,
-    **{chr(0xFF01 + i): chr(0x21 + i) for i in range(94)},
-    "\u3000": " ",
-})
+_LIGATURES = {
+    "\ufb00": "ff",
+    "\ufb01": "fi",
+    "\ufb02": "fl",
+    "\ufb03": "ffi",
+    "\ufb04": "ffl",
+    "\ufb05": "\u017ft",
+    "\ufb06": "st",
+    "\u0132": "IJ",
+    "\u0133": "ij",
+    "\u0149": "'n",
+}
+_CLEANING = str.maketrans(
+    {
+        **dict.fromkeys(_SINGLE_QUOTES, "'"),
+        **dict.fromkeys(_DOUBLE_QUOTES, '"'),
+        **_LIGATURES,
+        **{chr(0xFF01 + i): chr(0x21 + i) for i in range(94)},
+        "\u3000": " ",
+    }
+)
 
 
 def clean_text(text: str) -> str:
@@ -118,8 +131,10 @@ class Tokenizer:
         for row, text in enumerate(texts):
             tokens = self.ids(text)
             if len(tokens) > length:
-                raise PromptError(f"text prompt has {len(tokens)} tokens with start and end, at most {length} are "
-                                  f"allowed: {text[:60]!r}...")
-            ids[row, :len(tokens)] = tokens
-            valid[row, :len(tokens)] = True
+                raise PromptError(
+                    f"text prompt has {len(tokens)} tokens with start and end, at most {length} are "
+                    f"allowed: {text[:60]!r}..."
+                )
+            ids[row, : len(tokens)] = tokens
+            valid[row, : len(tokens)] = True
         return ids, valid

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mask logits and scores to ``Segments``: label image, records and messages."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -42,16 +43,32 @@ def same_objects(mask_logits: np.ndarray, found: np.ndarray, surety: np.ndarray,
 
 
 def make_segment(
-    value: int, extent: Extent, label: tuple[str, float], mask_score: float, presence: float, target_id: int = 0,
-    state: str = "", is_thing: bool = True,
+    value: int,
+    extent: Extent,
+    label: tuple[str, float],
+    mask_score: float,
+    presence: float,
+    target_id: int = 0,
+    state: str = "",
+    is_thing: bool = True,
 ) -> Segment:
     """A record from its measures; scores are clipped to 0..1 against rounding."""
+
     def unit(score: float) -> float:
         return min(max(float(score), 0.0), 1.0)
 
     return Segment(
-        value, target_id, label[0], unit(label[1]), unit(mask_score), unit(presence), extent.box_xyxy_px,
-        extent.area_px, extent.centroid_xy_px, state, is_thing=is_thing,
+        value,
+        target_id,
+        label[0],
+        unit(label[1]),
+        unit(mask_score),
+        unit(presence),
+        extent.box_xyxy_px,
+        extent.area_px,
+        extent.centroid_xy_px,
+        state,
+        is_thing=is_thing,
     )
 
 
@@ -76,15 +93,17 @@ def finish(
     image: np.ndarray, segments: Sequence[Segment], frame: Frame, message: str = "", answers: tuple[Answer, ...] = ()
 ) -> Segments:
     """The result of a frame, with positions where it has depth."""
-    result = Segments(
-        image, tuple(segments), frame.stamp_ns, frame.frame_id, frame.camera, message, answers
-    )
+    result = Segments(image, tuple(segments), frame.stamp_ns, frame.frame_id, frame.camera, message, answers)
     return with_depth(result, frame)
 
 
 def compose_panoptic(
-    chosen: Sequence[PanopticSegment], bank: Vocabulary, merged: Sequence[np.ndarray],
-    patches: Sequence[Patch | None], frame: Frame, wide: bool,
+    chosen: Sequence[PanopticSegment],
+    bank: Vocabulary,
+    merged: Sequence[np.ndarray],
+    patches: Sequence[Patch | None],
+    frame: Frame,
+    wide: bool,
 ) -> Segments:
     """Panoptic segments, chosen at mask resolution, decided at source resolution.
 
@@ -101,9 +120,8 @@ def compose_panoptic(
     image, extents = paint(patches, scores, values, (frame.height, frame.width), wide or len(chosen) > 255)
     sureness = mask_scores(np.stack(merged)) if merged else ()
     segments = [
-        make_segment(
-            one.id, extent, (bank.names[one.category_id], one.score), sure, one.score, is_thing=one.isthing
-        )
-        for one, extent, sure in zip(chosen, extents, sureness, strict=True) if extent is not None
+        make_segment(one.id, extent, (bank.names[one.category_id], one.score), sure, one.score, is_thing=one.isthing)
+        for one, extent, sure in zip(chosen, extents, sureness, strict=True)
+        if extent is not None
     ]
     return finish(image, segments, frame)

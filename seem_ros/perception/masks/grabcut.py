@@ -6,6 +6,7 @@ often answers a box with something that does not fill it. GrabCut (Rother, Kolmo
 OpenCV's) then divides the place by colours: the mask says what is likely, clicks and strokes say what is certain. A
 box is certain about all that lies outside of it, and from it GrabCut starts as in its paper.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -82,7 +83,11 @@ def all_obeyed(
 
 
 def obeyed(
-    logits: np.ndarray, prompt: Prompt, encoded: EncodedFrame, stride: int, rules: Rules,
+    logits: np.ndarray,
+    prompt: Prompt,
+    encoded: EncodedFrame,
+    stride: int,
+    rules: Rules,
     longest_px: float = _LONGEST_SIDE_PX,
 ) -> np.ndarray | None:
     """One mask that agrees with what the user drew.
@@ -232,8 +237,9 @@ def _divided(encoded: EncodedFrame, said: np.ndarray, rounds: int, longest_px: f
     labels = said[y0 : int(rows.max()) + _MARGIN_PX + 1, x0 : int(columns.max()) + _MARGIN_PX + 1]
     height, width = labels.shape
     across, down = (1 / scale for scale in encoded.geometry.scale_xy)
-    source = encoded.frame.rgb[round(y0 * down) : round((y0 + height) * down),
-                               round(x0 * across) : round((x0 + width) * across)]
+    source = encoded.frame.rgb[
+        round(y0 * down) : round((y0 + height) * down), round(x0 * across) : round((x0 + width) * across)
+    ]
     shrink = min(1.0, longest_px / max(source.shape[:2]))
     size = max(1, round(source.shape[1] * shrink)), max(1, round(source.shape[0] * shrink))
     picture = cv2.resize(source, size, interpolation=cv2.INTER_AREA)

@@ -6,6 +6,7 @@ TPAMI 2013, section 3, equations 19 and 20 for colours) makes a mask a locally l
 jumps where the picture does. As in its fast variant (He and Sun, "Fast Guided Filter", 2015) the coefficients are
 computed at the network's resolution and applied at the source's.
 """
+
 from __future__ import annotations
 
 from fractions import Fraction
@@ -81,13 +82,34 @@ def _coefficients(guide: np.ndarray, values: np.ndarray, radius: int) -> tuple[n
     Returns:
         a float32 [h, w, 3]; b float32 [h, w]; how much of the values' variance the colours explain, 0..1, [h, w].
     """
+
     def mean(planes: np.ndarray) -> np.ndarray:
         size = (2 * radius + 1, 2 * radius + 1)
         return cv2.blur(planes, size, borderType=cv2.BORDER_REFLECT)
 
     r, g, b = cv2.split(guide)
-    m = cv2.split(mean(cv2.merge((r, g, b, values, r * values, g * values, b * values,
-                                  r * r, r * g, r * b, g * g, g * b, b * b, values * values))))
+    m = cv2.split(
+        mean(
+            cv2.merge(
+                (
+                    r,
+                    g,
+                    b,
+                    values,
+                    r * values,
+                    g * values,
+                    b * values,
+                    r * r,
+                    r * g,
+                    r * b,
+                    g * g,
+                    g * b,
+                    b * b,
+                    values * values,
+                )
+            )
+        )
+    )
     with_r, with_g, with_b = (m[4 + i] - m[i] * m[3] for i in range(3))
     rr, rg, rb = m[7] - m[0] * m[0] + _SMOOTHNESS, m[8] - m[0] * m[1], m[9] - m[0] * m[2]
     gg, gb, bb = m[10] - m[1] * m[1] + _SMOOTHNESS, m[11] - m[1] * m[2], m[12] - m[2] * m[2] + _SMOOTHNESS

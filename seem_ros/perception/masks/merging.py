@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets and the vocabulary's segments in one label image, and names that users gave."""
+
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
@@ -21,10 +22,12 @@ def with_names(segments: Segments, names: Mapping[int, str]) -> Segments:
     """The same segments; targets that users gave a name (by target id) carry it."""
     if not names:
         return segments
-    return segments.with_segments(tuple(
-        replace(segment, label=names[segment.target_id]) if segment.target_id in names else segment
-        for segment in segments
-    ))
+    return segments.with_segments(
+        tuple(
+            replace(segment, label=names[segment.target_id]) if segment.target_id in names else segment
+            for segment in segments
+        )
+    )
 
 
 def merge(first: Segments, others: Segments, reserved: Collection[int] = ()) -> Segments:

@@ -4,6 +4,7 @@
 Here everything works on whole arrays and follows the official evaluation to the pixel. What the node needs for a few
 prompted masks, faster, is in ``upsample.py``.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, replace

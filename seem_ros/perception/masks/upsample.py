@@ -5,6 +5,7 @@ A mask is decided at source resolution: its logits are enlarged bilinearly (pixe
 with zero. Where all four neighbours of a place are not positive the result cannot be positive, so only the box around
 the positive logits is enlarged; a small object in a 1080p picture costs a small piece.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -164,7 +165,10 @@ class Extent:
 
 
 def paint(
-    patches: Sequence[Patch | None], scores: Sequence[float], values: Sequence[int], size_hw: tuple[int, int],
+    patches: Sequence[Patch | None],
+    scores: Sequence[float],
+    values: Sequence[int],
+    size_hw: tuple[int, int],
     wide: bool = False,
 ) -> tuple[np.ndarray, list[Extent | None]]:
     """Masks to one label image.
@@ -196,16 +200,23 @@ def paint(
         labels[patch.window][mask.view(np.bool_)] = value
         x, y, width, height = cv2.boundingRect(mask)
         moments = cv2.moments(mask, binaryImage=True)
-        extents.append(Extent(
-            (patch.x0 + x, patch.y0 + y, patch.x0 + x + width, patch.y0 + y + height), area,
-            (patch.x0 + moments["m10"] / moments["m00"], patch.y0 + moments["m01"] / moments["m00"]),
-        ))
+        extents.append(
+            Extent(
+                (patch.x0 + x, patch.y0 + y, patch.x0 + x + width, patch.y0 + y + height),
+                area,
+                (patch.x0 + moments["m10"] / moments["m00"], patch.y0 + moments["m01"] / moments["m00"]),
+            )
+        )
     return labels, extents
 
 
 def _settle(
-    first: Patch, first_mask: np.ndarray, first_score: float,
-    second: Patch, second_mask: np.ndarray, second_score: float,
+    first: Patch,
+    first_mask: np.ndarray,
+    first_score: float,
+    second: Patch,
+    second_mask: np.ndarray,
+    second_score: float,
 ) -> None:
     """Takes every pixel that both masks claim away from one of them, in place."""
     y0, x0 = max(first.y0, second.y0), max(first.x0, second.x0)

@@ -5,6 +5,7 @@ SEEM answers a text with the object query whose class embedding is most similar 
 decoders choose so by themselves. The built-in model has one query per prompt, and its object queries, which see the
 whole picture, know shapes better: they choose, and the text's own mask has a say.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What words mean to a model: encoded texts, the vocabulary that names segments, words it never saw."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fills the rows of a ``PromptBatch``: texts, shapes, references and memories as the model's tensors."""
+
 from __future__ import annotations
 
 import hashlib

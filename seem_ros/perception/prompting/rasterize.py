@@ -5,6 +5,7 @@ REFERENCE of the rules: SEEM turns every prompt that is not text into positive a
 input; a click is a block of 3x3 pixels; the pixel of column c and row r is the point (c / W, r / H) of the PADDED
 input; at most so many points are kept.
 """
+
 from __future__ import annotations
 
 import cv2

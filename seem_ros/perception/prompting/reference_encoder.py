@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reference pictures, looked at once: a bounded cache of what the model read in them."""
+
 from __future__ import annotations
 
 from collections import OrderedDict
@@ -24,7 +25,9 @@ class ReferenceCache:
         key = prompt_encoder.reference_key(reference)
         if key not in self._known:
             encoded = self._encode(Frame(reference.image))
-            self._known[key] = prompt_encoder.read_reference(reference, encoded.geometry, encoded.features, self._backend)
+            self._known[key] = prompt_encoder.read_reference(
+                reference, encoded.geometry, encoded.features, self._backend
+            )
             while len(self._known) > limit:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)

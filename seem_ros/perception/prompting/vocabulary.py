@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts and vocabularies, encoded once: a bounded cache, unknown words, class probabilities."""
+
 from __future__ import annotations
 
 import re
@@ -16,11 +17,49 @@ from seem_ros.runtime.interface import Backend, TextFeatures
 BACKGROUND = "background"  # closes every class list: what a query that found nothing is called
 _MAX_NAMES = 4096
 # words that carry no meaning of their own: a model need not have met them
-_FILLERS = frozenset({
-    "a", "an", "the", "this", "that", "these", "those", "some", "my", "your", "our", "his", "her", "its", "their", "of",
-    "in", "on", "at", "by", "to", "is", "are", "please", "find", "show", "me", "segment", "mark", "select", "one",
-    "and", "with", "it", "pick", "up", "take", "grab", "where",
-})
+_FILLERS = frozenset(
+    {
+        "a",
+        "an",
+        "the",
+        "this",
+        "that",
+        "these",
+        "those",
+        "some",
+        "my",
+        "your",
+        "our",
+        "his",
+        "her",
+        "its",
+        "their",
+        "of",
+        "in",
+        "on",
+        "at",
+        "by",
+        "to",
+        "is",
+        "are",
+        "please",
+        "find",
+        "show",
+        "me",
+        "segment",
+        "mark",
+        "select",
+        "one",
+        "and",
+        "with",
+        "it",
+        "pick",
+        "up",
+        "take",
+        "grab",
+        "where",
+    }
+)
 
 
 class TextCache:

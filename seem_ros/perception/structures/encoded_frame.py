@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A frame together with what the image encoder made of it."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A camera picture with its time, and depth where there is some."""
+
 from __future__ import annotations
 
 import math

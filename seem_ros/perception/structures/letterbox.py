@@ -5,6 +5,7 @@ Continuous coordinates on both sides: a picture of W columns reaches from 0 to W
 The picture is shrunk or grown to the largest size that fits the network input with its aspect kept ("fit") or to all
 of it ("stretch"), placed at the top left, and zero padded at the right and bottom.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -89,7 +90,5 @@ def fit(source_hw: tuple[int, int], network_hw: tuple[int, int], rule: str = "fi
     if rule == "stretch":
         return Geometry(source_hw, network_hw, network_hw)
     scale = min(network_hw[0] / source_hw[0], network_hw[1] / source_hw[1])
-    content = tuple(
-        min(max(1, round(side * scale)), limit) for side, limit in zip(source_hw, network_hw, strict=True)
-    )
+    content = tuple(min(max(1, round(side * scale)), limit) for side, limit in zip(source_hw, network_hw, strict=True))
     return Geometry(source_hw, network_hw, content)

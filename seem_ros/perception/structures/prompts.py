@@ -5,6 +5,7 @@ Coordinates are pixels of the SOURCE image. They are continuous: (x, y) lies in 
 floor(y), so a plain integer names a pixel, and the image reaches from 0 to W and from 0 to H.
 All values are frozen and check themselves; what depends on the image's size is checked by ``Prompt.check_image``.
 """
+
 from __future__ import annotations
 
 import math
@@ -71,9 +72,7 @@ class Box:
     def __post_init__(self) -> None:
         _finite("a box", self.x0, self.y0, self.x1, self.y1)
         if self.x1 <= self.x0 or self.y1 <= self.y0:
-            raise PromptError(
-                f"a box needs x0 < x1 and y0 < y1, got ({self.x0}, {self.y0}) to ({self.x1}, {self.y1})"
-            )
+            raise PromptError(f"a box needs x0 < x1 and y0 < y1, got ({self.x0}, {self.y0}) to ({self.x1}, {self.y1})")
 
 
 @dataclass(frozen=True, eq=False)

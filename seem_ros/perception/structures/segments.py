@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was found in a picture: a label image and one record per segment."""
+
 from __future__ import annotations
 
 import math

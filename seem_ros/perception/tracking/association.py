@@ -18,6 +18,7 @@ A model asked for an object that is hidden tends to answer with another one that
 
 What was found after a loss has to prove itself further: see ``verification``.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -163,8 +164,10 @@ def accept(target: Target, claim: Claim | None, look: Look, config: TrackerConfi
         return True
     if claim.likeness < target.likeness - config.similarity_margin * (1.0 if near else 0.5):
         return False
-    if not near and target.place is not None and was_there_before(
-        target.place, claim.place, config.unchanged_difference
+    if (
+        not near
+        and target.place is not None
+        and was_there_before(target.place, claim.place, config.unchanged_difference)
     ):
         return False
     agrees = before is not None and overlap(before[0], claim.place.mask) > 0.3

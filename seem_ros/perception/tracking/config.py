@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tracker's numbers, each with its range and what it does, so that a node can offer them as parameters."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
@@ -79,9 +80,7 @@ class TrackerConfig:
             if isinstance(value, bool) or not isinstance(value, (int,) if one.kind is int else (int, float)):
                 raise TargetError(f"tracker.{one.name} must be of type {one.kind.__name__}, got {value!r}")
             if not one.minimum <= value <= one.maximum:  # NaN fails too
-                raise TargetError(
-                    f"tracker.{one.name} must lie in {one.minimum:g}..{one.maximum:g}, got {value:g}"
-                )
+                raise TargetError(f"tracker.{one.name} must lie in {one.minimum:g}..{one.maximum:g}, got {value:g}")
         if self.presence_lost > self.presence_found:
             raise TargetError(
                 f"tracker.presence_lost must not exceed presence_found, got {self.presence_lost:g} and "
@@ -104,6 +103,4 @@ class TrackerConfig:
         for one in fields(cls):
             assert one.default is not MISSING
             meta = one.metadata
-            yield Described(
-                one.name, type(one.default), one.default, meta.get("low"), meta.get("high"), meta["text"]
-            )
+            yield Described(one.name, type(one.default), one.default, meta.get("low"), meta.get("high"), meta["text"])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a tracker sees in one frame: decoded rows with their places, the appearance under a mask, records."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -49,7 +50,10 @@ class Seen:
 
 
 def look(
-    segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch, followed: Sequence[Target] = (),
+    segmenter: Segmenter,
+    encoded: EncodedFrame,
+    batch: PromptBatch,
+    followed: Sequence[Target] = (),
     prompts: Sequence[Prompt] = (),
 ) -> Seen:
     """One batched decode of a frame.
@@ -183,15 +187,24 @@ def compose(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Targe
     visible = [target for target in targets if target.mask_logits is not None]
     image, extents = paint(
         [segmenter.enlarge(encoded, target.mask_logits) for target in visible],
-        [target.presence * target.mask_score for target in visible], [target.value for target in visible],
-        encoded.geometry.source_hw, wide,
+        [target.presence * target.mask_score for target in visible],
+        [target.value for target in visible],
+        encoded.geometry.source_hw,
+        wide,
     )
     segments = []
     for target, extent in zip(visible, extents, strict=True):
         if extent is not None:
             target.box_xyxy_px = extent.box_xyxy_px
-            segments.append(make_segment(
-                target.value, extent, target.label, target.mask_score, target.presence, target.target_id,
-                target.state.value,
-            ))
+            segments.append(
+                make_segment(
+                    target.value,
+                    extent,
+                    target.label,
+                    target.mask_score,
+                    target.presence,
+                    target.target_id,
+                    target.state.value,
+                )
+            )
     return finish(image, segments, encoded.frame)

@@ -8,6 +8,7 @@ SEEM defines memory for rounds on one picture; across frames it is our extension
     and its tokens are asked with only where ``use_bank`` is on (on simulated clips they did not help);
 (d) every round of clicks on the frame they were given on.
 """
+
 from __future__ import annotations
 
 from collections import deque
@@ -201,8 +202,17 @@ class Target:
     def info(self) -> TargetInfo:
         """A snapshot for the outside."""
         return TargetInfo(
-            self.target_id, self.value, *self.label, self.state, self.presence, self.first_seen_ns, self.last_seen_ns,
-            self.frames_tracked, self.frames_unseen, self.box_xyxy_px, self.prompt.text,
+            self.target_id,
+            self.value,
+            *self.label,
+            self.state,
+            self.presence,
+            self.first_seen_ns,
+            self.last_seen_ns,
+            self.frames_tracked,
+            self.frames_unseen,
+            self.box_xyxy_px,
+            self.prompt.text,
         )
 
     def put(self, batch: PromptBatch, row: int, config: TrackerConfig, look: Look) -> None:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets across the frames of one camera: started by prompts, followed by memory, lost and found again."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -45,7 +46,10 @@ class Tracker:
     """Follows targets of one camera. Not thread-safe; it shares its segmenter's owner thread."""
 
     def __init__(
-        self, segmenter: Segmenter, config: TrackerConfig | None = None, ids: IdAllocator | None = None,
+        self,
+        segmenter: Segmenter,
+        config: TrackerConfig | None = None,
+        ids: IdAllocator | None = None,
         wide_labels: bool = False,
     ) -> None:
         """Makes a tracker without targets.
@@ -107,7 +111,9 @@ class Tracker:
     # ---------------------------------------------------------------- prompts
 
     def start(
-        self, prompts: Sequence[Prompt], frame: Frame | np.ndarray | EncodedFrame | None = None,
+        self,
+        prompts: Sequence[Prompt],
+        frame: Frame | np.ndarray | EncodedFrame | None = None,
         replay: Sequence[Frame] = (),
     ) -> StartResult:
         """Starts a target for every prompt that finds something.
@@ -141,7 +147,8 @@ class Tracker:
         asked = prompt_encoder.asks_something(batch)
         threshold = self._segmenter.presence_threshold
         good = [
-            i for i in range(len(prompts))
+            i
+            for i in range(len(prompts))
             if asked[i] and seen.result.presence[i] >= threshold and seen.places[i] is not None
         ]
         seen = separated(seen, good)
@@ -160,15 +167,25 @@ class Tracker:
                     target = self._new(prompt, labels[i], seen, i, references[i])
             touched.append(target)
             said = answer_message(prompt, bool(asked[i]), found, True, presence, threshold, unknown[i])
-            answers.append(Answer(
-                prompt, found, presence, float(seen.scores[i]) if found else 0.0, labels[i][0] if found else "",
-                min(max(labels[i][1], 0.0), 1.0) if found else 0.0, unknown[i],
-                "; ".join(part for part in (said, note) if part),
-            ))
+            answers.append(
+                Answer(
+                    prompt,
+                    found,
+                    presence,
+                    float(seen.scores[i]) if found else 0.0,
+                    labels[i][0] if found else "",
+                    min(max(labels[i][1], 0.0), 1.0) if found else 0.0,
+                    unknown[i],
+                    "; ".join(part for part in (said, note) if part),
+                )
+            )
         return self._finish(encoded, touched, answers, replay)
 
     def refine(
-        self, target_id: int, prompt: Prompt, frame: Frame | np.ndarray | EncodedFrame | None = None,
+        self,
+        target_id: int,
+        prompt: Prompt,
+        frame: Frame | np.ndarray | EncodedFrame | None = None,
         replay: Sequence[Frame] = (),
     ) -> StartResult:
         """A further round on a target.
@@ -203,8 +220,11 @@ class Tracker:
             prompt_encoder.put_reference(batch, 0, appearance or target.reference)
         if same_frame and target.round is not None and target.round.geometry == encoded.geometry:
             prompt_encoder.put_round(batch, 0, target.round, prompt)
-        elif target.place is not None and target.place.geometry_key == size \
-                and encoded.frame.stamp_ns == target.last_seen_ns:
+        elif (
+            target.place is not None
+            and target.place.geometry_key == size
+            and encoded.frame.stamp_ns == target.last_seen_ns
+        ):
             prompt_encoder.put_previous(batch, 0, target.place.mask_logits, target.place.normalised)
         seen = look(self._segmenter, encoded, batch, prompts=[asked_prompt])
         asked = bool(prompt_encoder.asks_something(batch)[0])
@@ -212,16 +232,24 @@ class Tracker:
         found = asked and presence >= threshold and seen.places[0] is not None
         joined = target.prompt.joined(prompt) if same_frame else _moved_on(target.prompt, prompt)
         if found:
-            label = self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)[0] if prompt.text \
+            label = (
+                self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)[0]
+                if prompt.text
                 else target.label
+            )
             target.prompt, target.label = joined, label
             if prompt.text and batch.has_text[0]:
                 target.text = self._segmenter.text_features(prompt.text)
             self._anchor(target, seen, 0, read_appearances(self._segmenter, seen, [0])[0])
         said = answer_message(asked_prompt, asked, found, True, presence, threshold, unknown[0])
         answer = Answer(
-            joined, found, presence, float(seen.scores[0]) if found else 0.0, *(target.label if found else ("", 0.0)),
-            unknown_words=unknown[0], message=said,
+            joined,
+            found,
+            presence,
+            float(seen.scores[0]) if found else 0.0,
+            *(target.label if found else ("", 0.0)),
+            unknown_words=unknown[0],
+            message=said,
         )
         return self._finish(encoded, [target if found else None], [answer], replay, [target_id])
 
@@ -237,9 +265,13 @@ class Tracker:
     def _same(self, place: Place, stamp_ns: int) -> Target | None:
         """The living target that was seen in this very frame at this place."""
         for target in self._targets.values():
-            if target.state is TargetState.TRACKED and target.place is not None and target.last_seen_ns == stamp_ns \
-                    and target.place.mask.shape == place.mask.shape \
-                    and association.overlap(target.place.mask, place.mask) >= self.config.same_target:
+            if (
+                target.state is TargetState.TRACKED
+                and target.place is not None
+                and target.last_seen_ns == stamp_ns
+                and target.place.mask.shape == place.mask.shape
+                and association.overlap(target.place.mask, place.mask) >= self.config.same_target
+            ):
                 return target
         return None
 
@@ -249,7 +281,12 @@ class Tracker:
         target_id, value = self._ids.take()
         stamp = seen.encoded.frame.stamp_ns
         target = Target(
-            target_id, value, prompt, stamp, reference, label=(label[0], min(max(label[1], 0.0), 1.0)),
+            target_id,
+            value,
+            prompt,
+            stamp,
+            reference,
+            label=(label[0], min(max(label[1], 0.0), 1.0)),
             first_seen_ns=stamp,
         )
         if seen.batch.has_text[row]:
@@ -266,7 +303,9 @@ class Tracker:
         target.area = float(np.count_nonzero(seen.result.mask_logits[row] > 0))
         target.stamp_ns = target.round_stamp_ns = seen.encoded.frame.stamp_ns
         target.round = Round(
-            seen.result.memory_mask[row].copy(), seen.encoded.geometry, seen.batch.prior_box[row].copy(),
+            seen.result.memory_mask[row].copy(),
+            seen.encoded.geometry,
+            seen.batch.prior_box[row].copy(),
             int(seen.batch.prior_kind[row]),
         )
         target.look = Look.MEMORY
@@ -274,8 +313,12 @@ class Tracker:
         self._see(target, seen, row, target.likeness)
 
     def _finish(
-        self, encoded: EncodedFrame, touched: Sequence[Target | None], answers: Sequence[Answer],
-        replay: Sequence[Frame], ids: Sequence[int] | None = None,
+        self,
+        encoded: EncodedFrame,
+        touched: Sequence[Target | None],
+        answers: Sequence[Answer],
+        replay: Sequence[Frame],
+        ids: Sequence[int] | None = None,
     ) -> StartResult:
         wanted = list(dict.fromkeys(target for target in touched if target is not None))
         segments = compose(self._segmenter, encoded, wanted, self._ids.wide)

@@ -13,6 +13,7 @@ find is proven, the first reference alone, without any memory, is asked beside i
 An answer that was there already when the target was last surely seen, but not in its place, is a look-alike and does
 not count.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -33,8 +34,13 @@ SOON, SELDOM = 10, 5  # the reference is asked in each of the first frames after
 
 
 def confirmed(
-    segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], claims: Sequence[Claim | None],
-    accepted: Sequence[bool], looks: Sequence[Look], config: TrackerConfig,
+    segmenter: Segmenter,
+    encoded: EncodedFrame,
+    targets: Sequence[Target],
+    claims: Sequence[Claim | None],
+    accepted: Sequence[bool],
+    looks: Sequence[Look],
+    config: TrackerConfig,
 ) -> list[bool]:
     """Which accepted claims stay; counts in the targets for and against their finds.
 
@@ -65,8 +71,12 @@ def confirmed(
                 target.mistrust()
         else:
             target.against = 0
-            if target.unproven and opinion is not None and overlap(claim.place.mask, opinion.place.mask) > 0.3 \
-                    and opinion.likeness >= target.likeness - config.similarity_margin / 4:
+            if (
+                target.unproven
+                and opinion is not None
+                and overlap(claim.place.mask, opinion.place.mask) > 0.3
+                and opinion.likeness >= target.likeness - config.similarity_margin / 4
+            ):
                 target.unproven -= 1
     return stay
 

@@ -4,6 +4,7 @@
 Own code instead of message_filters' approximate synchroniser, which never forgets old stamps and stalls when a bag
 loops.
 """
+
 from __future__ import annotations
 
 import threading

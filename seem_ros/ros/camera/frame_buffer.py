@@ -4,6 +4,7 @@
 A message is kept as it came and becomes a picture only when somebody looks at it: a frame that is dropped costs
 nothing.
 """
+
 from __future__ import annotations
 
 import threading

@@ -4,6 +4,7 @@
 Messages arrive on executor threads, which only store them. Everything under "inference thread" runs on the thread that
 owns the model.
 """
+
 from __future__ import annotations
 
 import threading
@@ -67,8 +68,15 @@ class CameraPipeline:
     """
 
     def __init__(
-        self, name: str, segmenter: Segmenter, ids: IdAllocator, output: CameraOutput | None, settings: Settings,
-        statistics: Statistics, logger: Any, describe_input: Callable[[], str],
+        self,
+        name: str,
+        segmenter: Segmenter,
+        ids: IdAllocator,
+        output: CameraOutput | None,
+        settings: Settings,
+        statistics: Statistics,
+        logger: Any,
+        describe_input: Callable[[], str],
     ) -> None:
         self.name, self.output, self.statistics = name, output, statistics
         self.settings, self.enabled, self.names = settings, False, {}
@@ -210,8 +218,12 @@ class CameraPipeline:
             return None, None
         intrinsics = intrinsics_of(info, height, width)
         if intrinsics is None:
-            self._complain(FrameError(f"camera_info is for {info.width}x{info.height} or not calibrated, the image has "
-                                      f"{width}x{height}: no positions"))
+            self._complain(
+                FrameError(
+                    f"camera_info is for {info.width}x{info.height} or not calibrated, the image has "
+                    f"{width}x{height}: no positions"
+                )
+            )
             return None, None
         try:
             depth_m = image_to_depth(message)
@@ -219,8 +231,12 @@ class CameraPipeline:
             self._complain(FrameError(f"depth: {error}: no positions"))
             return None, None
         if depth_m.shape != (height, width):
-            self._complain(FrameError(f"depth has {depth_m.shape[1]}x{depth_m.shape[0]} pixels, the image "
-                                      f"{width}x{height}; register it to the image: no positions"))
+            self._complain(
+                FrameError(
+                    f"depth has {depth_m.shape[1]}x{depth_m.shape[0]} pixels, the image "
+                    f"{width}x{height}; register it to the image: no positions"
+                )
+            )
             return None, None
         return depth_m, intrinsics
 
@@ -270,9 +286,7 @@ class CameraPipeline:
         """
         self.tracker.target(target_id)  # an unknown target is said before anything about frames
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        result = self.tracker.refine(
-            target_id, prompt, encoded, [each.frame(self._depth_of(each)) for each in replay]
-        )
+        result = self.tracker.refine(target_id, prompt, encoded, [each.frame(self._depth_of(each)) for each in replay])
         if label:
             self.names[target_id] = label
         self.targets = self.tracker.targets()
@@ -301,9 +315,7 @@ class CameraPipeline:
     def _depth_of(self, stored: StoredFrame) -> Callable[[int, int], tuple[np.ndarray | None, Intrinsics | None]]:
         return lambda height, width: self._depth(stored.stamp_ns, height, width)
 
-    def _asked_frame(
-        self, stamp_ns: int, follow: bool
-    ) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
+    def _asked_frame(self, stamp_ns: int, follow: bool) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
         """The frame that a call means, encoded, and the frames since then.
 
         With ``follow`` the targets that live already see the newest frame first, before others start on it.

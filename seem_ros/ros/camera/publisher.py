@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is published for one camera; only what somebody listens to is computed."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -77,8 +78,11 @@ class CameraOutput:
 
     def wanted(self, *names: str) -> bool:
         """Whether somebody listens to one of these topics, or to any without names."""
-        return any(self._publishers[name].get_subscription_count() > 0
-                   for name in names or self._publishers if name in self._publishers)
+        return any(
+            self._publishers[name].get_subscription_count() > 0
+            for name in names or self._publishers
+            if name in self._publishers
+        )
 
     def watch(self) -> None:
         """Look for listeners that can hear nothing, and say so once; called regularly."""
@@ -95,7 +99,12 @@ class CameraOutput:
                     )
 
     def publish(
-        self, frame: Frame, header: Header, segments: Segments, targets: Sequence[TargetInfo], names: dict[int, str],
+        self,
+        frame: Frame,
+        header: Header,
+        segments: Segments,
+        targets: Sequence[TargetInfo],
+        names: dict[int, str],
         settings: Settings,
     ) -> None:
         """Publish a frame's results to whoever listens.

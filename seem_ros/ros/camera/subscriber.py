@@ -4,6 +4,7 @@
 A reliable subscriber on a best-effort camera receives nothing and says nothing. So the publishers are looked at, again
 and again, and the subscription follows them; what does not fit is said.
 """
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -85,8 +86,14 @@ class CameraInput:
     """
 
     def __init__(
-        self, node: Any, name: str, prefix: str, settings: Settings,
-        on_image: Callable[[Any], None], on_depth: Callable[[Any], None], on_info: Callable[[Any], None],
+        self,
+        node: Any,
+        name: str,
+        prefix: str,
+        settings: Settings,
+        on_image: Callable[[Any], None],
+        on_depth: Callable[[Any], None],
+        on_info: Callable[[Any], None],
     ) -> None:
         self._node, self._name, self._prefix, self._settings = node, name, prefix, settings
         self._group = StoringGroup()
@@ -100,8 +107,9 @@ class CameraInput:
             # best effort fits every publisher, so there is no event to wait for
             no_events = SubscriptionEventCallbacks(use_default_callbacks=False)
             self._others = [
-                node.create_subscription(kind, f"{prefix}{topic}", take, best_effort, callback_group=group,
-                                         event_callbacks=no_events)
+                node.create_subscription(
+                    kind, f"{prefix}{topic}", take, best_effort, callback_group=group, event_callbacks=no_events
+                )
                 for kind, topic, take, group in (
                     (Image, "depth", on_depth, self._group),
                     (CameraInfo, "camera_info", on_info, PacedGroup(INFO_PERIOD_S)),
@@ -121,7 +129,8 @@ class CameraInput:
         raw = [info for info in publishers if info.topic_type == IMAGE_TYPE]
         same = [info for info in publishers if info.topic_type == COMPRESSED_TYPE]
         packed = [
-            info for info in self._node.get_publishers_info_by_topic(f"{topic}/compressed")
+            info
+            for info in self._node.get_publishers_info_by_topic(f"{topic}/compressed")
             if info.topic_type == COMPRESSED_TYPE
         ]
         foreign = {info.topic_type for info in publishers} - {IMAGE_TYPE, COMPRESSED_TYPE}

@@ -4,6 +4,7 @@
 The usual encodings are read here, whatever the padding of a row and the byte order; cv_bridge, where it can be
 imported, serves the rest. Encodings: sensor_msgs/image_encodings.hpp; depth: REP 118; intrinsics: CameraInfo.msg.
 """
+
 from __future__ import annotations
 
 import array

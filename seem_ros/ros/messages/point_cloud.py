@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The coloured, labeled point cloud of a frame with depth, and the markers of what has a position."""
+
 from __future__ import annotations
 
 import sys
@@ -55,8 +56,14 @@ def cloud(frame: Frame, segments: Segments, header: Header, stride: int) -> Poin
     points["rgb"] = (rgb[:, 0] << 16) | (rgb[:, 1] << 8) | rgb[:, 2]
     points["label"] = labels
     return PointCloud2(
-        header=header, height=1, width=len(points), fields=FIELDS, is_bigendian=sys.byteorder == "big",
-        point_step=POINT.itemsize, row_step=POINT.itemsize * len(points), data=to_data(points.view(np.uint8)),
+        header=header,
+        height=1,
+        width=len(points),
+        fields=FIELDS,
+        is_bigendian=sys.byteorder == "big",
+        point_step=POINT.itemsize,
+        row_step=POINT.itemsize * len(points),
+        data=to_data(points.view(np.uint8)),
         is_dense=True,
     )
 

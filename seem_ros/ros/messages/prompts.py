@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompt messages to prompts. Parts that were left out are empty arrays, empty strings and images without data."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segments and targets to messages. Every header is the source image's, unchanged."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -52,8 +53,14 @@ def segments_from_message(msg: SegmentArray) -> Segments:
 def _segment(msg: SegmentRecord) -> Segment:
     box, place, size = msg.box, msg.position, msg.size
     return Segment(
-        value=msg.value, target_id=msg.target_id, label=msg.label, label_score=msg.label_score,
-        mask_score=msg.mask_score, presence=msg.presence, area_px=msg.area, is_thing=msg.is_thing,
+        value=msg.value,
+        target_id=msg.target_id,
+        label=msg.label,
+        label_score=msg.label_score,
+        mask_score=msg.mask_score,
+        presence=msg.presence,
+        area_px=msg.area,
+        is_thing=msg.is_thing,
         box_xyxy_px=(int(box.x0), int(box.y0), int(box.x1), int(box.y1)),
         centroid_xy_px=(msg.centroid.x, msg.centroid.y),
         position_m=(place.x, place.y, place.z) if msg.has_position else None,

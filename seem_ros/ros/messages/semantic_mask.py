@@ -3,6 +3,7 @@
 
 vision_msgs is optional: without it the class mask and the confidence are published all the same.
 """
+
 from __future__ import annotations
 
 from typing import Any

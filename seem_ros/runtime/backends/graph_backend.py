@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all backends that run exported graphs share: splitting, padding, text cache, checks."""
+
 from __future__ import annotations
 
 import itertools
@@ -74,8 +75,13 @@ class GraphBackend(Backend):
     """Runs a package's graphs through sessions that a runtime opens."""
 
     def __init__(
-        self, package: Package, open_session: Callable[[str], Session], status: BackendStatus,
-        cache_dir: Path | None = None, preload: bool = False, graphs: str | None = None,
+        self,
+        package: Package,
+        open_session: Callable[[str], Session],
+        status: BackendStatus,
+        cache_dir: Path | None = None,
+        preload: bool = False,
+        graphs: str | None = None,
     ) -> None:
         """Opens the image encoder; other graphs are opened when first needed.
 
@@ -99,9 +105,14 @@ class GraphBackend(Backend):
         self._sessions: dict[str, Session] = {}
         self._closed = False
         encoder = self._session(self._graphs.image_encoder)
-        self._check(self._graphs.image_encoder, encoder, {
-            "image": (*self.spec.input_hw, 3), "content_hw": (2,),
-        })
+        self._check(
+            self._graphs.image_encoder,
+            encoder,
+            {
+                "image": (*self.spec.input_hw, 3),
+                "content_hw": (2,),
+            },
+        )
         files = (self._graphs.text_encoder, package.weights, package.tokenizer)
         identity = " ".join([status.backend, status.precision, *(self.spec.sha256[f] for f in files)])
         tokenizer = Tokenizer.load(package.path(package.tokenizer))
@@ -194,9 +205,12 @@ class GraphBackend(Backend):
         opened = name in self._sessions
         session = self._session(name)
         if not opened:
-            self._check(name, session, {
-                f.name: getattr(batch, f.name).shape for f in fields(batch) if f.name in session.inputs
-            } | {"points_xy": batch.points_xy.shape})
+            self._check(
+                name,
+                session,
+                {f.name: getattr(batch, f.name).shape for f in fields(batch) if f.name in session.inputs}
+                | {"points_xy": batch.points_xy.shape},
+            )
         feeds = {}
         for port in session.inputs.values():
             if port.name in tensors:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """ONNX Runtime on CPU or CUDA: the default, and what every other engine is measured against."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -14,7 +15,10 @@ from seem_ros.runtime.interface import BackendStatus
 from seem_ros.runtime.package import Package
 
 _KINDS = {
-    "tensor(float)": np.float32, "tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(int64)": np.int64,
+    "tensor(float)": np.float32,
+    "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
     "tensor(bool)": np.bool_,
 }
 
@@ -51,8 +55,13 @@ def _port(node: Any) -> Port:
 
 
 def open_onnxruntime(
-    package: Package, device: str = "cpu", precision: str = "fp32", threads: int = 0, spinning: bool = False,
-    cache_dir: Path | None = None, preload: bool = False,
+    package: Package,
+    device: str = "cpu",
+    precision: str = "fp32",
+    threads: int = 0,
+    spinning: bool = False,
+    cache_dir: Path | None = None,
+    preload: bool = False,
 ) -> GraphBackend:
     """Runs a package in ONNX Runtime.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO: the fastest on x86 CPUs. Precision is always set explicitly: its own default on newer CPUs is bfloat16."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -72,8 +73,13 @@ def only_encoder(package: Package) -> bool:
 
 
 def open_openvino(
-    package: Package, device: str = "CPU", precision: str = "fp32", threads: int = 0, cache_dir: Path | None = None,
-    preload: bool = False, whole: bool | None = None,
+    package: Package,
+    device: str = "CPU",
+    precision: str = "fp32",
+    threads: int = 0,
+    cache_dir: Path | None = None,
+    preload: bool = False,
+    whole: bool | None = None,
 ) -> GraphBackend:
     """Runs a package in OpenVINO.
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The torch backend: a model in memory, a checkpoint, or a package's weights. Needs torch; every other one does not."""
+
 from __future__ import annotations
 
 import itertools
@@ -48,8 +49,14 @@ class TorchBackend(Backend):
     fold_mask_features: bool | None = None
 
     def __init__(
-        self, model: Seem, spec: ModelSpec, tokenizer: Tokenizer | None = None, device: str | None = None,
-        precision: str = "fp32", identity: str = "", cache_dir: Path | None = None,
+        self,
+        model: Seem,
+        spec: ModelSpec,
+        tokenizer: Tokenizer | None = None,
+        device: str | None = None,
+        precision: str = "fp32",
+        identity: str = "",
+        cache_dir: Path | None = None,
     ) -> None:
         """Wraps a model.
 
@@ -77,7 +84,10 @@ class TorchBackend(Backend):
         self._precision = precision
         self._owner = f"torch-{next(_serial)}"
         self._encode_texts = CachedText(
-            tokenizer or Tokenizer.load(), spec.text_length, f"torch {precision} {identity}", self._text_features,
+            tokenizer or Tokenizer.load(),
+            spec.text_length,
+            f"torch {precision} {identity}",
+            self._text_features,
             cache_dir if identity else None,
         )
 
@@ -150,16 +160,18 @@ class TorchBackend(Backend):
         if len(prompts) == 0:
             return DecodeBatch.empty(self.spec, prompts.points_label.shape[1])
         prompts.check_fits(self.spec)
-        tensors = PromptTensors(**{
-            f.name: torch.from_numpy(getattr(prompts, f.name))[None].to(self._device) for f in fields(prompts)
-        })
+        tensors = PromptTensors(
+            **{f.name: torch.from_numpy(getattr(prompts, f.name))[None].to(self._device) for f in fields(prompts)}
+        )
         with self._running():
             answer = self._model.decode(image, tensors)
             answer.sampled_tokens = answer.sampled_tokens * (tensors.points_label != 0)[..., None, None]
-            return DecodeBatch(**{
-                f.name: _numpy(getattr(answer, f.name)[0], np.int32 if f.name == "selected" else np.float32)
-                for f in fields(DecodeBatch)
-            })
+            return DecodeBatch(
+                **{
+                    f.name: _numpy(getattr(answer, f.name)[0], np.int32 if f.name == "selected" else np.float32)
+                    for f in fields(DecodeBatch)
+                }
+            )
 
     def decode_objects(self, features: ImageFeatures) -> ObjectBatch:
         """See `Backend.decode_objects`."""

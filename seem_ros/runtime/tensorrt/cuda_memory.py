@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Device memory, pinned staging, streams and graphs through cuda-python: no torch, no PyCUDA."""
+
 from __future__ import annotations
 
 import ctypes

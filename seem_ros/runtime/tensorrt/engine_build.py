@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines ahead of time: for this GPU, or for another one with TensorRT-RTX on a machine without any."""
+
 from __future__ import annotations
 
 import time

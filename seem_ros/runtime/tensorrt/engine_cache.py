@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Built engines on disk: keyed by all that they depend on, verified before use, rebuilt when anything is off."""
+
 from __future__ import annotations
 
 import contextlib
@@ -131,8 +132,12 @@ class EngineCache:
         plan_path, note_path = self._paths(key)
         try:
             meta = json.loads(note_path.read_text(encoding="utf-8"))
-            meta = {"key": dict(meta["key"]), "size": int(meta["size"]), "sha256": str(meta["sha256"]),
-                    "note": dict(meta["note"])}
+            meta = {
+                "key": dict(meta["key"]),
+                "size": int(meta["size"]),
+                "sha256": str(meta["sha256"]),
+                "note": dict(meta["note"]),
+            }
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is there an NVIDIA GPU? Asked of the driver itself, without any CUDA package."""
+
 from __future__ import annotations
 
 import ctypes

@@ -4,6 +4,7 @@
 Strong typing always: TensorRT 11 has no precision flags, and one asked for in the old way is silently ignored. Types
 are in the ONNX, written there by the exporter.
 """
+
 from __future__ import annotations
 
 import importlib

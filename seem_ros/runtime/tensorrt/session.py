@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One TensorRT engine: fixed addresses, pinned staging, a CUDA graph after the first run."""
+
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +15,12 @@ from seem_ros.runtime.backends.graph_backend import Port, Session
 from seem_ros.runtime.tensorrt.cuda_memory import Cuda, DeviceArray, DeviceError, DeviceMemoryError
 
 _KINDS = {
-    "FLOAT": np.float32, "HALF": np.float16, "INT32": np.int32, "INT64": np.int64, "BOOL": np.bool_, "UINT8": np.uint8,
+    "FLOAT": np.float32,
+    "HALF": np.float16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "BOOL": np.bool_,
+    "UINT8": np.uint8,
 }
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TensorRT and TensorRT-RTX: engines from the cache or built, gated on parity, with ONNX Runtime behind them."""
+
 from __future__ import annotations
 
 import logging
@@ -22,7 +23,12 @@ _log = logging.getLogger(__name__)
 
 
 def open_tensorrt(
-    package: Package, flavour: str, precision: str, cache_dir: Path, background: bool = True, threads: int = 0,
+    package: Package,
+    flavour: str,
+    precision: str,
+    cache_dir: Path,
+    background: bool = True,
+    threads: int = 0,
 ) -> Backend:
     """Runs a package in TensorRT.
 
@@ -106,8 +112,9 @@ class EngineMaker:
             if backend is not None:
                 backend.close()
             problems.append(f"{tried}: {result.message}")
-            _log.error("%s engines of %s in %s do not serve: %s", self._flavour, self._package.spec.name, tried,
-                       result.message)
+            _log.error(
+                "%s engines of %s in %s do not serve: %s", self._flavour, self._package.spec.name, tried, result.message
+            )
         raise BackendError("no engine passed its gate; " + "; ".join(problems))
 
     def _key(self, name: str, precision: str) -> EngineKey:

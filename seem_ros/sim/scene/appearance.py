@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Colours of room and arm, choice of surfaces, and light: what varies a picture without changing its truth."""
+
 from __future__ import annotations
 
 import numpy as np

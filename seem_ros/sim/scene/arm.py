@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A simple robot arm: turning base, shoulder, elbow, wrist and a two-finger hand, with closed-form kinematics."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -12,8 +13,7 @@ _STIFFNESS, _DAMPING = 900.0, 45.0  # N m / rad and N m s / rad: follows a path 
 JOINTS = ("arm yaw", "arm shoulder", "arm elbow", "arm wrist")
 
 
-def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False,
-            opening_m: float = 0.036) -> None:
+def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False, opening_m: float = 0.036) -> None:
     """Adds the arm as body "arm" (its pose is set later through the body's position) with four hinge joints.
 
     Args:
@@ -27,8 +27,17 @@ def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False,
     cylinder, capsule, box = mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX
 
     def geom(body: object, name: str, kind: object, size: list[float], pos: list[float], pushes: bool = False) -> None:
-        body.add_geom(name=f"arm {name}", type=kind, size=size, pos=pos, group=SHOWN, material="arm", mass=0.3,
-                      contype=reach_bit if pushes else 0, conaffinity=0)
+        body.add_geom(
+            name=f"arm {name}",
+            type=kind,
+            size=size,
+            pos=pos,
+            group=SHOWN,
+            material="arm",
+            mass=0.3,
+            contype=reach_bit if pushes else 0,
+            conaffinity=0,
+        )
 
     base = spec.worldbody.add_body(name="arm", pos=[0, 0.45, 0])
     geom(base, "foot", cylinder, [0.075 * t, 0.02, 0], [0, 0, 0.02])
@@ -71,8 +80,9 @@ def reach(target_m: np.ndarray, base_m: np.ndarray, pitch: float = np.pi) -> np.
     """
     offset = np.asarray(target_m, float) - base_m
     yaw = np.arctan2(offset[1], offset[0])
-    wrist = np.array([np.hypot(offset[0], offset[1]) - HAND_M * np.sin(pitch),
-                      offset[2] - SHOULDER_Z_M - HAND_M * np.cos(pitch)])
+    wrist = np.array(
+        [np.hypot(offset[0], offset[1]) - HAND_M * np.sin(pitch), offset[2] - SHOULDER_Z_M - HAND_M * np.cos(pitch)]
+    )
     distance = np.clip(np.linalg.norm(wrist), abs(UPPER_M - FORE_M) + 0.05, UPPER_M + FORE_M - 1e-3)
     lean = np.arctan2(wrist[0], wrist[1])
     inner = np.arccos((UPPER_M**2 + distance**2 - FORE_M**2) / (2 * UPPER_M * distance))

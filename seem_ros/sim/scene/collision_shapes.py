@@ -4,6 +4,7 @@
 Bits: objects and table are type 1, the arm is type 2; objects accept both, the table only objects. So the arm pushes
 objects and never fights the table or itself.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -29,8 +30,18 @@ def add_solid(body: object, shape: str, vertices_m: np.ndarray, mesh_name: str) 
     radius = float(np.hypot(vertices_m[:, 0], vertices_m[:, 1]).max())
 
     def add(kind: object, size: list[float], pos: list[float], quat: np.ndarray | None = None) -> None:
-        body.add_geom(type=kind, size=size, pos=pos, quat=[1, 0, 0, 0] if quat is None else quat, group=HIDDEN,
-                      density=_DENSITY, contype=1, conaffinity=3, condim=6, friction=[0.7, 0.01, 0.0015])
+        body.add_geom(
+            type=kind,
+            size=size,
+            pos=pos,
+            quat=[1, 0, 0, 0] if quat is None else quat,
+            group=HIDDEN,
+            density=_DENSITY,
+            contype=1,
+            conaffinity=3,
+            condim=6,
+            friction=[0.7, 0.01, 0.0015],
+        )
 
     geom = mujoco.mjtGeom
     if shape == "ball":
@@ -43,8 +54,12 @@ def add_solid(body: object, shape: str, vertices_m: np.ndarray, mesh_name: str) 
         add(geom.mjGEOM_CAPSULE, [radius, height / 2 - radius, 0], [0, 0, height / 2])
     elif shape == "ring":
         tube = height / 2
-        _around(radius - tube, lambda x, y, quat: add(
-            geom.mjGEOM_CAPSULE, [tube, (radius - tube) * np.tan(np.pi / _PIECES), 0], [x, y, tube], quat))
+        _around(
+            radius - tube,
+            lambda x, y, quat: add(
+                geom.mjGEOM_CAPSULE, [tube, (radius - tube) * np.tan(np.pi / _PIECES), 0], [x, y, tube], quat
+            ),
+        )
     elif shape in ("bowl", "mug"):
         wall = 0.05 * radius + 0.002
         upright = shape == "mug"
@@ -53,22 +68,41 @@ def add_solid(body: object, shape: str, vertices_m: np.ndarray, mesh_name: str) 
         add(geom.mjGEOM_CYLINDER, [foot, 0.05 * height, 0], [0, 0, 0.05 * height])
         lean = 0.0 if upright else np.arctan2(outer - foot, height)
         middle = (outer + foot) / 2 - wall
-        _around(middle, lambda x, y, quat: add(
-            geom.mjGEOM_BOX, [wall, outer * np.tan(np.pi / _PIECES), height / 2 / np.cos(lean)],
-            [x, y, height / 2 + wall * np.sin(lean)], quat), lean, standing=True)
+        _around(
+            middle,
+            lambda x, y, quat: add(
+                geom.mjGEOM_BOX,
+                [wall, outer * np.tan(np.pi / _PIECES), height / 2 / np.cos(lean)],
+                [x, y, height / 2 + wall * np.sin(lean)],
+                quat,
+            ),
+            lean,
+            standing=True,
+        )
         if upright:
             add(geom.mjGEOM_BOX, [(high[0] - outer) / 2, 0.006, 0.3 * height], [(high[0] + outer) / 2, 0, height / 2])
     else:  # cone, pyramid, bottle, plate, star: the convex hull
-        body.add_geom(type=geom.mjGEOM_MESH, meshname=mesh_name, group=HIDDEN, density=_DENSITY, contype=1,
-                      conaffinity=3, condim=6, friction=[0.7, 0.01, 0.0015])
+        body.add_geom(
+            type=geom.mjGEOM_MESH,
+            meshname=mesh_name,
+            group=HIDDEN,
+            density=_DENSITY,
+            contype=1,
+            conaffinity=3,
+            condim=6,
+            friction=[0.7, 0.01, 0.0015],
+        )
 
 
 def _around(radius_m: float, place: object, lean: float = 0.0, standing: bool = False) -> None:
     """Calls place(x, y, quaternion) for pieces around the z axis, along the circle or standing on it leaning out."""
     for angle in np.arange(_PIECES) * 2 * np.pi / _PIECES:
         spin = np.array([np.cos(angle / 2), 0, 0, np.sin(angle / 2)])
-        tilt = (np.array([np.cos(lean / 2), 0, np.sin(lean / 2), 0]) if standing
-                else np.array([np.sqrt(0.5), -np.sqrt(0.5), 0, 0]))
+        tilt = (
+            np.array([np.cos(lean / 2), 0, np.sin(lean / 2), 0])
+            if standing
+            else np.array([np.sqrt(0.5), -np.sqrt(0.5), 0, 0])
+        )
         quaternion = np.zeros(4)
         mujoco.mju_mulQuat(quaternion, spin, tilt)
         place(radius_m * np.cos(angle), radius_m * np.sin(angle), quaternion)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where objects rest: stable orientations, footprints, and positions that touch at most."""
+
 from __future__ import annotations
 
 import numpy as np
 
 _COUNT = 24
-_DIRECTIONS = np.stack([np.cos(np.arange(_COUNT) * 2 * np.pi / _COUNT),
-                        np.sin(np.arange(_COUNT) * 2 * np.pi / _COUNT)], -1)
+_DIRECTIONS = np.stack(
+    [np.cos(np.arange(_COUNT) * 2 * np.pi / _COUNT), np.sin(np.arange(_COUNT) * 2 * np.pi / _COUNT)], -1
+)
 #: Shapes that also rest lying on their side, with the chance that they do.
 _LYING = {"cylinder": 0.3, "bottle": 0.3, "capsule": 0.9, "cone": 0.2, "mug": 0.12, "ring": 0.12, "star": 0.12}
 
@@ -17,8 +19,9 @@ def turn_z(angle: float) -> np.ndarray:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
 
 
-def rest_rotation(shape: str, vertices_m: np.ndarray, rng: np.random.Generator,
-                  lying: bool | None = None) -> np.ndarray:
+def rest_rotation(
+    shape: str, vertices_m: np.ndarray, rng: np.random.Generator, lying: bool | None = None
+) -> np.ndarray:
     """Draws a stable orientation (up to yaw) of a shape.
 
     Args:
@@ -61,8 +64,13 @@ def clear(support: np.ndarray, xy: np.ndarray, others: list[tuple[np.ndarray, np
     return all(gap(support, xy, other, at) >= margin_m for other, at in others)
 
 
-def slide_until_touching(support: np.ndarray, start: np.ndarray, goal: np.ndarray,
-                         others: list[tuple[np.ndarray, np.ndarray]], margin_m: float = 0.001) -> np.ndarray:
+def slide_until_touching(
+    support: np.ndarray,
+    start: np.ndarray,
+    goal: np.ndarray,
+    others: list[tuple[np.ndarray, np.ndarray]],
+    margin_m: float = 0.001,
+) -> np.ndarray:
     """Moves a footprint from start towards goal and returns the last clear position (touching, if anything is met)."""
     steps = np.linspace(0, 1, 40)
     best = np.asarray(start, float)

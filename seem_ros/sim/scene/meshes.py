@@ -3,6 +3,7 @@
 
 Every mesh stands on z = 0 around the z axis, in metres, faces wound counter-clockwise seen from outside.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -62,7 +63,8 @@ def lathe(profile_rz_m: np.ndarray, segments: int = 28) -> Mesh:
     angle = np.linspace(0, 2 * np.pi, segments + 1)
     radius, height = profile[:, :1], profile[:, 1:]
     points = np.stack(
-        [radius * np.cos(angle), radius * np.sin(angle), np.broadcast_to(height, (len(profile), segments + 1))], -1)
+        [radius * np.cos(angle), radius * np.sin(angle), np.broadcast_to(height, (len(profile), segments + 1))], -1
+    )
     arc = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(profile, axis=0), axis=1))])
     turns = max(2, round(2 * np.pi * profile[:, 0].max() * _UV_PER_METRE))
     uv = np.stack(np.broadcast_arrays(angle / (2 * np.pi) * turns, arc[:, None] * _UV_PER_METRE), -1)
@@ -83,9 +85,14 @@ def tube(path_m: np.ndarray, radius_m: float, sides: int = 8) -> Mesh:
     normal = np.stack([-tangent[:, 1], tangent[:, 0]], -1)
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     across = radius_m * np.cos(angle)
-    points = np.stack([
-        path[:, :1] + normal[:, :1] * across, np.broadcast_to(radius_m * np.sin(angle), (len(path), sides + 1)),
-        path[:, 1:] + normal[:, 1:] * across], -1)
+    points = np.stack(
+        [
+            path[:, :1] + normal[:, :1] * across,
+            np.broadcast_to(radius_m * np.sin(angle), (len(path), sides + 1)),
+            path[:, 1:] + normal[:, 1:] * across,
+        ],
+        -1,
+    )
     arc = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(path, axis=0), axis=1))])
     uv = np.stack(np.broadcast_arrays(angle / (2 * np.pi), arc[:, None] * _UV_PER_METRE), -1)
     return _grid(points, uv)
@@ -97,9 +104,15 @@ def _prism(outline_m: np.ndarray, height_m: float, taper: float = 1.0) -> Mesh:
     count = len(outline)
     following = np.roll(outline, -1, axis=0)
     low, high = np.zeros((count, 1)), np.full((count, 1), height_m)
-    sides = np.stack([
-        np.hstack([outline, low]), np.hstack([following, low]),
-        np.hstack([following * taper, high]), np.hstack([outline * taper, high])], 1)
+    sides = np.stack(
+        [
+            np.hstack([outline, low]),
+            np.hstack([following, low]),
+            np.hstack([following * taper, high]),
+            np.hstack([outline * taper, high]),
+        ],
+        1,
+    )
     width = np.linalg.norm(following - outline, axis=1)
     side_uv = np.zeros((count, 4, 2))
     side_uv[:, 1:3, 0] = width[:, None]
@@ -114,7 +127,7 @@ def _prism(outline_m: np.ndarray, height_m: float, taper: float = 1.0) -> Mesh:
             continue
         ring = np.vstack([[[0, 0, z]], np.hstack([outline * scale, np.full((count, 1), z)])])
         fan = np.stack([np.zeros(count, int), np.arange(1, count + 1), np.roll(np.arange(1, count + 1), -1)], -1)
-        parts.append(Mesh(ring, fan[:, ::-1 if flip else 1].astype(np.int32), ring[:, :2] * _UV_PER_METRE))
+        parts.append(Mesh(ring, fan[:, :: -1 if flip else 1].astype(np.int32), ring[:, :2] * _UV_PER_METRE))
     return join(*parts)
 
 
@@ -160,9 +173,23 @@ def _ring(rng: np.random.Generator, s: float) -> Mesh:
 
 def _mug(rng: np.random.Generator, s: float) -> Mesh:
     r, h, wall = s * rng.uniform(0.034, 0.042), s * rng.uniform(0.078, 0.098), s * 0.004
-    body = lathe(np.array([
-        [0, 0], [r * 0.94, 0], [r, h * 0.06], [r, h * 0.5], [r, h], [r - wall, h], [r - wall, h], [r - wall, h * 0.5],
-        [r - wall, wall], [r - wall, wall], [0, wall]]))
+    body = lathe(
+        np.array(
+            [
+                [0, 0],
+                [r * 0.94, 0],
+                [r, h * 0.06],
+                [r, h * 0.5],
+                [r, h],
+                [r - wall, h],
+                [r - wall, h],
+                [r - wall, h * 0.5],
+                [r - wall, wall],
+                [r - wall, wall],
+                [0, wall],
+            ]
+        )
+    )
     reach = rng.uniform(0.55, 0.75) * r
     angle = np.radians(np.linspace(-90, 90, 11))
     handle = np.stack([r - wall / 2 + reach * np.cos(angle), h * 0.5 + h * 0.30 * np.sin(angle)], -1)
@@ -183,14 +210,25 @@ def _bottle(rng: np.random.Generator, s: float) -> Mesh:
     shoulder = rng.uniform(0.52, 0.64) * h
     bend = np.radians(np.linspace(0, 90, 6))
     curve = np.stack([neck + (r - neck) * np.cos(bend), shoulder + 0.18 * h * np.sin(bend)], -1)
-    return lathe(np.vstack([[[0, 0], [r * 0.95, 0], [r, 0.03 * h]], curve,
-                            [[neck, h * 0.92], [neck * 1.25, h * 0.92], [neck * 1.25, h], [neck * 1.25, h], [0, h]]]))
+    return lathe(
+        np.vstack(
+            [
+                [[0, 0], [r * 0.95, 0], [r, 0.03 * h]],
+                curve,
+                [[neck, h * 0.92], [neck * 1.25, h * 0.92], [neck * 1.25, h], [neck * 1.25, h], [0, h]],
+            ]
+        )
+    )
 
 
 def _plate(rng: np.random.Generator, s: float) -> Mesh:
     r, h = s * rng.uniform(0.074, 0.092), s * rng.uniform(0.012, 0.018)
-    return lathe(np.array([
-        [0, 0], [r * 0.6, 0], [r, h - 0.003 * s], [r, h], [r * 0.96, h], [r * 0.62, 0.005 * s], [0, 0.005 * s]]), 36)
+    return lathe(
+        np.array(
+            [[0, 0], [r * 0.6, 0], [r, h - 0.003 * s], [r, h], [r * 0.96, h], [r * 0.62, 0.005 * s], [0, 0.005 * s]]
+        ),
+        36,
+    )
 
 
 def _pyramid(rng: np.random.Generator, s: float) -> Mesh:
@@ -216,8 +254,20 @@ def make_mesh(shape: str, rng: np.random.Generator, scale: float = 1.0) -> Mesh:
     Raises:
         DataError: unknown shape.
     """
-    makers = {"box": _box, "ball": _ball, "cylinder": _cylinder, "capsule": _capsule, "cone": _cone, "ring": _ring,
-              "mug": _mug, "bowl": _bowl, "bottle": _bottle, "plate": _plate, "pyramid": _pyramid, "star": _star}
+    makers = {
+        "box": _box,
+        "ball": _ball,
+        "cylinder": _cylinder,
+        "capsule": _capsule,
+        "cone": _cone,
+        "ring": _ring,
+        "mug": _mug,
+        "bowl": _bowl,
+        "bottle": _bottle,
+        "plate": _plate,
+        "pyramid": _pyramid,
+        "star": _star,
+    }
     if shape not in makers:
         raise DataError(f"unknown shape {shape!r}; the tabletop world knows {', '.join(SHAPES)}")
     return makers[shape](rng, scale)

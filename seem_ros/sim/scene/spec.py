@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Descriptions of scenes: what stands on the table, who looks, and how it is drawn."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field
@@ -74,8 +75,7 @@ class SceneSpec:
         if self.seed < 0:
             raise DataError(f"a seed is a whole number of at least 0, got {self.seed}")
         if not (32 <= self.height_px <= 2160 and 32 <= self.width_px <= 3840):
-            raise DataError(f"pictures are 32x32 to 2160x3840 (height x width), "
-                            f"got {self.height_px}x{self.width_px}")
+            raise DataError(f"pictures are 32x32 to 2160x3840 (height x width), got {self.height_px}x{self.width_px}")
 
 
 def random_objects(rng: np.random.Generator, count: int, split: str = "val") -> tuple[ObjectSpec, ...]:
@@ -103,8 +103,9 @@ def random_objects(rng: np.random.Generator, count: int, split: str = "val") -> 
     return tuple(objects)
 
 
-def random_scene(seed: int, *, split: str = "val", height_px: int = 240, width_px: int = 320,
-                 count: int | None = None) -> SceneSpec:
+def random_scene(
+    seed: int, *, split: str = "val", height_px: int = 240, width_px: int = 320, count: int | None = None
+) -> SceneSpec:
     """Draws a scene with an arm behind the table and a camera in front of it.
 
     Args:
@@ -118,7 +119,13 @@ def random_scene(seed: int, *, split: str = "val", height_px: int = 240, width_p
     """
     rng = np.random.default_rng((abs(seed), 11))
     objects = random_objects(rng, int(rng.integers(5, 9)) if count is None else count, split)
-    view = Viewpoint(np.array([rng.normal(0, 0.02), rng.normal(0, 0.02), 0.03]), -np.pi / 2 + rng.normal(0, 0.25),
-                     np.radians(rng.uniform(33, 50)), rng.uniform(0.85, 1.0), rng.normal(0, 0.02), 42.0)
+    view = Viewpoint(
+        np.array([rng.normal(0, 0.02), rng.normal(0, 0.02), 0.03]),
+        -np.pi / 2 + rng.normal(0, 0.25),
+        np.radians(rng.uniform(33, 50)),
+        rng.uniform(0.85, 1.0),
+        rng.normal(0, 0.02),
+        42.0,
+    )
     base = (rng.uniform(-0.15, 0.15), rng.uniform(0.42, 0.48), 0.0)
     return SceneSpec(objects, seed, height_px, width_px, view, True, base, bool(rng.random() < 0.6))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Procedural pictures for surfaces: wood, noise, tiles and plain for the room, four patterns for the objects."""
+
 from __future__ import annotations
 
 import cv2
@@ -16,10 +17,11 @@ def _noise(rng: np.random.Generator, height: int, width: int, cells_y: int, cell
     coarse = rng.random((cells_y, cells_x), dtype=np.float32)
     padded = np.pad(coarse, 2, mode="wrap")
     scale_y, scale_x = height / cells_y, width / cells_x
-    big = cv2.resize(padded, (round((cells_x + 4) * scale_x), round((cells_y + 4) * scale_y)),
-                     interpolation=cv2.INTER_CUBIC)
+    big = cv2.resize(
+        padded, (round((cells_x + 4) * scale_x), round((cells_y + 4) * scale_y)), interpolation=cv2.INTER_CUBIC
+    )
     top, left = round(2 * scale_y), round(2 * scale_x)
-    return np.clip(big[top:top + height, left:left + width], 0, 1)
+    return np.clip(big[top : top + height, left : left + width], 0, 1)
 
 
 def _to_bytes(rgb: np.ndarray) -> np.ndarray:
@@ -55,7 +57,7 @@ def surface(kind: str, rng: np.random.Generator, base_rgb: np.ndarray, side_px: 
     elif kind == "tiles":
         count = int(rng.integers(2, 6))
         cell = np.arange(n) * count // n
-        joint = ((np.arange(n) * count) % n < count * 1.6)
+        joint = (np.arange(n) * count) % n < count * 1.6
         shade = rng.uniform(0.82, 1.08, (count, count)).astype(np.float32)[cell][:, cell]
         shade[joint] *= 0.7
         shade[:, joint] *= 0.7
@@ -107,5 +109,5 @@ def pattern(name: str, colour: str, rng: np.random.Generator) -> np.ndarray:
         radius = rng.uniform(0.16, 0.22)
         where = np.zeros((n, n), bool)
         for cy, cx in ((0.25, 0.25), (0.75, 0.75)):
-            where |= (x - cx) ** 2 + (y - cy) ** 2 < radius ** 2
+            where |= (x - cx) ** 2 + (y - cy) ** 2 < radius**2
     return _to_bytes(np.where(where[..., None], second, main))

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where the camera stands: drawing a viewpoint, moving it a little or a lot, and pinhole intrinsics."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -33,8 +34,9 @@ class Viewpoint:
     def position_m(self) -> np.ndarray:
         """Returns the camera's position, float64 [3], world frame."""
         level = np.cos(self.elevation)
-        return self.target_m + self.distance_m * np.array([
-            level * np.cos(self.azimuth), level * np.sin(self.azimuth), np.sin(self.elevation)])
+        return self.target_m + self.distance_m * np.array(
+            [level * np.cos(self.azimuth), level * np.sin(self.azimuth), np.sin(self.elevation)]
+        )
 
     @property
     def rotation(self) -> np.ndarray:
@@ -59,8 +61,9 @@ def draw_viewpoint(rng: np.random.Generator, centre_xy_m: np.ndarray) -> Viewpoi
     reach = rng.uniform(0.27, 0.48)  # half of the height of the slice of world seen at the target, metres
     distance = reach / np.tan(np.radians(fovy / 2))
     target = np.array([*(centre_xy_m + rng.normal(0, 0.04, 2)), rng.uniform(0.0, 0.06)])
-    return Viewpoint(target, -np.pi / 2 + rng.normal(0, 0.5), np.radians(rng.uniform(22, 68)), distance,
-                     rng.normal(0, 0.03), fovy)
+    return Viewpoint(
+        target, -np.pi / 2 + rng.normal(0, 0.5), np.radians(rng.uniform(22, 68)), distance, rng.normal(0, 0.03), fovy
+    )
 
 
 def move_viewpoint(rng: np.random.Generator, view: Viewpoint) -> Viewpoint:
@@ -73,7 +76,10 @@ def move_viewpoint(rng: np.random.Generator, view: Viewpoint) -> Viewpoint:
         view.target_m + np.array([*rng.normal(0, 0.05 * amount, 2), 0]),
         view.azimuth + rng.normal(0, 0.45 * amount),
         float(np.clip(view.elevation + rng.normal(0, 0.15 * amount), np.radians(20), np.radians(75))),
-        view.distance_m * float(np.exp(rng.normal(0, 0.14 * amount))), view.roll, view.fovy_deg)
+        view.distance_m * float(np.exp(rng.normal(0, 0.14 * amount))),
+        view.roll,
+        view.fovy_deg,
+    )
 
 
 def intrinsics(height_px: int, width_px: int, fovy_deg: float) -> np.ndarray:

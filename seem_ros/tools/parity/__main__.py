@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m seem_ros.tools.parity DIR``: run our model on golden fixtures, say how far it is from the official."""
+
 from __future__ import annotations
 
 import argparse
@@ -32,8 +33,9 @@ def check_keys(path: Path) -> Report:
     """A recorded list of official keys and shapes against the variant we build."""
     report = Report(path.stem)
     variant = path.stem.removeprefix("keys_")
-    wanted = {key: tuple(shape) for key, shape in json.loads(path.read_text())["keys"].items()
-              if key not in _UNUSED_KEYS}
+    wanted = {
+        key: tuple(shape) for key, shape in json.loads(path.read_text())["keys"].items() if key not in _UNUSED_KEYS
+    }
     with unfilled():
         ours = official_shapes(Seem(model_config(variant)).state_dict())
     report.same("missing", sorted(set(wanted) - set(ours)), [])

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden fixture files: arrays recorded from the official code, some of them packed or subsampled."""
+
 from __future__ import annotations
 
 import json

@@ -5,6 +5,7 @@ Officially all groups of all prompts form one sequence with one boolean matrix. 
 its own; the matrix says the same when an element's groups see each other as the `attention_rules` have it and elements
 do not.
 """
+
 from __future__ import annotations
 
 import numpy as np
@@ -15,11 +16,20 @@ from seem_ros.tools.parity.report import Report
 
 # Which official groups make one element of ours, and the part each plays in the rules.
 _ELEMENTS = {
-    "prompted": ({"queries_object": "query"},
-                 {"queries_grounding": "query", "tokens_grounding": "text"},
-                 {"queries_spatial": "query", "tokens_spatial": "spatial", "memories_spatial": "memory"}),
-    "demo": ({"queries_object": "query", "tokens_grounding": "text", "tokens_spatial": "spatial",
-              "tokens_visual": "visual", "tokens_audio": "audio"},),
+    "prompted": (
+        {"queries_object": "query"},
+        {"queries_grounding": "query", "tokens_grounding": "text"},
+        {"queries_spatial": "query", "tokens_spatial": "spatial", "memories_spatial": "memory"},
+    ),
+    "demo": (
+        {
+            "queries_object": "query",
+            "tokens_grounding": "text",
+            "tokens_spatial": "spatial",
+            "tokens_visual": "visual",
+            "tokens_audio": "audio",
+        },
+    ),
 }
 
 
@@ -57,7 +67,12 @@ def official_mask(
 
 
 def compare_self_mask(
-    report: Report, fixture: Fixture, case: str, rules: str, positive: np.ndarray | None, negative: np.ndarray | None,
+    report: Report,
+    fixture: Fixture,
+    case: str,
+    rules: str,
+    positive: np.ndarray | None,
+    negative: np.ndarray | None,
     memory: bool,
 ) -> None:
     """Compare a stored layer-0 mask with what our rules stand for; nothing where none is stored."""
@@ -72,8 +87,13 @@ def compare_self_mask(
     report.same(name, np.packbits(np.stack(ours)), np.packbits(golden))
 
 
-def _owners(rules: str, groups: dict[str, tuple[int, int]], element: int, positive: np.ndarray | None,
-            negative: np.ndarray | None) -> dict[str, np.ndarray]:
+def _owners(
+    rules: str,
+    groups: dict[str, tuple[int, int]],
+    element: int,
+    positive: np.ndarray | None,
+    negative: np.ndarray | None,
+) -> dict[str, np.ndarray]:
     if positive is None or rules == "demo":
         return {}
     plus = positive.sum((1, 2))
@@ -84,8 +104,10 @@ def _owners(rules: str, groups: dict[str, tuple[int, int]], element: int, positi
         return {"tokens_spatial": np.where(np.arange(tokens) < used, 0, -1)}
     count = len(plus)
     owner = np.concatenate((np.repeat(np.arange(count), plus), np.repeat(np.arange(count), minus)))
-    owners = {"queries_spatial": np.repeat(np.arange(count), 3),
-              "tokens_spatial": np.pad(owner, (0, tokens - len(owner)), constant_values=-1)}
+    owners = {
+        "queries_spatial": np.repeat(np.arange(count), 3),
+        "tokens_spatial": np.pad(owner, (0, tokens - len(owner)), constant_values=-1),
+    }
     if "memories_spatial" in groups:
         slots = groups["memories_spatial"][1] - groups["memories_spatial"][0]
         owners["memories_spatial"] = np.array(v1_memory_owner(count, slots))

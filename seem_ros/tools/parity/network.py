@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that run the network, one function per family."""
+
 from __future__ import annotations
 
 import re
@@ -43,7 +44,7 @@ def feat(runner: Runner, fixture: Fixture, report: Report) -> None:
         thinned = re.search(r"@c(\d+)", full)
         channels = int(thinned.group(1)) if thinned else 1
         report.close(full, subsampled(tensor[:, ::channels].numpy(), golden, full), golden)
-        thinned = tensor[..., ::-(-tensor.shape[2] // golden.shape[2]), ::-(-tensor.shape[3] // golden.shape[3])]
+        thinned = tensor[..., :: -(-tensor.shape[2] // golden.shape[2]), :: -(-tensor.shape[3] // golden.shape[3])]
         statistics = (thinned.mean(), thinned.std(), thinned.abs().max())
         report.close(f"{name}@stats", torch.stack(statistics).numpy(), fixture[f"{name}@stats"])
 
@@ -67,12 +68,17 @@ def pano(runner: Runner, fixture: Fixture, report: Report) -> None:
     semantic = panoptic.semantic(logits, masks)
     report.mask("sem_seg_argmax", semantic.argmax(0), fixture["sem_seg_argmax"])
     report.close("sem_seg_sub", semantic[::7, ::6, ::6], fixture["sem_seg_sub"])
-    for name, info, limits in (("panoptic_seg", "segments_info", fixture.meta["panoptic_thresholds"]),
-                               ("panoptic_seg_loose", "segments_info_loose", (0.3, 0.2))):
+    for name, info, limits in (
+        ("panoptic_seg", "segments_info", fixture.meta["panoptic_thresholds"]),
+        ("panoptic_seg_loose", "segments_info_loose", (0.3, 0.2)),
+    ):
         ids, segments = panoptic.panoptic(logits, masks, THINGS, *limits)
         report.mask(name, ids, fixture[name], SAME_PANOPTIC)
-        report.same(info, [(s.id, s.isthing, s.category_id) for s in segments],
-                    [(s["id"], s["isthing"], s["category_id"]) for s in fixture.meta[info]])
+        report.same(
+            info,
+            [(s.id, s.isthing, s.category_id) for s in segments],
+            [(s["id"], s["isthing"], s["category_id"]) for s in fixture.meta[info]],
+        )
     scores, classes, found = panoptic.instances(logits, masks, THINGS)
     order = np.argsort(-fixture["inst_scores"], kind="stable")
     report.close("inst_scores", scores, fixture["inst_scores"][order])
@@ -106,8 +112,16 @@ def inter(runner: Runner, fixture: Fixture, report: Report) -> None:
         kept[case] = answer.memory_mask[0]
         _, minus = runner.decoder.sample(image, prompts.points_xy, -prompts.points_label)
         _compare_spatial(runner, fixture, report, case, image, answer, minus[0])
-        final = panoptic.to_image(answer.memory_mask[0].numpy(), padded, picture.shape[:2],
-                                     fixture[f"{case}/final"].shape[-2:], "bilinear") > 0
+        final = (
+            panoptic.to_image(
+                answer.memory_mask[0].numpy(),
+                padded,
+                picture.shape[:2],
+                fixture[f"{case}/final"].shape[-2:],
+                "bilinear",
+            )
+            > 0
+        )
         report.mask(f"{case}/final", final.reshape(fixture[f"{case}/final"].shape), fixture[f"{case}/final"])
         if f"{case}/obj_pred_logits_q20" in fixture:
             golden = fixture[f"{case}/obj_pred_logits_q20"]
@@ -123,8 +137,9 @@ def official_v1(count: int) -> OfficialCall:
     return OfficialCall(query_indices=torch.tensor(v1_query_indices(count)), memory_valid=mine[None])
 
 
-def _compare_spatial(runner: Runner, fixture: Fixture, report: Report, case: str, image: ImageTensors, answer: Decoded,
-                     minus: Tensor) -> None:
+def _compare_spatial(
+    runner: Runner, fixture: Fixture, report: Report, case: str, image: ImageTensors, answer: Decoded, minus: Tensor
+) -> None:
     """Prompted queries of n elements against the official layout: v0 [n, Q, ...], v1 [1, 3n, ...]."""
     joined = runner.rules == "v1"
     state = answer.states[-1]
@@ -139,8 +154,14 @@ def _compare_spatial(runner: Runner, fixture: Fixture, report: Report, case: str
     else:
         plus, minus, chosen = plus[:, None], minus[:, None], chosen[:, None]
         similarity = embeddings @ plus.transpose(1, 2)
-    for name, ours in (("pred_pspatials", plus), ("pred_nspatials", minus), ("pred_smasks", masks),
-                       ("pred_smaskembs", embeddings), ("sim", similarity), ("prev_mask", chosen)):
+    for name, ours in (
+        ("pred_pspatials", plus),
+        ("pred_nspatials", minus),
+        ("pred_smasks", masks),
+        ("pred_smaskembs", embeddings),
+        ("sim", similarity),
+        ("prev_mask", chosen),
+    ):
         _close(report, fixture, case, name, ours, 1)
     golden = fixture[f"{case}/selected"]
     report.same(f"{case}/selected", selected.numpy(), golden, query=True)
@@ -159,14 +180,15 @@ def ground(runner: Runner, fixture: Fixture, report: Report) -> None:
             continue
         ids, _ = runner.tokenizer.encode(texts)
         known = fixture[f"{case}/input_ids"]
-        report.same(f"{case}/input_ids", ids[-len(known):, :known.shape[1]], known)
+        report.same(f"{case}/input_ids", ids[-len(known) :, : known.shape[1]], known)
         embeddings = runner.texts(texts)[2]
         calls = [[t] for t in texts] if case.startswith("stroke") else [texts]
         shown = []
         for call in calls:
             wanted = embeddings if len(calls) == 1 else embeddings[texts.index(call[0])][None]
-            prompts = runner.prompts(image, None, None, padded, tokens=runner.joined_tokens(call), text=wanted[0],
-                                     select_by=TEXT)
+            prompts = runner.prompts(
+                image, None, None, padded, tokens=runner.joined_tokens(call), text=wanted[0], select_by=TEXT
+            )
             answer = runner.answer(image, prompts)
             state = answer.states[-1]
             masks, found = runner.decoder.coarse_masks(state, image)[0, 0], runner.embeddings(state)[0]
@@ -193,8 +215,9 @@ def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
     """Strokes, texts, audio and referring pictures, alone and composed."""
     picture = fixture["image"]
     image, padded = runner.encode(picture)
-    reference = _reference(runner, fixture, report, "ref/visual_query_pos", "ref/visual_query_neg",
-                           "ref/src_visual_queries")
+    reference = _reference(
+        runner, fixture, report, "ref/visual_query_pos", "ref/visual_query_neg", "ref/src_visual_queries"
+    )
     for case in fixture.cases():
         said = fixture.meta.get(case)
         if case == "posneg":
@@ -209,9 +232,15 @@ def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
         rule = POINTS if said["stroke"] else REFERENCE if said["visual"] else TEXT
         embedding = runner.texts(wanted)[2] if wanted else None
         prompts = runner.prompts(
-            image, positive, negative, padded, tokens=runner.joined_tokens(said["text"]) if said["text"] else None,
-            text=None if embedding is None else embedding[0], select_by=rule,
-            reference=reference[:2] if said["visual"] else None)
+            image,
+            positive,
+            negative,
+            padded,
+            tokens=runner.joined_tokens(said["text"]) if said["text"] else None,
+            text=None if embedding is None else embedding[0],
+            select_by=rule,
+            reference=reference[:2] if said["visual"] else None,
+        )
         official = None
         if said["audio"]:
             tokens = runner.joined_tokens(said["audio"])[None, None]
@@ -221,9 +250,11 @@ def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
         masks, found = runner.decoder.coarse_masks(state, image)[0, 0], runner.embeddings(state)[0]
         logits = runner.class_logits(found)
         minus = runner.decoder.sample(image, prompts.points_xy, -prompts.points_label)[1]
-        score = {POINTS: state.mask_embedding[0, 0] @ answer.sampled_embedding[0, 0],
-                 REFERENCE: state.mask_embedding[0, 0] @ prompts.reference_embedding[0, 0],
-                 TEXT: None if embedding is None else runner.text_scores(found, embedding)[:, 0]}[rule]
+        score = {
+            POINTS: state.mask_embedding[0, 0] @ answer.sampled_embedding[0, 0],
+            REFERENCE: state.mask_embedding[0, 0] @ prompts.reference_embedding[0, 0],
+            TEXT: None if embedding is None else runner.text_scores(found, embedding)[:, 0],
+        }[rule]
         _close(report, fixture, case, "pred_pspatials", answer.sampled_embedding)
         _close(report, fixture, case, "pred_nspatials", minus)
         _close(report, fixture, case, "pred_pvisuals", prompts.reference_embedding)
@@ -238,7 +269,7 @@ def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
         report.same(f"{case}/selected", chosen, fixture[f"{case}/selected"], query=True)
         if f"{case}/final" in fixture:
             final = panoptic.resize(answer.memory_mask[0].numpy(), padded)[0] > 0
-            final = final[:picture.shape[0], :picture.shape[1]]
+            final = final[: picture.shape[0], : picture.shape[1]]
             report.mask(f"{case}/final", final, fixture[f"{case}/final"])
             report.same(f"{case}/pred_class", int(logits[chosen].argmax()), fixture[f"{case}/pred_class"])
         compare_self_mask(report, fixture, case, runner.rules, positive, negative, False)
@@ -257,13 +288,18 @@ def refimg(runner: Runner, fixture: Fixture, report: Report) -> None:
     _close(report, fixture, "", "sim", state.mask_embedding[0, 0] @ reference[1])
     _close(report, fixture, "", "prev_mask", answer.memory_mask)
     report.same("selected", int(answer.selected), fixture["selected"], query=True)
-    final = panoptic.to_image(answer.memory_mask[0].numpy(), padded, picture.shape[:2], fixture["final"].shape[-2:],
-                                 "bilinear") > 0
+    final = (
+        panoptic.to_image(
+            answer.memory_mask[0].numpy(), padded, picture.shape[:2], fixture["final"].shape[-2:], "bilinear"
+        )
+        > 0
+    )
     report.mask("final", final[None], fixture["final"])
 
 
-def _reference(runner: Runner, fixture: Fixture, report: Report, plus: str, minus: str, tokens: str
-               ) -> tuple[Tensor, Tensor]:
+def _reference(
+    runner: Runner, fixture: Fixture, report: Report, plus: str, minus: str, tokens: str
+) -> tuple[Tensor, Tensor]:
     """Reads the fixture's reference region and compares what it reads."""
     image, padded = runner.encode(fixture["ref_image"])
     read, mean, nothing = runner.read(image, fixture["ref_mask"], padded)

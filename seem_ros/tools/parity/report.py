@@ -5,6 +5,7 @@ The network decides by hard thresholds (attention masks, argmax), so a differenc
 not by its largest value alone. Tolerances are for mask logits of standard deviation 12 and grow with a tensor's own
 deviation.
 """
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

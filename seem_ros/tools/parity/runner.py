@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A variant with weights made from its key names, and the pictures it has seen."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -67,9 +68,18 @@ class Runner:
         return tokens[valid]
 
     def prompts(
-        self, image: ImageTensors, positive: np.ndarray | None, negative: np.ndarray | None, padded: tuple[int, int], *,
-        count: int = 1, tokens: Tensor | None = None, text: Tensor | None = None, select_by: int = POINTS,
-        reference: tuple[Tensor, Tensor] | None = None, previous: Tensor | None = None,
+        self,
+        image: ImageTensors,
+        positive: np.ndarray | None,
+        negative: np.ndarray | None,
+        padded: tuple[int, int],
+        *,
+        count: int = 1,
+        tokens: Tensor | None = None,
+        text: Tensor | None = None,
+        select_by: int = POINTS,
+        reference: tuple[Tensor, Tensor] | None = None,
+        previous: Tensor | None = None,
     ) -> PromptTensors:
         """Prompt tensors of `count` prompts on one picture.
 
@@ -85,12 +95,19 @@ class Runner:
         longest = max(len(labels) for _, labels in rows)
         stride4 = image.mask_source if image.mask_features is None else image.mask_features
         out = PromptTensors.empty(
-            1, count, points=longest, text=0 if tokens is None else len(tokens),
-            references=0 if reference is None else len(reference[0]), dim=512, text_dim=512, mask_dim=512,
-            mask_hw=tuple(stride4.shape[-2:]))
+            1,
+            count,
+            points=longest,
+            text=0 if tokens is None else len(tokens),
+            references=0 if reference is None else len(reference[0]),
+            dim=512,
+            text_dim=512,
+            mask_dim=512,
+            mask_hw=tuple(stride4.shape[-2:]),
+        )
         for p, (xy, labels) in enumerate(rows):
-            out.points_xy[0, p, :len(labels)] = torch.from_numpy(xy)
-            out.points_label[0, p, :len(labels)] = torch.from_numpy(labels)
+            out.points_xy[0, p, : len(labels)] = torch.from_numpy(xy)
+            out.points_label[0, p, : len(labels)] = torch.from_numpy(labels)
         if tokens is not None:
             out.text_tokens[:], out.text_valid[:], out.has_text[:] = tokens, True, True
         if text is not None:
@@ -130,8 +147,9 @@ class Runner:
         return self.model.text_encoder.logit_scale.exp().clamp(max=100) * unit @ wanted.T
 
 
-def _points(positive: np.ndarray | None, negative: np.ndarray | None, prompt: int, padded: tuple[int, int]
-            ) -> tuple[np.ndarray, np.ndarray]:
+def _points(
+    positive: np.ndarray | None, negative: np.ndarray | None, prompt: int, padded: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
     """Normalised points [K, 2] (x, y) and labels [K] of one prompt: every pixel of its masks, positives first."""
     found, labels = [], []
     for masks, sign in ((positive, 1), (negative, -1)):

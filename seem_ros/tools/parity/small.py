@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures that need no picture: the language encoder and the post-processing."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -62,8 +63,11 @@ def postproc(fixture: Fixture, report: Report) -> None:
         ids, segments = panoptic.panoptic(logits, masks, THINGS, *limits)
         golden = fixture[f"panoptic_{name}"]
         report.mask(f"panoptic_{name}", ids, golden, SAME_PANOPTIC)
-        report.same(f"segments_{name}", [(s.id, s.isthing, s.category_id) for s in segments],
-                    [(s["id"], s["isthing"], s["category_id"]) for s in fixture.meta[f"segments_{name}"]])
+        report.same(
+            f"segments_{name}",
+            [(s.id, s.isthing, s.category_id) for s in segments],
+            [(s["id"], s["isthing"], s["category_id"]) for s in fixture.meta[f"segments_{name}"]],
+        )
     semantic = panoptic.semantic(logits, masks)
     report.mask("semantic_argmax", semantic.argmax(0), fixture["semantic_argmax"])
     report.close("semantic_c7", semantic[::7], fixture["semantic_c7"])
@@ -74,5 +78,5 @@ def postproc(fixture: Fixture, report: Report) -> None:
     report.same("inst_masks", np.sort(found.sum((1, 2))), np.sort(fixture["inst_masks"].sum((1, 2))))
     for name in ("resize_up", "resize_down"):
         golden = fixture[name]
-        ours = panoptic.to_image(masks[:golden.shape[0]], masks.shape[-2:], (50, 70), golden.shape[-2:])
+        ours = panoptic.to_image(masks[: golden.shape[0]], masks.shape[-2:], (50, 70), golden.shape[-2:])
         report.close(name, ours, golden)

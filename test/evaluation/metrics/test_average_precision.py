@@ -8,7 +8,7 @@ from seem_ros.evaluation.metrics.average_precision import Instance, InstancePrec
 
 def block(top, left, height, width):
     mask = np.zeros((40, 40), bool)
-    mask[top:top + height, left:left + width] = True
+    mask[top : top + height, left : left + width] = True
     return mask
 
 
@@ -29,8 +29,11 @@ def test_an_iou_of_070_is_right_at_five_of_ten_thresholds():
 
 def test_a_confident_invention_above_the_right_answer_halves_the_precision():
     ap = InstancePrecision(["mug"])
-    ap.add([Instance(block(20, 20, 5, 5), 0, 0.9), Instance(block(0, 0, 10, 10), 0, 0.8)],
-           [Instance(block(0, 0, 10, 10), 0)], (40, 40))
+    ap.add(
+        [Instance(block(20, 20, 5, 5), 0, 0.9), Instance(block(0, 0, 10, 10), 0, 0.8)],
+        [Instance(block(0, 0, 10, 10), 0)],
+        (40, 40),
+    )
     assert ap.summary()["AP"] == pytest.approx(0.5)
 
 

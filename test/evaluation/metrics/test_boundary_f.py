@@ -9,7 +9,7 @@ from seem_ros.evaluation.metrics.boundary_f import boundary_f, contour, score_tr
 
 def square(top, left, side, shape=(30, 40)):
     mask = np.zeros(shape, bool)
-    mask[top:top + side, left:left + side] = True
+    mask[top : top + side, left : left + side] = True
     return mask
 
 

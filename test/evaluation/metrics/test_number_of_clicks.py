@@ -15,7 +15,7 @@ from seem_ros.evaluation.metrics.number_of_clicks import (
 
 def square(top, left, side, shape=(20, 30)):
     mask = np.zeros(shape, bool)
-    mask[top:top + side, left:left + side] = True
+    mask[top : top + side, left : left + side] = True
     return mask
 
 
@@ -108,8 +108,10 @@ def test_clicks_equal_the_plain_whole_picture_computation():
     for _ in range(20):
         noise = cv2.GaussianBlur(rng.random((2, 40, 50)).astype(np.float32).transpose(1, 2, 0), (0, 0), 3)
         truth, ours = noise[..., 0] > 0.5, noise[..., 1] > 0.5
-        depths = [cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, 0)[1:-1, 1:-1]
-                  for region in (truth & ~ours, ours & ~truth)]
+        depths = [
+            cv2.distanceTransform(np.pad(region, 1).astype(np.uint8), cv2.DIST_L2, 0)[1:-1, 1:-1]
+            for region in (truth & ~ours, ours & ~truth)
+        ]
         click = next_click(ours, truth)
         assert click.positive == (depths[0].max() > depths[1].max())
         assert depths[0 if click.positive else 1][click.y, click.x] == max(depths[0].max(), depths[1].max())

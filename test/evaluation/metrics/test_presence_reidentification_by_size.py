@@ -10,7 +10,7 @@ from seem_ros.evaluation.metrics.reidentification import MemoryScores
 
 def blob(column, shape=(10, 40)):
     mask = np.zeros(shape, bool)
-    mask[3:7, column:column + 4] = True
+    mask[3:7, column : column + 4] = True
     return mask
 
 

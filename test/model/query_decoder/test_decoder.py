@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The query decoder's rules, each where a reader of the specification could get it wrong."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -181,8 +182,10 @@ def test_attention_equals_torchs_own():
 def test_a_query_whose_mask_is_empty_at_a_level_reads_the_whole_level(small, image):
     dark = replace(image, level_masks=[torch.zeros_like(m) for m in image.level_masks])
     states = small.decode_objects(dark)  # zero logits are not below zero: nothing is blocked
-    darker = replace(image, level_masks=[m * 0 - 1e3 * small.decoder.mask_embed(torch.zeros(32))[:, None, None]
-                                         for m in image.level_masks])
+    darker = replace(
+        image,
+        level_masks=[m * 0 - 1e3 * small.decoder.mask_embed(torch.zeros(32))[:, None, None] for m in image.level_masks],
+    )
     assert states[-1].hidden.isfinite().all() and small.decode_objects(darker)[-1].hidden.isfinite().all()
 
 
@@ -228,18 +231,31 @@ def test_audio_is_a_group_of_its_own_that_the_text_cannot_read(small, image):
     batch.text_valid[:], batch.has_text[:] = True, True
     speech = torch.randn(1, 1, 2, 32, generator=torch.Generator().manual_seed(3))
     heard = OfficialCall(audio_tokens=speech, audio_valid=torch.ones(1, 1, 2, dtype=torch.bool))
-    together = replace(batch, text_tokens=torch.cat((batch.text_tokens, speech), 2),
-                       text_valid=torch.ones(1, 1, 7, dtype=torch.bool))
+    together = replace(
+        batch, text_tokens=torch.cat((batch.text_tokens, speech), 2), text_valid=torch.ones(1, 1, 7, dtype=torch.bool)
+    )
     apart = model.decode(image, batch, heard).mask_logits
     assert not torch.allclose(apart, model.decode(image, batch).mask_logits)
     assert not torch.allclose(apart, model.decode(image, together).mask_logits)
 
 
 def test_the_rules_table_is_the_specifications():
-    prompted = {"query": {"query", "text", "memory", "spatial", "visual"}, "text": {"query", "text"},
-                "memory": {"memory"}, "spatial": {"spatial"}, "visual": {"visual"}, "audio": set()}
-    demo = {"query": {"query", "text", "spatial", "visual", "audio"}, "text": {"query", "text"}, "memory": set(),
-            "audio": {"query", "audio"}, "spatial": {"spatial"}, "visual": {"visual"}}
+    prompted = {
+        "query": {"query", "text", "memory", "spatial", "visual"},
+        "text": {"query", "text"},
+        "memory": {"memory"},
+        "spatial": {"spatial"},
+        "visual": {"visual"},
+        "audio": set(),
+    }
+    demo = {
+        "query": {"query", "text", "spatial", "visual", "audio"},
+        "text": {"query", "text"},
+        "memory": set(),
+        "audio": {"query", "audio"},
+        "spatial": {"spatial"},
+        "visual": {"visual"},
+    }
     for name, want in (("v0", prompted), ("v1", prompted), ("demo", demo)):
         assert {row: set(keys) for row, keys in RULES[name].items()} == want, name
 
@@ -257,8 +273,16 @@ def test_a_picture_that_is_not_padded_to_the_divisor_is_refused(small):
             small.encode_image(torch.zeros(1, 3, *hw))
 
 
-@pytest.mark.parametrize("pixels", [torch.zeros(3, 64, 64), torch.zeros(1, 1, 64, 64), torch.zeros(1, 4, 64, 64),
-                                    torch.zeros(1, 3, 64, 64, dtype=torch.uint8)], ids=["3d", "grey", "RGBA", "uint8"])
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        torch.zeros(3, 64, 64),
+        torch.zeros(1, 1, 64, 64),
+        torch.zeros(1, 4, 64, 64),
+        torch.zeros(1, 3, 64, 64, dtype=torch.uint8),
+    ],
+    ids=["3d", "grey", "RGBA", "uint8"],
+)
 def test_what_is_no_batch_of_normalised_rgb_pictures_is_refused(small, pixels):
     with pytest.raises(ModelError, match="floating point"):
         small.encode_image(pixels)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tokenizer, language encoder and class bank."""
+
 from __future__ import annotations
 
 import json
@@ -49,7 +50,7 @@ def test_case_and_white_space_do_not_matter(tokenizer):
 
 
 def test_typographic_quotes_ligatures_and_full_width_letters_are_spelled_out():
-    assert clean_text("the dog\u2019s \u201cball\u201d") == "the dog's \"ball\""
+    assert clean_text("the dog\u2019s \u201cball\u201d") == 'the dog\'s "ball"'
     assert clean_text("\ufb01re \uff43\uff55\uff50\u3000&amp; plate") == "fire cup & plate"
 
 
@@ -95,8 +96,8 @@ def test_texts_encoded_together_equal_texts_encoded_alone(small, tokenizer):
     for row, text in enumerate(texts):
         own, used, alone = encode_texts(small.text_encoder, tokenizer, [text])
         torch.testing.assert_close(pooled[row], alone[0], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(tokens[row, :used.shape[1]], own[0], atol=1e-5, rtol=1e-4)
-        assert not tokens[row, used.shape[1]:].any()
+        torch.testing.assert_close(tokens[row, : used.shape[1]], own[0], atol=1e-5, rtol=1e-4)
+        assert not tokens[row, used.shape[1] :].any()
 
 
 def test_a_text_is_pooled_at_its_first_end_token(small, tokenizer):
@@ -145,11 +146,22 @@ def test_the_tower_is_the_clip_text_model_of_transformers_name_by_name_and_numbe
     transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     ours = TextEncoder(config).eval()
-    theirs = transformers.CLIPTextModel(transformers.CLIPTextConfig(
-        vocab_size=1 if config.token_rank else config.vocab, hidden_size=config.dim, intermediate_size=4 * config.dim,
-        num_hidden_layers=config.layers, num_attention_heads=config.heads, max_position_embeddings=config.length,
-        hidden_act="quick_gelu", layer_norm_eps=1e-12, attention_dropout=0.0, bos_token_id=0, eos_token_id=0,
-        pad_token_id=0)).eval()
+    theirs = transformers.CLIPTextModel(
+        transformers.CLIPTextConfig(
+            vocab_size=1 if config.token_rank else config.vocab,
+            hidden_size=config.dim,
+            intermediate_size=4 * config.dim,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.heads,
+            max_position_embeddings=config.length,
+            hidden_act="quick_gelu",
+            layer_norm_eps=1e-12,
+            attention_dropout=0.0,
+            bos_token_id=0,
+            eos_token_id=0,
+            pad_token_id=0,
+        )
+    ).eval()
     theirs = getattr(theirs, "text_model", theirs)
     if config.token_rank:
         theirs.embeddings.token_embedding = ours.tower.embeddings.token_embedding

@@ -49,9 +49,7 @@ def test_a_rounded_mask_gets_the_outline_of_what_it_covers(size_hw):
     geometry = fit(size_hw, NET)
     logits = rounded(truth, geometry)
     plain = iou(as_mask(enlarge(logits, geometry, STRIDE), size_hw), truth)
-    better = iou(
-        as_mask(enlarge_along_edges(logits, geometry, STRIDE, geometry.shrink(rgb), rgb, 12), size_hw), truth
-    )
+    better = iou(as_mask(enlarge_along_edges(logits, geometry, STRIDE, geometry.shrink(rgb), rgb, 12), size_hw), truth)
     assert plain < 0.85 and better > 0.95
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Against results of the official functions (synthetic logits; no network needed)."""
+
 import json
 from pathlib import Path
 

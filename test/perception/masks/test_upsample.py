@@ -11,6 +11,7 @@ NET = (240, 320)
 
 def _whole(logits, geometry, stride):
     """The bilinear enlargement of the whole content, written out: pixel centres aligned, the last cell repeated."""
+
     def matrix(size, content):
         cells = -(-content // stride)
         place = np.clip((np.arange(size) + 0.5) * content / size / stride - 0.5, 0, cells - 1)

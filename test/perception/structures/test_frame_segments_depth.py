@@ -11,10 +11,18 @@ from seem_ros.perception.visualize import colour, contact_sheet, draw_overlay
 CAMERA = Intrinsics(100.0, 100.0, 40.0, 30.0)
 
 
-@pytest.mark.parametrize("bad", [
-    np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32),
-    np.zeros((0, 4, 3), np.uint8), np.zeros((1, 8193, 3), np.uint8), None, [[1]],
-])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((1, 8193, 3), np.uint8),
+        None,
+        [[1]],
+    ],
+)
 def test_a_frame_that_is_not_a_usable_rgb_picture_is_refused(bad):
     with pytest.raises(FrameError):
         Frame(bad)
@@ -45,11 +53,22 @@ def test_depth_of_another_size_and_bad_intrinsics_are_refused():
             Intrinsics(*bad)
 
 
-@pytest.mark.parametrize("change", [
-    {"value": 0}, {"value": 65536}, {"presence": 1.5}, {"presence": float("nan")}, {"box_xyxy_px": (3, 0, 3, 4)},
-    {"area_px": 0}, {"area_px": 99}, {"state": "GONE"}, {"position_m": (1, 2)}, {"size_m": (1, 2, float("inf"))},
-    {"target_id": -1},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value": 0},
+        {"value": 65536},
+        {"presence": 1.5},
+        {"presence": float("nan")},
+        {"box_xyxy_px": (3, 0, 3, 4)},
+        {"area_px": 0},
+        {"area_px": 99},
+        {"state": "GONE"},
+        {"position_m": (1, 2)},
+        {"size_m": (1, 2, float("inf"))},
+        {"target_id": -1},
+    ],
+)
 def test_a_segment_with_impossible_values_is_refused(change):
     Segment(1, box_xyxy_px=(0, 0, 2, 2))
     with pytest.raises(DataError):

@@ -32,8 +32,11 @@ def test_prompts_cannot_be_changed():
 @pytest.mark.parametrize("bad", [NAN, INF, -INF, None])
 def test_coordinates_that_are_not_finite_numbers_are_refused(bad):
     for make in (
-        lambda: Click(bad, 1), lambda: Box(0, 0, bad, 5), lambda: Scribble([[0, bad]]),
-        lambda: Polygon([[0, 0], [1, bad], [2, 2]]), lambda: Scribble([[0, 0]], width_px=bad),
+        lambda: Click(bad, 1),
+        lambda: Box(0, 0, bad, 5),
+        lambda: Scribble([[0, bad]]),
+        lambda: Polygon([[0, 0], [1, bad], [2, 2]]),
+        lambda: Scribble([[0, 0]], width_px=bad),
     ):
         with pytest.raises(PromptError):
             make()

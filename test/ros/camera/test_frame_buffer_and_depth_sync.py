@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames kept for prompts that race the camera, and depth paired with images."""
+
 import numpy as np
 import pytest
 from sensor_msgs.msg import Image

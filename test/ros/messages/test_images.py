@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image messages to arrays and back, whatever the encoding, padding and byte order."""
+
 import cv2
 import numpy as np
 import pytest
@@ -29,8 +30,15 @@ def message(pixels, encoding, padding=0, big=False):
     rows = np.ascontiguousarray(pixels.astype(pixels.dtype.newbyteorder(">")) if big else pixels)
     rows = rows.view(np.uint8).reshape(pixels.shape[0], -1)
     rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
-    return Image(header=HEADER, height=HEIGHT, width=WIDTH, encoding=encoding, is_bigendian=int(big),
-                 step=rows.shape[1], data=to_data(rows))
+    return Image(
+        header=HEADER,
+        height=HEIGHT,
+        width=WIDTH,
+        encoding=encoding,
+        is_bigendian=int(big),
+        step=rows.shape[1],
+        data=to_data(rows),
+    )
 
 
 @pytest.fixture
@@ -44,9 +52,16 @@ def smooth():
 
 
 @pytest.mark.parametrize("padding", [0, 5])
-@pytest.mark.parametrize(("encoding", "order"), [
-    ("rgb8", [0, 1, 2]), ("bgr8", [2, 1, 0]), ("8UC3", [2, 1, 0]), ("rgba8", [0, 1, 2, 0]), ("bgra8", [2, 1, 0, 0]),
-])
+@pytest.mark.parametrize(
+    ("encoding", "order"),
+    [
+        ("rgb8", [0, 1, 2]),
+        ("bgr8", [2, 1, 0]),
+        ("8UC3", [2, 1, 0]),
+        ("rgba8", [0, 1, 2, 0]),
+        ("bgra8", [2, 1, 0, 0]),
+    ],
+)
 def test_colour_encodings_give_the_same_picture_with_and_without_padding(rgb, encoding, order, padding):
     got = image_to_rgb(message(rgb[:, :, order], encoding, padding))
     np.testing.assert_array_equal(got, rgb)
@@ -67,9 +82,15 @@ def test_grey_pictures_have_three_equal_channels(rgb):
     np.testing.assert_array_equal(got, np.repeat(rgb[:, :, :1], 3, axis=2))
 
 
-@pytest.mark.parametrize(("pattern", "first", "second"), [
-    ("rggb", "rg", "gb"), ("bggr", "bg", "gr"), ("gbrg", "gb", "rg"), ("grbg", "gr", "bg"),
-])
+@pytest.mark.parametrize(
+    ("pattern", "first", "second"),
+    [
+        ("rggb", "rg", "gb"),
+        ("bggr", "bg", "gr"),
+        ("gbrg", "gb", "rg"),
+        ("grbg", "gr", "bg"),
+    ],
+)
 @pytest.mark.parametrize("bits", [8, 16])
 def test_every_bayer_pattern_gives_back_the_colour(pattern, first, second, bits):
     picture, mosaic = smooth(), np.zeros((HEIGHT, WIDTH), np.uint8)
@@ -91,9 +112,9 @@ def test_yuv_encodings_give_back_the_colour():
         got = image_to_rgb(message(np.tile(np.array(pair, np.uint8), (HEIGHT, WIDTH // 2)), encoding))
         np.testing.assert_allclose(got.astype(int), picture, atol=4, err_msg=encoding)
     for encoding, pair in {"nv12": [u, v], "nv21": [v, u]}.items():
-        planes = np.concatenate([
-            np.full((HEIGHT, WIDTH), y, np.uint8), np.tile(np.array(pair, np.uint8), (HEIGHT // 2, WIDTH // 2))
-        ])
+        planes = np.concatenate(
+            [np.full((HEIGHT, WIDTH), y, np.uint8), np.tile(np.array(pair, np.uint8), (HEIGHT // 2, WIDTH // 2))]
+        )
         np.testing.assert_allclose(image_to_rgb(message(planes, encoding)).astype(int), picture, atol=4)
 
 
@@ -102,15 +123,18 @@ def test_unpadded_rgb8_is_not_copied(rgb):
     assert np.shares_memory(image_to_rgb(msg), np.frombuffer(msg.data, np.uint8))
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"step": 7}, "step is 7"),
-    ({"data": b"123"}, "truncated"),
-    ({"width": 0}, "1 to 8192 pixels"),
-    ({"height": 9000}, "1 to 8192 pixels"),
-    ({"encoding": "purple12"}, "'purple12' is not supported"),
-    ({"encoding": ""}, "not supported"),
-    ({"width": 4_000_000_000}, "1 to 8192 pixels"),
-])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"step": 7}, "step is 7"),
+        ({"data": b"123"}, "truncated"),
+        ({"width": 0}, "1 to 8192 pixels"),
+        ({"height": 9000}, "1 to 8192 pixels"),
+        ({"encoding": "purple12"}, "'purple12' is not supported"),
+        ({"encoding": ""}, "not supported"),
+        ({"width": 4_000_000_000}, "1 to 8192 pixels"),
+    ],
+)
 def test_an_inconsistent_message_is_refused_with_what_is_wrong(rgb, change, words):
     msg = message(rgb, "rgb8")
     for name, value in change.items():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Targets and vocabulary in one label image, class masks, clouds, markers."""
+
 import numpy as np
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
@@ -20,10 +21,20 @@ def segments(*boxes, first=1, target=False, dtype=np.uint8, **more):
     labels, records = np.zeros((6, 8), dtype), []
     for value, (x0, y0, x1, y1) in enumerate(boxes, start=first):
         labels[y0:y1, x0:x1] = value
-        records.append(Segment(
-            value, value + 10 if target else 0, f"name{value}", 0.5, 0.8, 0.9, (x0, y0, x1, y1), (x1 - x0) * (y1 - y0),
-            ((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2), **more,
-        ))
+        records.append(
+            Segment(
+                value,
+                value + 10 if target else 0,
+                f"name{value}",
+                0.5,
+                0.8,
+                0.9,
+                (x0, y0, x1, y1),
+                (x1 - x0) * (y1 - y0),
+                ((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2),
+                **more,
+            )
+        )
     return Segments(labels, tuple(records), 5, "optical", "camera")
 
 

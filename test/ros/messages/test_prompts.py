@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompt messages to prompts, part by part and in composition."""
+
 import numpy as np
 import pytest
 from std_msgs.msg import Header
@@ -19,15 +20,20 @@ def pixels(*points):
 
 
 def test_a_composition_keeps_every_part_and_its_sign():
-    prompt = prompt_from_message(messages.Prompt(
-        text="the red mug",
-        clicks=[messages.Click(x=1.5, y=2.0), messages.Click(x=3.0, y=4.0, negative=True)],
-        boxes=[messages.Box(x0=1.0, y0=2.0, x1=8.0, y1=9.0)],
-        scribbles=[messages.Scribble(points=pixels((1, 1), (5, 5)), negative=True)],
-        polygons=[messages.Polygon(points=pixels((0, 0), (5, 0), (5, 5)))],
-        mask=array_to_image(MASK, Header()), mask_negative=True,
-        reference=messages.Reference(image=array_to_image(PICTURE, Header()), clicks=[messages.Click(x=2.0, y=2.0)]),
-    ))
+    prompt = prompt_from_message(
+        messages.Prompt(
+            text="the red mug",
+            clicks=[messages.Click(x=1.5, y=2.0), messages.Click(x=3.0, y=4.0, negative=True)],
+            boxes=[messages.Box(x0=1.0, y0=2.0, x1=8.0, y1=9.0)],
+            scribbles=[messages.Scribble(points=pixels((1, 1), (5, 5)), negative=True)],
+            polygons=[messages.Polygon(points=pixels((0, 0), (5, 0), (5, 5)))],
+            mask=array_to_image(MASK, Header()),
+            mask_negative=True,
+            reference=messages.Reference(
+                image=array_to_image(PICTURE, Header()), clicks=[messages.Click(x=2.0, y=2.0)]
+            ),
+        )
+    )
     assert prompt.text == "the red mug"
     assert [click.negative for click in prompt.clicks] == [False, True]
     assert prompt.boxes[0].x1 == 8

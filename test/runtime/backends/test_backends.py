@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """One set of tests for every backend that is present: equal answers, independence of prompts, any number of them."""
+
 import importlib.util
 from dataclasses import fields
 
@@ -13,9 +14,12 @@ from seem_ros.runtime.parity_gate import answer, compare
 CPU_BACKENDS = [
     pytest.param(name, marks=pytest.mark.skipif(importlib.util.find_spec(name) is None, reason=f"no {name}"))
     for name in ("onnxruntime", "openvino", "torch")
-] + [pytest.param("tensorrt_rtx, emulated", marks=pytest.mark.skipif(
-    importlib.util.find_spec("tensorrt_rtx") is None, reason="no tensorrt_rtx"
-))]
+] + [
+    pytest.param(
+        "tensorrt_rtx, emulated",
+        marks=pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="no tensorrt_rtx"),
+    )
+]
 pytestmark = pytest.mark.parametrize("name", CPU_BACKENDS)
 ATOL = 2e-3  # mask logits, REFERENCE section 19; everything else is smaller
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO's compiled models are kept, and never those of other weights or of another precision."""
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file

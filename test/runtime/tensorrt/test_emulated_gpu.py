@@ -3,6 +3,7 @@
 
 No GPU has run these backends; this is what can be shown without one.
 """
+
 import gc
 import importlib
 import json
@@ -69,10 +70,17 @@ def expected(open_backend, stored, clicks):
     return backend.decode(backend.encode_image(stored.rgb), clicks).mask_logits
 
 
-@pytest.mark.parametrize(("double", "original"), [
-    (EmulatedCuda, real), (EmulatedTensorRt, trt), (Runtime, trt.Runtime), (Engine, trt.ICudaEngine),
-    (Context, trt.IExecutionContext),
-], ids=lambda x: x.__name__)
+@pytest.mark.parametrize(
+    ("double", "original"),
+    [
+        (EmulatedCuda, real),
+        (EmulatedTensorRt, trt),
+        (Runtime, trt.Runtime),
+        (Engine, trt.ICudaEngine),
+        (Context, trt.IExecutionContext),
+    ],
+    ids=lambda x: x.__name__,
+)
 def test_the_doubles_have_nothing_that_the_real_bindings_lack(double, original):
     own = {"put", "at", "allocate", "build", *(name for name in vars(double) if name.startswith("_"))}
     lacking = [name for name in vars(double) if name not in own and not hasattr(original, name)]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Engines are kept, found again, shared by processes, and never trusted when anything is off."""
+
 import multiprocessing
 import time
 from dataclasses import fields, replace
@@ -32,15 +33,19 @@ def test_any_difference_is_another_engine(tmp_path, name):
     assert cache.find(replace(KEY, **{name: "other"})) is None
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda plan, note: plan.write_bytes(plan.read_bytes()[:-1]),
-    lambda plan, note: plan.write_bytes(b"x" + plan.read_bytes()[1:]),
-    lambda plan, note: plan.unlink(),
-    lambda plan, note: note.unlink(),
-    lambda plan, note: note.write_text("{"),
-    lambda plan, note: note.write_text("[]"),
-    lambda plan, note: note.write_text(note.read_text().replace("10.3.0", "10.4.0")),
-], ids=["truncated", "altered", "no plan", "no note", "half a note", "foreign note", "stale"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda plan, note: plan.write_bytes(plan.read_bytes()[:-1]),
+        lambda plan, note: plan.write_bytes(b"x" + plan.read_bytes()[1:]),
+        lambda plan, note: plan.unlink(),
+        lambda plan, note: note.unlink(),
+        lambda plan, note: note.write_text("{"),
+        lambda plan, note: note.write_text("[]"),
+        lambda plan, note: note.write_text(note.read_text().replace("10.3.0", "10.4.0")),
+    ],
+    ids=["truncated", "altered", "no plan", "no note", "half a note", "foreign note", "stale"],
+)
 def test_a_spoilt_engine_is_rebuilt(tmp_path, spoil):
     cache = EngineCache(tmp_path)
     cache.get_or_build(KEY, _build)

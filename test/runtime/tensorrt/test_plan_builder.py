@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every graph of the built-in model compiles for desktop RTX, on a machine without a GPU."""
+
 import pytest
 
 from seem_ros.errors import BackendError

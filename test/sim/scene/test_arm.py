@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arm's kinematics, checked against MuJoCo's."""
+
 import numpy as np
 import pytest
 

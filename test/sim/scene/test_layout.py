@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Resting orientations and footprints."""
+
 import numpy as np
 import pytest
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes made of triangles."""
+
 import numpy as np
 import pytest
 

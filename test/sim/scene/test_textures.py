@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Procedural pictures."""
+
 import numpy as np
 import pytest
 
