@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seem_ros.datasets.scenes.scene import Clip
 from seem_ros.model.query_decoder.decoder import Decoded, ImageTensors, QueryState
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.tokenizer import Tokenizer
 from seem_ros.training import simulated_prompts as draw
-from seem_ros.training.clip_dataset import Clip
 from seem_ros.training.losses import box_loss, class_logits, mask_loss, match
 from seem_ros.training.prompt_sampling import (
     Ask,

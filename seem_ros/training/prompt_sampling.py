@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seem_ros.datasets.scenes.scene import Clip, Thing
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 from seem_ros.training import simulated_prompts as draw
-from seem_ros.training.clip_dataset import Clip, Thing
 from seem_ros.training.referring_phrases import Phrase, Vocabulary, say
 
 MIN_AREA_PX = 24  # smaller visible parts are neither asked for nor punished

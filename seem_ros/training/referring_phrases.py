@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from seem_ros.training.clip_dataset import Thing
+from seem_ros.datasets.scenes.scene import Thing
 
 TEMPLATES = ("{}", "{}", "the {}", "the {}", "a {}", "pick up the {}", "find the {}", "where is the {}")
 BACKGROUND = "background"

@@ -21,15 +21,16 @@ import torch.multiprocessing as mp
 import yaml
 from tqdm import tqdm
 
+from seem_ros.datasets.scenes.cutout_folder import CutoutFolder
+from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.errors import CheckpointError, DataError, PackageError, SeemError
 from seem_ros.model.checkpoints import read_state
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import find_package, open_package
-from seem_ros.training.clip_dataset import Shards, crop
+from seem_ros.training.clip_dataset import crop
 from seem_ros.training.config import TrainConfig
-from seem_ros.training.copy_paste import Cutouts
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
 from seem_ros.training.referring_phrases import Vocabulary
@@ -92,7 +93,9 @@ def save(path: Path, state: dict) -> None:
     os.replace(part, path)
 
 
-def batch(config: TrainConfig, shards: Shards, cutouts: Cutouts | None, rng: np.random.Generator, whole: bool) -> list:
+def batch(
+    config: TrainConfig, shards: Shards, cutouts: CutoutFolder | None, rng: np.random.Generator, whole: bool
+) -> list:
     """The clips of one step of one process: all whole or all cropped, so that they stack."""
     clips = []
     for _ in range(config.clips):
@@ -117,7 +120,7 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
             "gloo", init_method=f"file://{out.resolve()}/rendezvous", rank=rank, world_size=config.processes
         )
     shards = Shards(config.data)
-    cutouts = Cutouts(config.cutouts) if config.cutouts else None
+    cutouts = CutoutFolder(config.cutouts) if config.cutouts else None
     h = shards.header
     vocabulary = Vocabulary(h["shapes"], h["colours"], h["stuff"], h["held_out_pairs"])
     model = new_model(config.seed)

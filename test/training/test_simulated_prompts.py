@@ -4,8 +4,10 @@
 import numpy as np
 import pytest
 
+from seem_ros.datasets.scenes.scene import Thing
+from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.training import simulated_prompts
-from seem_ros.training.clip_dataset import Shards, Thing, crop
+from seem_ros.training.clip_dataset import crop
 from seem_ros.training.prompt_sampling import Scene, ask_memory, ask_text, lookalikes
 from seem_ros.training.referring_phrases import Phrase, Vocabulary
 

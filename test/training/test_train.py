@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.errors import CheckpointError, DataError
-from seem_ros.training.clip_dataset import Shards
 from seem_ros.training.config import TrainConfig
 from seem_ros.training.progress import Curve
 from seem_ros.training.train import learning_rate, main, new_model, start_weights, work
@@ -94,7 +94,7 @@ def test_a_missing_data_folder_ends_the_command_with_a_message(tmp_path, capsys)
     path = tmp_path / "config.yaml"
     TrainConfig(data=str(tmp_path / "none"), out=str(tmp_path / "out")).save(path)
     assert main(["--config", str(path)]) == 2
-    assert "holds no shard" in capsys.readouterr().err
+    assert "none is not a folder" in capsys.readouterr().err
 
 
 def test_the_curve_is_a_table_with_one_header_and_a_picture(tmp_path):

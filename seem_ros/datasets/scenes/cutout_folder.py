@@ -12,15 +12,30 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from seem_ros.datasets.pictures import require_folder
+from seem_ros.datasets.scenes.scene import Clip, Thing
 from seem_ros.errors import DataError
-from seem_ros.training.clip_dataset import Clip, Thing
+
+#: Size of the composited pictures, that of the simulated camera.
+HEIGHT_PX, WIDTH_PX = 240, 320
 
 
-class Cutouts:
-    """Makes two-frame clips of moving cut-outs."""
+class CutoutFolder:
+    """Makes two-frame clips of moving cut-outs.
+
+    Args:
+        folder: holds cut-outs and textures.
+
+    Raises:
+        DataError: one of the two is missing.
+    """
+
+    names: frozenset[str] = frozenset()
+    weights = None
 
     def __init__(self, folder: str | Path) -> None:
-        folder = Path(folder)
+        folder = require_folder(folder, "cut-outs")
+        self.name = folder.resolve().name
         self.cutouts = sorted(p for d in folder.glob("cutouts*") for p in d.rglob("*.png"))
         self.textures = sorted(
             p for d in folder.glob("textures*") for p in d.rglob("*") if p.suffix in (".jpg", ".png")
@@ -31,6 +46,23 @@ class Cutouts:
                 f"{len(self.cutouts)} cut-outs and {len(self.textures)} textures"
             )
         self._cache: dict[Path, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        """Number of cut-outs: a set of four times the cut-outs counts four times in a mix by size."""
+        return len(self.cutouts)
+
+    def draw(self, index: int, rng: np.random.Generator) -> Clip:
+        """A clip that shows the cut-out `index` among others; see `SceneSource.draw`."""
+        return self.clip(rng, HEIGHT_PX, WIDTH_PX, first=index)
+
+    def check(self) -> None:
+        """Reads everything once; see `SceneSource.check`."""
+        for path in (*self.cutouts, *self.textures):
+            picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if picture is None:
+                raise DataError(f"{path} is not a picture")
+            if path in self.cutouts[:1] and (picture.ndim != 3 or picture.shape[2] != 4):
+                raise DataError(f"{path} is no cut-out: it has no transparency")
 
     def _read(self, path: Path) -> np.ndarray:
         if path not in self._cache:
@@ -56,14 +88,23 @@ class Cutouts:
                 out[top:bottom] = np.tile(texture, reps)[: bottom - top, :width]
         return out
 
-    def clip(self, rng: np.random.Generator, height: int = 240, width: int = 320) -> Clip:
-        """Returns a clip of 3 to 9 cut-outs that move, turn and grow a little between the two frames."""
+    def clip(
+        self, rng: np.random.Generator, height: int = HEIGHT_PX, width: int = WIDTH_PX, first: int | None = None
+    ) -> Clip:
+        """Returns a clip of 3 to 9 cut-outs that move, turn and grow a little between the two frames.
+
+        Args:
+            rng: draws everything.
+            height, width: size of the frames.
+            first: index of a cut-out that is among them; None draws it.
+        """
         count = int(rng.integers(3, 10))
         background = self._background(rng, height, width)
         rgb = np.stack([background, np.roll(background, rng.integers(-6, 7, 2), (0, 1))])
         ids = np.zeros((2, height, width), np.uint8)
         for i in range(1, count + 1):
-            cutout = self._read(self.cutouts[rng.integers(len(self.cutouts))])
+            drawn = int(rng.integers(len(self.cutouts)))
+            cutout = self._read(self.cutouts[first if i == count and first is not None else drawn])
             if cutout.shape[2] != 4:
                 continue
             size, angle = rng.uniform(20, 110), rng.uniform(-40, 40)
@@ -81,4 +122,5 @@ class Cutouts:
                 alpha = layer[..., 3:].astype(np.float32) / 255
                 rgb[f] = (rgb[f] * (1 - alpha) + np.clip(layer[..., :3] * gain, 0, 255) * alpha).astype(np.uint8)
                 ids[f][layer[..., 3] > 127] = i
-        return Clip(rgb, ids, tuple(Thing(i, None) for i in range(1, count + 1)))
+        things = tuple(Thing(i, None) for i in range(1, count + 1))
+        return Clip(rgb, ids, things, exhaustive_for=frozenset())
