@@ -2,7 +2,8 @@
 """Renders short clips with ground truth for training, fast: one compiled stage serves many scenes.
 
 Each clip is three frames of one scene some time apart: objects were pushed, came or left, the camera moved, the arm
-swept through. Positions are teleported (no physics), which is what makes it fast. Written as shards of plain arrays.
+swept through. Positions are teleported (no physics), which is what makes it fast. `--scene clutter` renders piles and
+totes of everyday things seen from above, two frames each. Written as shards of plain arrays.
 """
 
 from __future__ import annotations
@@ -11,54 +12,123 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from seem_ros.errors import DataError, SeemError
+from seem_ros.sim.clutter.renderer import ClutterStage
 from seem_ros.sim.fast_renderer import ClipStage
-from seem_ros.sim.vocabulary import COLOURS, HELD_OUT_PAIRS, SHAPES, SIZES, STUFF
+from seem_ros.sim.scene.mesh_files import SHIPPED, ThingMesh, read_things
+from seem_ros.sim.vocabulary import COLOURS, HELD_OUT_PAIRS, KEPT_OUT, SHAPES, SIZES, STUFF, TOTE
 
 FRAMES_PER_CLIP = 3
+FRAMES_PER_PILE_CLIP = 2
 _CLIPS_PER_STAGE = 20
+#: Settling a pile costs as much as four of its clips, compiling a stage as much as ten.
+_CLIPS_PER_PILE, _CLIPS_PER_PILE_STAGE = 8, 32
+SCENES = ("tabletop", "clutter")
 
 
-def write_shard(out: Path, name: str, clips: int, seed: int, split: str, height_px: int, width_px: int) -> None:
-    """Renders one shard and puts it in place under its final name only when it is complete.
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """Clips of one shard: rgb uint8 [n, T, H, W, 3], ids uint8 [n, T, H, W], a record each, and the world's words."""
+
+    rgb: np.ndarray
+    ids: np.ndarray
+    records: list[dict]
+    shapes: tuple[str, ...]
+    stuff: tuple[str, ...]
+    split: str
+
+
+def tabletop_clips(count: int, seed: int, split: str, height_px: int, width_px: int) -> Rendered:
+    """Renders the ordinary tabletop: three frames a clip.
 
     Args:
-        out: existing folder.
-        name: shard name; writes NAME.rgb.npy, NAME.ids.npy and last NAME.json.
-        clips: number of clips.
-        seed: the same seed gives the same shard.
+        count: number of clips.
+        seed: the same seed gives the same clips.
         split: "train" never shows `HELD_OUT_PAIRS`; "val" shows them often.
         height_px: picture height.
         width_px: picture width.
 
     Raises:
-        DataError: no GL, or the disk is full.
+        DataError: no GL.
     """
-    shape = (clips, FRAMES_PER_CLIP, height_px, width_px)
-    rgb, ids, records = np.empty((*shape, 3), np.uint8), np.zeros(shape, np.uint8), []
-    for start in range(0, clips, _CLIPS_PER_STAGE):
+    rgb, ids = _empty(count, FRAMES_PER_CLIP, height_px, width_px)
+    records = []
+    for start in range(0, count, _CLIPS_PER_STAGE):
         with ClipStage(np.random.default_rng((seed, start)), split, height_px, width_px) as stage:
-            for index in range(start, min(clips, start + _CLIPS_PER_STAGE)):
+            for index in range(start, min(count, start + _CLIPS_PER_STAGE)):
                 record = stage.render_clip(np.random.default_rng((seed, index, 1)), rgb[index], ids[index])
                 records.append({"clip": index, **record})
+    return Rendered(rgb, ids, records, SHAPES, STUFF, split)
+
+
+def clutter_clips(
+    count: int, seed: int, things: Sequence[ThingMesh], pictures: Sequence[np.ndarray], height_px: int, width_px: int
+) -> Rendered:
+    """Renders piles and totes of things seen from above: two frames a clip.
+
+    Args:
+        count: number of clips.
+        seed: the same seed gives the same clips.
+        things: meshes to draw from, beside the solids.
+        pictures: uint8 [h, w, 3] RGB textures.
+        height_px: picture height.
+        width_px: picture width.
+
+    Raises:
+        DataError: no GL, or no pile stays on the table.
+    """
+    rgb, ids = _empty(count, FRAMES_PER_PILE_CLIP, height_px, width_px)
+    records = []
+    for start in range(0, count, _CLIPS_PER_PILE_STAGE):
+        rng = np.random.default_rng((seed, start))
+        with ClutterStage(rng, things, pictures, height_px, width_px) as stage:
+            for index in range(start, min(count, start + _CLIPS_PER_PILE_STAGE)):
+                if index % _CLIPS_PER_PILE == 0:
+                    stage.settle(np.random.default_rng((seed, index, 7)))
+                record = stage.render_clip(np.random.default_rng((seed, index, 1)), rgb[index], ids[index])
+                records.append({"clip": index, **record})
+    shapes = tuple(dict.fromkeys([*SHAPES, *(thing.name for thing in things)]))
+    return Rendered(rgb, ids, records, shapes, (*STUFF, TOTE), "train")
+
+
+def _empty(count: int, frames: int, height_px: int, width_px: int) -> tuple[np.ndarray, np.ndarray]:
+    shape = (count, frames, height_px, width_px)
+    return np.empty((*shape, 3), np.uint8), np.zeros(shape, np.uint8)
+
+
+def write_shard(out: Path, name: str, seed: int, clips: Rendered) -> None:
+    """Puts rendered clips in place under their final name only when they are complete.
+
+    Args:
+        out: existing folder.
+        name: shard name; writes NAME.rgb.npy, NAME.ids.npy and last NAME.json.
+        seed: that made them.
+        clips: what to write.
+
+    Raises:
+        DataError: the disk is full.
+    """
     meta = {
         "seed": seed,
-        "split": split,
-        "height": height_px,
-        "width": width_px,
-        "shapes": SHAPES,
+        "split": clips.split,
+        "height": clips.rgb.shape[2],
+        "width": clips.rgb.shape[3],
+        "shapes": clips.shapes,
         "colours": COLOURS,
         "sizes": SIZES,
-        "stuff": STUFF,
+        "stuff": clips.stuff,
         "held_out_pairs": sorted(HELD_OUT_PAIRS),
-        "clips": records,
+        "clips": clips.records,
     }
     try:
-        for suffix, array in ((".rgb.npy", rgb), (".ids.npy", ids)):
+        for suffix, array in ((".rgb.npy", clips.rgb), (".ids.npy", clips.ids)):
             np.save(out / f".{name}{suffix}", array)
         (out / f".{name}.json").write_text(json.dumps(meta))
         for suffix in (".rgb.npy", ".ids.npy", ".json"):  # the JSON last: a reader that sees it finds all three
@@ -69,12 +139,45 @@ def write_shard(out: Path, name: str, clips: int, seed: int, split: str, height_
         raise DataError(f"shard {name} cannot be written to {out}: {error.strerror or error}") from error
 
 
+def read_textures(folder: Path | None) -> list[np.ndarray]:
+    """Pictures below a folder, uint8 [h, w, 3] RGB, at most 256 pixels wide; none for None.
+
+    Raises:
+        DataError: the folder holds no picture, or a file that is none.
+    """
+    if folder is None:
+        return []
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".png"))
+    if not paths:
+        raise DataError(f"{folder} holds no texture (*.jpg, *.png)")
+    pictures = []
+    for path in paths:
+        picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise DataError(f"{path} cannot be read as a picture")
+        shrink = min(1.0, 256 / max(picture.shape[:2]))
+        picture = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        pictures.append(np.ascontiguousarray(picture[..., ::-1]))
+    return pictures
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for the shards (made if missing)")
     parser.add_argument("--scenes", type=int, required=True, help="number of clips in all")
     parser.add_argument("--seed", type=int, default=0, help="the first shard's seed; each further shard adds one")
+    parser.add_argument("--scene", choices=SCENES, default="tabletop", help="things on a table, or piles and totes")
+    parser.add_argument(
+        "--meshes", type=Path, default=SHIPPED, help="clutter: folder of *.stl (default: those that ship)"
+    )
+    parser.add_argument("--textures", type=Path, help="clutter: folder of pictures to paint things with")
+    parser.add_argument(
+        "--keep-out",
+        default=",".join(KEPT_OUT),
+        metavar="NAMES",
+        help="clutter: things that are never shown (default %(default)s)",
+    )
     parser.add_argument("--split", choices=("train", "val"), default="train")
     parser.add_argument("--shard-size", type=int, default=200, help="clips per shard")
     parser.add_argument("--height", type=int, default=240)
@@ -87,19 +190,33 @@ def main(arguments: list[str] | None = None) -> int:
             options.out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise DataError(f"the folder {options.out} cannot be made: {error.strerror or error}") from error
+        render = _renderer(options)
         for shard, start in enumerate(range(0, options.scenes, options.shard_size)):
             name = f"shard_{options.seed + shard:07d}"
             if (options.out / f"{name}.json").exists():
                 continue
             began = time.monotonic()
             count = min(options.shard_size, options.scenes - start)
-            write_shard(options.out, name, count, options.seed + shard, options.split, options.height, options.width)
+            clips = render(count, options.seed + shard)
+            write_shard(options.out, name, options.seed + shard, clips)
             took = time.monotonic() - began
-            print(f"{name}: {count} clips in {took:.1f} s, {count * FRAMES_PER_CLIP / took:.1f} frames/s", flush=True)
+            print(
+                f"{name}: {count} clips in {took:.1f} s, {clips.rgb.shape[1] * count / took:.1f} frames/s", flush=True
+            )
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _renderer(options: argparse.Namespace) -> Callable[[int, int], Rendered]:
+    """What makes clips from their count and a seed."""
+    size = (options.height, options.width)
+    if options.scene == "tabletop":
+        return lambda count, seed: tabletop_clips(count, seed, options.split, *size)
+    kept_out = [name.strip() for name in options.keep_out.split(",") if name.strip()]
+    things, pictures = read_things(options.meshes, kept_out), read_textures(options.textures)
+    return lambda count, seed: clutter_clips(count, seed, things, pictures, *size)
 
 
 if __name__ == "__main__":

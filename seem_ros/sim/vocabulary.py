@@ -21,6 +21,45 @@ SHAPES: tuple[str, ...] = (
     "pyramid",
     "star",
 )
+#: Everyday things that have a mesh (see `scene.mesh_files`), beside the solids above.
+THINGS: tuple[str, ...] = (
+    "airplane",
+    "alarm clock",
+    "apple",
+    "banana",
+    "binoculars",
+    "bowl",
+    "bunny",
+    "camera",
+    "cup",
+    "doorknob",
+    "duck",
+    "elephant",
+    "eyeglasses",
+    "flashlight",
+    "flute",
+    "frying pan",
+    "game controller",
+    "hammer",
+    "headphones",
+    "knife",
+    "light bulb",
+    "mouse",
+    "mug",
+    "phone",
+    "piggy bank",
+    "scissors",
+    "stapler",
+    "teapot",
+    "toothbrush",
+    "toothpaste",
+    "train",
+    "water bottle",
+    "watch",
+    "wine glass",
+)
+#: Things that no training data shows unless asked for: what a model can learn anew is measured on them.
+KEPT_OUT: tuple[str, ...] = ("binoculars", "stapler", "teapot")
 #: Colour name -> linear RGB in 0..1, chosen so that lighting and a small jitter never make a name wrong.
 COLOUR_RGB = MappingProxyType(
     {
@@ -42,6 +81,8 @@ SIZES: tuple[str, ...] = ("small", "large")
 SIZE_SCALE = MappingProxyType({"small": (0.60, 0.74), None: (0.90, 1.10), "large": (1.32, 1.55)})
 PATTERNS: tuple[str, ...] = ("plain", "striped", "checkered", "spotted")
 STUFF: tuple[str, ...] = ("table", "floor", "wall", "robot arm")
+#: The open box that clutter lies in; stuff as well, but of clutter only.
+TOTE = "tote"
 #: (colour, shape) pairs that no training clip ever contains; evaluation clips show them often.
 HELD_OUT_PAIRS: frozenset[tuple[str, str]] = frozenset(
     {
@@ -68,8 +109,10 @@ def check_object(shape: str, colour: str, size: str | None = None, pattern: str 
     Raises:
         DataError: a word is not in the vocabulary; the message lists what is allowed.
     """
-    if shape not in SHAPES:
-        raise DataError(f"unknown shape {shape!r}; the tabletop world knows {', '.join(SHAPES)}")
+    if shape not in SHAPES and shape not in THINGS:
+        raise DataError(
+            f"unknown shape {shape!r}; the tabletop world knows {', '.join(dict.fromkeys(SHAPES + THINGS))}"
+        )
     if colour not in COLOUR_RGB:
         raise DataError(f"unknown colour {colour!r}; the tabletop world knows {', '.join(COLOURS)}")
     if size is not None and size not in SIZES:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from seem_ros.errors import DataError
@@ -13,12 +15,13 @@ from seem_ros.sim.scene import layout
 from seem_ros.sim.scene.appearance import add_room_materials, arm_colour, dress_room, light_scene
 from seem_ros.sim.scene.arm import JOINTS, add_arm, reach
 from seem_ros.sim.scene.collision_shapes import add_solid
+from seem_ros.sim.scene.mesh_files import SHIPPED, read_thing, with_uv
 from seem_ros.sim.scene.meshes import make_mesh
 from seem_ros.sim.scene.room import SHOWN, SURFACES, add_material, add_mesh, add_room, new_spec
 from seem_ros.sim.scene.spec import ObjectSpec, SceneSpec
 from seem_ros.sim.scene.textures import pattern
 from seem_ros.sim.scene.viewpoint import Viewpoint, intrinsics
-from seem_ros.sim.vocabulary import COLOUR_RGB, SIZE_SCALE, STUFF
+from seem_ros.sim.vocabulary import COLOUR_RGB, SHAPES, SIZE_SCALE, STUFF
 
 _TABLE_HALF_M = (0.62, 0.52)
 _SETTLE_S = 0.5
@@ -47,7 +50,8 @@ class World:
             add_material(spec, "arm", None, rgba=(*arm_colour(rng), 1))
             add_arm(spec, thickness=1.2, solid=True, opening_m=0.012)
             spec.body("arm").pos = scene.arm_base_m
-        shapes = [self._add_object(spec, number, thing, rng) for number, thing in enumerate(scene.objects, 1)]
+        meshes = scene.meshes or SHIPPED
+        shapes = [self._add_object(spec, number, thing, rng, meshes) for number, thing in enumerate(scene.objects, 1)]
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
         self._bodies = {number: self._model.body(f"object {number}").id for number in range(1, len(shapes) + 1)}
@@ -192,8 +196,15 @@ class World:
     # Building ---------------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _add_object(spec: mujoco.MjSpec, number: int, thing: ObjectSpec, rng: np.random.Generator) -> np.ndarray:
-        mesh = make_mesh(thing.shape, rng, rng.uniform(*SIZE_SCALE[thing.size]))
+    def _add_object(
+        spec: mujoco.MjSpec, number: int, thing: ObjectSpec, rng: np.random.Generator, meshes: str | Path
+    ) -> np.ndarray:
+        scale = rng.uniform(*SIZE_SCALE[thing.size])
+        mesh = (
+            make_mesh(thing.shape, rng, scale)
+            if thing.shape in SHAPES
+            else with_uv(read_thing(thing.shape, meshes).whole, rng, scale)
+        )
         name = f"object {number}"
         add_mesh(spec, name, mesh)
         tone = rng.uniform(0.92, 1.0, 3)

@@ -143,3 +143,16 @@ def test_more_objects_than_fit_are_refused():
 def test_an_object_off_the_table_is_refused():
     with pytest.raises(DataError, match="off the table"):
         World(SceneSpec((ObjectSpec("mug", "red", xy_m=(3.0, 0.0)),)))
+
+
+def test_a_mesh_stands_on_the_table_like_a_solid():
+    scene = SceneSpec((ObjectSpec("teapot", "blue"), ObjectSpec("mug", "red")), height_px=120, width_px=160)
+    with World(scene) as world:
+        frame = world.render()
+        assert frame.find("blue teapot") and frame.mask(1).sum() > 100
+        assert abs(world.position_m(1)[2]) < 0.12
+
+
+def test_a_thing_without_a_mesh_is_refused_by_name():
+    with pytest.raises(DataError, match="no mesh of a 'flute'"):
+        World(SceneSpec((ObjectSpec("flute", "blue"),)))

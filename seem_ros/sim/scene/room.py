@@ -71,9 +71,9 @@ def add_material(
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = f"{name}_picture"
 
 
-def add_mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh) -> None:
+def add_mesh(spec: mujoco.MjSpec, name: str, mesh: Mesh) -> mujoco.MjsMesh:
     """Adds the triangles of a mesh under a name."""
-    spec.add_mesh(
+    return spec.add_mesh(
         name=name,
         uservert=mesh.vertices_m.ravel(),
         userface=mesh.faces.ravel(),

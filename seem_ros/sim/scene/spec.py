@@ -58,6 +58,7 @@ class SceneSpec:
         with_arm: whether there is a robot arm.
         arm_base_m: where it stands on the table.
         shadows: whether shadows are drawn (slower).
+        meshes: folder of the meshes of everyday things; "" takes those that ship.
     """
 
     objects: tuple[ObjectSpec, ...]
@@ -68,6 +69,7 @@ class SceneSpec:
     with_arm: bool = True
     arm_base_m: tuple[float, float, float] = (0.0, 0.46, 0.0)
     shadows: bool = True
+    meshes: str = ""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.objects) <= 40:
