@@ -25,7 +25,7 @@ def test_a_full_name_says_size_pattern_colour_and_shape_in_this_order():
 
 
 @pytest.mark.parametrize(
-    "words", [("teapot", "red"), ("mug", "mauve"), ("mug", "red", "huge"), ("mug", "red", None, "paisley")]
+    "words", [("spaceship", "red"), ("mug", "mauve"), ("mug", "red", "huge"), ("mug", "red", None, "paisley")]
 )
 def test_an_unknown_word_is_refused_with_the_list_of_known_ones(words):
     with pytest.raises(DataError, match=r"unknown .* (knows|allowed are)"):
