@@ -28,7 +28,7 @@ from seem_ros.evaluation.our_predictors import SegmenterPredictor
 from seem_ros.evaluation.simulated_user import as_click, true_box
 from seem_ros.evaluation.tabletop import MIN_SHARE
 from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.structures.prompts import MaskRegion, Prompt, Reference
+from seem_ros.perception.structures.prompts import Mask, Prompt, Reference
 from seem_ros.runtime import available_backends, load_backend
 from seem_ros.runtime.package import Package, open_package
 
@@ -50,7 +50,7 @@ def questions(clip: WorldClip) -> list[tuple[str, Prompt, np.ndarray]]:
         found.append(("box", true_box(truth), truth))
         later = clip.ids[-1] == one.instance_id
         if np.count_nonzero(later) >= MIN_SHARE * later.size:
-            found.append(("reference", Prompt(reference=Reference(clip.rgb[-1], (MaskRegion(later),))), truth))
+            found.append(("reference", Prompt(reference=Reference(clip.rgb[-1], (Mask(later),))), truth))
         if sum(other.name == one.name for other in things) == 1:
             found.append(("text", Prompt(text=one.name), truth))
     return found

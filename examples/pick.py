@@ -4,38 +4,31 @@
 
 import sys
 
-import rclpy
-
-from seem_ros.msg import Prompt, Target, TargetArray
-from seem_ros.srv import RemoveTargets, Segment
+from seem_ros import SeemError
+from seem_ros.ros.client import SeemClient
 
 
-def call(node, kind, name, request):
-    """The answer of a service, or the end of the program."""
-    client = node.create_client(kind, name)
-    if not client.wait_for_service(10.0):
-        sys.exit(f"nobody offers {name}")
-    future = client.call_async(request)
-    rclpy.spin_until_future_complete(node, future, timeout_sec=10.0)
-    if future.result() is None or not future.result().success:
-        sys.exit(f"{name}: {future.result().message if future.result() else 'no answer'}")
-    return future.result()
+def pick(what: str) -> str:
+    """Where the object is, in words.
+
+    Raises:
+        SeemError: There is no node, it refused, or nothing was found.
+    """
+    with SeemClient() as seem:
+        found = seem.segment([what], track=True)
+        target_id = found.target_ids[0]
+        if not target_id:
+            raise SeemError(f"{what}: {found.message}")
+        target = seem.wait_for_target(target_id)
+        place = target.position if target.has_position else None
+        pixel = f"pixel {target.centroid.x:.0f}, {target.centroid.y:.0f}"
+        where = f"x {place.x:.3f}, y {place.y:.3f}, z {place.z:.3f} m" if place else pixel
+        seem.remove_targets([target_id])
+        return f"{target.label} is target {target_id} at {where}; presence {target.presence:.2f}"
 
 
-rclpy.init()
-node, what = rclpy.create_node("planner"), sys.argv[1] if len(sys.argv) > 1 else "the red mug"
-seen = {}
-node.create_subscription(TargetArray, "/seem/targets", lambda m: seen.update((t.target_id, t) for t in m.targets), 1)
-
-answer = call(node, Segment, "/seem/segment", Segment.Request(prompts=[Prompt(text=what)], track=True))
-target_id = answer.target_ids[0]
-if not target_id:
-    sys.exit(f"{what}: {answer.message}")
-while target_id not in seen or seen[target_id].state != Target.TRACKED:
-    rclpy.spin_once(node)
-mug = seen[target_id]
-place = mug.position if mug.has_position else None
-pixel = f"pixel {mug.centroid.x:.0f}, {mug.centroid.y:.0f}"
-where = f"x {place.x:.3f}, y {place.y:.3f}, z {place.z:.3f} m" if place else pixel
-print(f"{mug.label} is target {target_id} at {where}; presence {mug.presence:.2f}")
-call(node, RemoveTargets, "/seem/remove_targets", RemoveTargets.Request(target_ids=[target_id]))
+if __name__ == "__main__":
+    try:
+        print(pick(sys.argv[1] if len(sys.argv) > 1 else "the red mug"))
+    except SeemError as error:
+        sys.exit(str(error))

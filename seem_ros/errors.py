@@ -43,3 +43,11 @@ class BackendError(SeemError, RuntimeError):
 
 class DataError(SeemError, ValueError):
     """A data set, clip or scene cannot be read or made."""
+
+
+class ServiceError(SeemError, RuntimeError):
+    """A node refused a call, or ended while it was waited for."""
+
+
+class ServiceTimeoutError(ServiceError, TimeoutError):
+    """A node gave no answer in time, or nobody offers the service."""

@@ -25,9 +25,9 @@ from seem_ros.errors import BackendError, SeemError
 from seem_ros.msg import SegmentArray, TargetArray
 from seem_ros.perception.structures.frame import Intrinsics
 from seem_ros.perception.structures.segments import Segments
+from seem_ros.ros.executor import spin
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp, stamp_to_ns
 from seem_ros.ros.messages.results import segments_from_message
-from seem_ros.ros.node import spin
 from seem_ros.ros.tabletop_camera_node import camera_info
 
 ROOT = Path(__file__).resolve().parents[2]

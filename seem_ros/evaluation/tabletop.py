@@ -26,7 +26,7 @@ from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.scene_scores import SceneryScores
 from seem_ros.evaluation.simulated_user import as_click
 from seem_ros.evaluation.still_scores import StillScores
-from seem_ros.perception.structures.prompts import MaskRegion, Prompt, Reference
+from seem_ros.perception.structures.prompts import Mask, Prompt, Reference
 
 MIN_SHARE = 0.0005
 PRESENCE_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
@@ -125,7 +125,7 @@ class WorldScores:
             for frame in range(1, len(clip.ids)):
                 region = clip.ids[frame] == one.instance_id
                 if np.count_nonzero(region) >= MIN_SHARE * region.size:
-                    reference = Reference(clip.rgb[frame], (MaskRegion(region),))
+                    reference = Reference(clip.rgb[frame], (Mask(region),))
                     asked.append((one, Prompt(reference=reference)))
                     break
         for (one, prompt), guess in zip(asked, self.predictor.ask([prompt for _, prompt in asked])):

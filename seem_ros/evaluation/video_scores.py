@@ -18,7 +18,7 @@ from seem_ros.evaluation.metrics.reidentification import MemoryScores
 from seem_ros.evaluation.predictor import VideoPredictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.simulated_user import as_click, true_box
-from seem_ros.perception.structures.prompts import MaskRegion, Prompt
+from seem_ros.perception.structures.prompts import Mask, Prompt
 
 PROMPTS = ("click", "box", "mask")
 # Of our first answer, of the prompt itself, or of the true first mask.
@@ -61,7 +61,7 @@ def first_prompt(mask: np.ndarray, void: np.ndarray, kind: str) -> Prompt:
     if kind == "box":
         return true_box(mask)
     if kind == "mask":
-        return Prompt(masks=(MaskRegion(mask),))
+        return Prompt(masks=(Mask(mask),))
     raise DataError(f"the first prompt may be {', '.join(PROMPTS)}, got {kind!r}")
 
 
@@ -117,11 +117,11 @@ class VideoScores:
             predictor = contender.make()
             given = prompts
             if contender.start == "true mask":
-                given = {v: Prompt(masks=(MaskRegion(truths[v][0]),)) for v in kept}
+                given = {v: Prompt(masks=(Mask(truths[v][0]),)) for v in kept}
             elif contender.start == "our mask":
                 if started is None:
                     raise DataError("a contender starting from our first mask must come after our own")
-                given = {v: Prompt(masks=(MaskRegion(mask),)) for v, mask in started.items() if mask.any()}
+                given = {v: Prompt(masks=(Mask(mask),)) for v, mask in started.items() if mask.any()}
             answers = self._run(predictor, frames, given, kept)
             if contender.start == "prompt" and started is None:
                 started = {v: answers[v][0] for v in kept}

@@ -9,11 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor, ShutdownException, TimeoutException
+from rclpy.executors import (
+    Executor,
+    ExternalShutdownException,
+    MultiThreadedExecutor,
+    ShutdownException,
+    TimeoutException,
+)
+from rclpy.impl.implementation_singleton import rclpy_implementation
 
 TAKE_UP_S = 0.005
 
@@ -95,3 +103,25 @@ class PatientExecutor(MultiThreadedExecutor):
         """See rclpy's; threads that still run a callback are not waited for."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         return super().shutdown(timeout_sec)
+
+
+def spin(executor: Executor, node: Any) -> None:
+    """Spin until the process is told to end.
+
+    rclpy's executor raises out of `spin` when a publisher or subscription is destroyed on one thread while another
+    gathers what to wait for. That is no reason to end: what was ready is still ready in the next round.
+    """
+    while True:
+        try:
+            executor.spin()
+            return
+        except (KeyboardInterrupt, ExternalShutdownException):
+            return
+        except rclpy_implementation.InvalidHandle:
+            continue
+        except Exception:
+            if not node.context.ok():
+                return  # the process is ending
+            trace = traceback.format_exc()
+            node.get_logger().error(f"internal error in the executor:\n{trace}", throttle_duration_sec=5.0)
+            time.sleep(0.01)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +13,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import Executor, ExternalShutdownException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -27,7 +24,7 @@ from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.click_subscriber import Clicks
 from seem_ros.ros.diagnostics import camera_status, node_status
-from seem_ros.ros.executor import PatientExecutor
+from seem_ros.ros.executor import PatientExecutor, spin
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
 from seem_ros.ros.services import Services
 from seem_ros.ros.session import Running
@@ -288,28 +285,6 @@ class SeemNode(LifecycleNode):
         self._thread_error = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
         self.get_logger().error(f"internal error on the inference thread:\n{trace}", throttle_duration_sec=5.0)
-
-
-def spin(executor: Executor, node: Any) -> None:
-    """Spin until the process is told to end.
-
-    rclpy's executor raises out of `spin` when a publisher or subscription is destroyed on one thread while another
-    gathers what to wait for. That is no reason to end: what was ready is still ready in the next round.
-    """
-    while True:
-        try:
-            executor.spin()
-            return
-        except (KeyboardInterrupt, ExternalShutdownException):
-            return
-        except rclpy_implementation.InvalidHandle:
-            continue
-        except Exception:
-            if not node.context.ok():
-                return  # the process is ending
-            trace = traceback.format_exc()
-            node.get_logger().error(f"internal error in the executor:\n{trace}", throttle_duration_sec=5.0)
-            time.sleep(0.01)
 
 
 def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = load_segmenter) -> int:

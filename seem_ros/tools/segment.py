@@ -33,7 +33,7 @@ from seem_ros.files import claim_folder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.frame import Frame
-from seem_ros.perception.structures.prompts import Box, Click, MaskRegion, Polygon, Prompt, Reference, Scribble
+from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Prompt, Reference, Scribble
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.tracker import Tracker
 from seem_ros.perception.visualize import contact_sheet, draw_overlay
@@ -109,7 +109,7 @@ def _piece(option: str, value: str) -> tuple[str, Any]:
     if option == "polygon":
         return "polygons", Polygon(np.reshape(_numbers(option, value), (-1, 2)))
     if option == "mask":
-        return "masks", MaskRegion(read_picture(Path(value))[:, :, 0] > 127)
+        return "masks", Mask(read_picture(Path(value))[:, :, 0] > 127)
     path, _, place = value.rpartition(":") if not Path(value).is_file() else (value, "", "")
     shapes = (Box(*_numbers(option, place, 4)),) if place else ()
     return "reference", Reference(read_picture(Path(path or value)), shapes)

@@ -7,7 +7,7 @@ from seem_ros.errors import PromptError
 from seem_ros.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
 from seem_ros.evaluation.metrics.iou import iou
 from seem_ros.evaluation.simulated_user import true_box, true_scribble
-from seem_ros.perception.structures.prompts import Click, MaskRegion, Prompt
+from seem_ros.perception.structures.prompts import Click, Mask, Prompt
 
 
 def scene(column=30):
@@ -56,7 +56,7 @@ def test_grabcut_refuses_text():
 
 
 def test_flow_follows_a_moving_disc_and_a_copy_does_not():
-    prompts = {1: Prompt(masks=(MaskRegion(scene(30)[1]),))}
+    prompts = {1: Prompt(masks=(Mask(scene(30)[1]),))}
     flow, copy = FlowPropagation(), CopyFirst()
     flow.start(scene(30)[0], prompts)
     copy.start(scene(30)[0], prompts)

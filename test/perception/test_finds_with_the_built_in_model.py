@@ -10,7 +10,7 @@ from PIL import Image
 
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
-from seem_ros.perception.structures.prompts import MaskRegion, Prompt
+from seem_ros.perception.structures.prompts import Mask, Prompt
 from seem_ros.perception.tracking.tracker import Tracker
 
 pytest.importorskip("onnxruntime")
@@ -61,7 +61,7 @@ def test_a_target_that_returns_beside_its_look_alike_is_found_with_its_id(segmen
     tracker = Tracker(segmenter)
     story = [rgb] * 3 + [hidden] * 4 + [alone] * 2 + [both] * 6
     frames = [Frame(picture, stamp_ns=i * 33_000_000) for i, picture in enumerate(story)]
-    tracker.start([Prompt(masks=[MaskRegion(mask)])], frames[0])
+    tracker.start([Prompt(masks=[Mask(mask)])], frames[0])
     shares = [share(tracker.step(frame), mask) for frame in frames[1:]]
     assert min(shares[:2]) > 0.8 and max(shares[3:6]) < 0.1, "seen, then hidden"
     assert min(shares[-3:]) > 0.8

@@ -7,7 +7,7 @@ from seem_ros.errors import FrameError, PromptError
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.frame import Frame, Intrinsics
-from seem_ros.perception.structures.prompts import Box, Click, MaskRegion, Prompt, Reference, Scribble
+from seem_ros.perception.structures.prompts import Box, Click, Mask, Prompt, Reference, Scribble
 
 TWO = scene({(30, 30): "red", (100, 60): "blue"})
 RED, BLUE = np.zeros((96, 128), bool), np.zeros((96, 128), bool)
@@ -26,7 +26,7 @@ def _iou(segments, value, truth):
         Prompt(clicks=[Click(30, 30)]),
         Prompt(boxes=[Box(22, 22, 38, 38)]),
         Prompt(scribbles=[Scribble([[25, 25], [35, 35]], width_px=2)]),
-        Prompt(masks=[MaskRegion(RED)]),
+        Prompt(masks=[Mask(RED)]),
         Prompt(reference=Reference(scene({(64, 48): "red"}), (Click(64, 48),))),
         Prompt(reference=Reference(scene({(64, 48): "red"}), (Box(56, 40, 72, 56),))),
         Prompt(reference=Reference(scene({(64, 48): "red"})[44:52, 60:68])),

@@ -20,8 +20,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from seem_ros.ros.executor import spin
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
-from seem_ros.ros.node import spin
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 20.0

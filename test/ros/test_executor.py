@@ -11,8 +11,7 @@ from harness import wait_for
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_msgs.msg import UInt8
 
-from seem_ros.ros.executor import PacedGroup, PatientExecutor, StoringGroup
-from seem_ros.ros.node import spin
+from seem_ros.ros.executor import PacedGroup, PatientExecutor, StoringGroup, spin
 
 
 @pytest.fixture

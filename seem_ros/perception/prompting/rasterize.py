@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from seem_ros.perception.structures.letterbox import Geometry
-from seem_ros.perception.structures.prompts import Box, Click, MaskRegion, Scribble, Shape, bounds
+from seem_ros.perception.structures.prompts import Box, Click, Mask, Scribble, Shape, bounds
 from seem_ros.runtime.interface import PRIOR_BOX, PRIOR_CLICK, PRIOR_NONE, PRIOR_REGION
 
 _GOLDEN = 0.6180339887498949  # 1 / golden ratio: its multiples modulo 1 are spread most evenly
@@ -21,7 +21,7 @@ _GOLDEN = 0.6180339887498949  # 1 / golden ratio: its multiples modulo 1 are spr
 def _draw(canvas: np.ndarray, shape: Shape, geometry: Geometry) -> None:
     """Sets the shape's pixels of ``canvas`` (uint8 [h, w] of the content size) to 1."""
     height, width = canvas.shape
-    if isinstance(shape, MaskRegion):
+    if isinstance(shape, Mask):
         if shape.mask.shape == canvas.shape:
             canvas |= shape.mask.astype(np.uint8)
             return

@@ -102,7 +102,7 @@ class Polygon:
 
 
 @dataclass(frozen=True, eq=False)
-class MaskRegion:
+class Mask:
     """A region given pixel by pixel: bool or uint8 [H, W] of the source image's size, non-zero = inside."""
 
     mask: np.ndarray
@@ -120,7 +120,7 @@ class MaskRegion:
         object.__setattr__(self, "mask", mask)
 
 
-Shape = Click | Box | Scribble | Polygon | MaskRegion
+Shape = Click | Box | Scribble | Polygon | Mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +168,7 @@ def check_shapes(shapes: tuple[Shape, ...], height: int, width: int) -> None:
     """
     size = f"the image of {width}x{height} pixels"
     for shape in shapes:
-        if isinstance(shape, MaskRegion):
+        if isinstance(shape, Mask):
             if shape.mask.shape != (height, width):
                 raise PromptError(
                     f"a mask must have the size of {size}, got {shape.mask.shape[1]}x{shape.mask.shape[0]}"
@@ -214,7 +214,7 @@ class Prompt:
     boxes: tuple[Box, ...] = ()
     scribbles: tuple[Scribble, ...] = ()
     polygons: tuple[Polygon, ...] = ()
-    masks: tuple[MaskRegion, ...] = ()
+    masks: tuple[Mask, ...] = ()
     reference: Reference | None = None
 
     def __post_init__(self) -> None:
@@ -223,7 +223,7 @@ class Prompt:
         object.__setattr__(self, "text", " ".join(self.text.split()))
         if len(self.text) > MAX_TEXT_CHARACTERS:
             raise PromptError(f"a prompt's text may have {MAX_TEXT_CHARACTERS} characters, got {len(self.text)}")
-        kinds = {"clicks": Click, "boxes": Box, "scribbles": Scribble, "polygons": Polygon, "masks": MaskRegion}
+        kinds = {"clicks": Click, "boxes": Box, "scribbles": Scribble, "polygons": Polygon, "masks": Mask}
         for name, kind in kinds.items():
             shapes = _shapes(getattr(self, name), f"a prompt's {name}")
             for shape in shapes:

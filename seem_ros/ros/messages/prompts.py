@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prompt messages to prompts. Parts that were left out are empty arrays, empty strings and images without data."""
+"""Prompt messages to prompts and back.
+
+Parts that were left out are empty arrays, empty strings and images without data.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+from std_msgs.msg import Header
 
 from seem_ros import msg as messages
 from seem_ros.errors import PromptError, SeemError
 from seem_ros.perception.structures.prompts import (
     Box,
     Click,
-    MaskRegion,
+    Mask,
     Polygon,
     Prompt,
     Reference,
     Scribble,
+    Shape,
 )
-from seem_ros.ros.messages.images import compressed_to_rgb, has_data, image_to_mask, image_to_rgb
+from seem_ros.ros.messages.images import array_to_image, compressed_to_rgb, has_data, image_to_mask, image_to_rgb
 
 DEFAULT_SCRIBBLE_WIDTH_PX = 5.0
 MAX_PROMPTS = 64
@@ -55,7 +60,7 @@ def prompt_from_message(msg: messages.Prompt) -> Prompt:
         boxes=_boxes(msg.boxes),
         scribbles=_scribbles(msg.scribbles),
         polygons=_polygons(msg.polygons),
-        masks=(MaskRegion(image_to_mask(msg.mask), negative=msg.mask_negative),) if has_data(msg.mask) else (),
+        masks=(Mask(image_to_mask(msg.mask), negative=msg.mask_negative),) if has_data(msg.mask) else (),
         reference=_reference(msg.reference),
     )
 
@@ -84,7 +89,7 @@ def _polygons(polygons: list[messages.Polygon]) -> tuple[Polygon, ...]:
 
 
 def _reference(msg: messages.Reference) -> Reference | None:
-    masks = (MaskRegion(image_to_mask(msg.mask)),) if has_data(msg.mask) else ()
+    masks = (Mask(image_to_mask(msg.mask)),) if has_data(msg.mask) else ()
     shapes = (
         *_clicks(msg.clicks),
         *_boxes(msg.boxes),
@@ -115,3 +120,66 @@ def picture_of(image: object, compressed: object, what: str) -> np.ndarray | Non
     if raw:
         return np.ascontiguousarray(image_to_rgb(image))
     return compressed_to_rgb(compressed) if packed else None
+
+
+def prompt_to_message(prompt: Prompt, label: str = "") -> messages.Prompt:
+    """The message of a prompt, for a node of another process.
+
+    Args:
+        prompt: What is asked.
+        label: The name that segment and target shall carry; "" = the text, or the vocabulary's best.
+
+    Raises:
+        PromptError: The message has no place for a part: a negative box, or masks of both signs.
+    """
+    return messages.Prompt(
+        text=prompt.text,
+        label=label,
+        mask_negative=any(mask.negative for mask in prompt.masks),
+        reference=_reference_message(prompt.reference) if prompt.reference is not None else messages.Reference(),
+        **_shape_messages(prompt.shapes),
+    )
+
+
+def _reference_message(reference: Reference) -> messages.Reference:
+    return messages.Reference(image=array_to_image(reference.image, Header()), **_shape_messages(reference.shapes))
+
+
+def _shape_messages(shapes: tuple[Shape, ...]) -> dict[str, object]:
+    """The fields that `Prompt.msg` and `Reference.msg` share."""
+    boxes = [shape for shape in shapes if isinstance(shape, Box)]
+    if any(box.negative for box in boxes):
+        raise PromptError("a prompt message has no negative boxes; draw a negative polygon")
+    masks = [shape for shape in shapes if isinstance(shape, Mask)]
+    if len({mask.negative for mask in masks}) > 1:
+        raise PromptError("a prompt message has one mask, so positive and negative ones cannot go in one prompt")
+    fields: dict[str, object] = {
+        "clicks": [
+            messages.Click(x=float(shape.x), y=float(shape.y), negative=shape.negative)
+            for shape in shapes
+            if isinstance(shape, Click)
+        ],
+        "boxes": [
+            messages.Box(x0=float(box.x0), y0=float(box.y0), x1=float(box.x1), y1=float(box.y1)) for box in boxes
+        ],
+        "scribbles": [
+            messages.Scribble(points=_pixels(shape.points_xy), width=float(shape.width_px), negative=shape.negative)
+            for shape in shapes
+            if isinstance(shape, Scribble)
+        ],
+        "polygons": [
+            messages.Polygon(points=_pixels(shape.points_xy), negative=shape.negative)
+            for shape in shapes
+            if isinstance(shape, Polygon)
+        ],
+    }
+    if masks:
+        if len({mask.mask.shape for mask in masks}) > 1:
+            raise PromptError(f"masks of one prompt must have one size, got {[mask.mask.shape for mask in masks]}")
+        union = np.any([mask.mask for mask in masks], axis=0)
+        fields["mask"] = array_to_image(union.astype(np.uint8) * 255, Header())
+    return fields
+
+
+def _pixels(points_xy: np.ndarray) -> list[messages.Pixel]:
+    return [messages.Pixel(x=float(x), y=float(y)) for x, y in points_xy]

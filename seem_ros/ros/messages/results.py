@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 
 from seem_ros.msg import Box, Pixel, SegmentArray, SegmentRecord, Target, TargetArray
 from seem_ros.perception.structures.segments import Segment, Segments
-from seem_ros.ros.messages.images import array_to_image, image_to_labels, ns_to_stamp, stamp_to_ns
+from seem_ros.ros.messages.images import array_to_image, has_data, image_to_labels, ns_to_stamp, stamp_to_ns
 
 STATES = {"TRACKED": Target.TRACKED, "OCCLUDED": Target.OCCLUDED, "LOST": Target.LOST}
 NO_NAMES: Mapping[int, str] = {}
@@ -38,11 +38,13 @@ def segments_to_message(segments: Segments, header: Header, labels: bool = True)
 def segments_from_message(msg: SegmentArray) -> Segments:
     """What a listener of ``~/segments`` sees, as the value that perception works with.
 
+    Where the node sends records without label image (parameter ``answer_labels``) the label image is [0, 0].
+
     Raises:
         FrameError: The label image cannot be read.
     """
     return Segments(
-        image_to_labels(msg.labels),
+        image_to_labels(msg.labels) if has_data(msg.labels) else np.zeros((0, 0), np.uint16),
         tuple(_segment(one) for one in msg.segments),
         stamp_to_ns(msg.header.stamp),
         msg.header.frame_id,

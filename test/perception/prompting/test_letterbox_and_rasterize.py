@@ -5,7 +5,7 @@ import pytest
 from seem_ros.errors import FrameError
 from seem_ros.perception.prompting.rasterize import draw_regions, prior, sample_points, thin
 from seem_ros.perception.structures.letterbox import fit
-from seem_ros.perception.structures.prompts import Box, Click, MaskRegion, Polygon, Scribble
+from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Scribble
 from seem_ros.runtime.interface import PRIOR_BOX, PRIOR_CLICK, PRIOR_NONE, PRIOR_REGION
 
 NET = (240, 320)
@@ -70,11 +70,11 @@ def test_scribbles_have_their_width_polygons_are_filled_and_masks_are_shrunk():
     assert abs(int(polygon.sum()) - 50 * 50) <= 110 and polygon[75, 75] and not polygon[75, 110]
     mask = np.zeros((480, 640), np.uint8)
     mask[100:200, 300:400] = 255
-    region, _ = draw_regions((MaskRegion(mask),), geometry)
+    region, _ = draw_regions((Mask(mask),), geometry)
     assert region.sum() == 50 * 50 and region[50:100, 150:200].all()
     hair = np.zeros((2160, 3840), bool)
     hair[7, 9] = True
-    region, _ = draw_regions((MaskRegion(hair),), fit((2160, 3840), NET))
+    region, _ = draw_regions((Mask(hair),), fit((2160, 3840), NET))
     assert region.sum() == 1
 
 

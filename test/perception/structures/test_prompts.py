@@ -8,7 +8,7 @@ from seem_ros.errors import PromptError
 from seem_ros.perception.structures.prompts import (
     Box,
     Click,
-    MaskRegion,
+    Mask,
     Polygon,
     Prompt,
     Reference,
@@ -81,17 +81,17 @@ def test_a_box_over_the_border_is_allowed_and_one_outside_is_not():
 
 def test_a_mask_of_another_size_is_refused():
     mask = np.ones((10, 12), np.uint8)
-    Prompt(masks=[MaskRegion(mask)]).check_image(10, 12)
+    Prompt(masks=[Mask(mask)]).check_image(10, 12)
     with pytest.raises(PromptError, match="got 12x10"):
-        Prompt(masks=[MaskRegion(mask)]).check_image(12, 10)
+        Prompt(masks=[Mask(mask)]).check_image(12, 10)
 
 
 def test_an_empty_mask_and_a_mask_of_another_type_are_refused():
     with pytest.raises(PromptError, match="at least one pixel"):
-        MaskRegion(np.zeros((4, 4), np.uint8))
+        Mask(np.zeros((4, 4), np.uint8))
     for bad in (np.ones((4, 4), np.float32), np.ones((4, 4, 1), np.uint8), [[1]]):
         with pytest.raises(PromptError, match="bool or uint8"):
-            MaskRegion(bad)
+            Mask(bad)
 
 
 def test_too_many_shapes_and_too_long_outlines_are_refused():

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The typed client against a real node over DDS: every call, in words and in time."""
+
+import time
+from concurrent.futures import wait
+
+import numpy as np
+import pytest
+import rclpy
+from colour_backend import scene
+from harness import Camera, wait_for
+from rclpy.executors import SingleThreadedExecutor
+
+from seem_ros.errors import PromptError, ServiceError, ServiceTimeoutError
+from seem_ros.msg import Prompt as PromptMessage
+from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Prompt, Reference, Scribble
+from seem_ros.perception.tracking.target import TargetState
+from seem_ros.ros.client import SeemClient
+from seem_ros.ros.messages.prompts import prompt_from_message, prompt_to_message
+
+PICTURE = scene({(40, 30): "red", (90, 60): "blue", (140, 30): "green"})
+
+
+@pytest.fixture(scope="module")
+def seem(private_ros, start_node, client):
+    start_node("cameras:=[front]", remaps=["image:=/client/image"], name="client_node")
+    camera = Camera(client, "/client/image", lambda _: PICTURE)
+    with SeemClient(name="client_node", timeout_s=20.0) as made:
+        made.targets()  # the node runs and hears the camera
+        yield made
+    camera.close()
+
+
+def test_a_planners_round_from_words_to_a_place_and_back(seem):
+    found = seem.segment(["the red thing"], track=True)
+    (target_id,), (record,) = found.target_ids, found.by_prompt
+    assert target_id > 0 and record.target_id == target_id
+    mask = found.segments.mask(record.value)
+    assert mask.shape == PICTURE.shape[:2] and mask.sum() == record.area_px
+    target = seem.wait_for_target(target_id)
+    assert target.box.x0 == record.box_xyxy_px[0]
+    refined = seem.refine(target_id, Prompt(clicks=(Click(*record.centroid_xy_px),)))
+    assert (refined.target_id, refined.state, refined.segment.target_id) == (target_id, TargetState.TRACKED, target_id)
+    removed = seem.remove_targets([target_id])
+    assert (removed.removed, removed.remaining) == ((target_id,), ())
+    wait_for(lambda: not seem.targets(), "the target's end")
+    with pytest.raises(ServiceTimeoutError, match=f"target {target_id} being TRACKED within 0.2 s"):
+        seem.wait_for_target(target_id, timeout_s=0.2)
+
+
+def test_calls_at_one_time_are_all_answered(seem):
+    futures = [seem.segment_async([Prompt(text=f"the {colour} thing")]) for colour in ("red", "blue", "green") * 3]
+    done, left = wait(futures, timeout=20)
+    assert not left
+    assert all(len(future.result().by_prompt) == 1 for future in done)
+
+
+def test_a_picture_of_ones_own_needs_no_camera(seem):
+    found = seem.segment(["the red thing"], picture=PICTURE)
+    assert found.by_prompt[0] is not None and found.target_ids == (0,)
+
+
+def test_a_label_travels_in_a_prompt_message(seem):
+    found = seem.segment([PromptMessage(text="the red thing", label="my mug")], track=True)
+    assert seem.wait_for_target(found.target_ids[0]).label == "my mug"
+    assert seem.remove_all_targets().remaining == ()
+
+
+def test_what_the_node_refuses_is_an_error_with_its_words(seem):
+    with pytest.raises(ServiceError, match="there is nothing to look for"):
+        seem.segment()
+    with pytest.raises(ServiceError, match="there is no target 4711"):
+        seem.refine(4711, "the red thing")
+    with pytest.raises(ServiceError, match="which targets"):
+        seem.remove_targets([])
+
+
+def test_a_node_that_is_not_there_costs_the_time_out_and_no_more(seem):
+    with SeemClient(name="nobody", timeout_s=0.3) as alone:
+        begin = time.monotonic()
+        with pytest.raises(ServiceTimeoutError, match=r"nobody offers /nobody/segment after 0.3 s"):
+            alone.segment(["a mug"])
+        future = alone.enable_async(timeout_s=0.2)
+        with pytest.raises(ServiceTimeoutError):
+            future.result()
+        assert time.monotonic() - begin < 5
+
+
+def test_waiting_ends_when_the_client_is_closed_or_the_caller_gives_up(private_ros):
+    closing = SeemClient(name="nobody", timeout_s=60)
+    future = closing.segment_async(["a mug"])
+    closing.close()
+    with pytest.raises(ServiceError, match="closed"):
+        future.result(10)
+
+    def gone():
+        raise ServiceError("the process ended")
+
+    giving_up = SeemClient(name="nobody", timeout_s=60, while_waiting=gone)
+    with giving_up, pytest.raises(ServiceError, match="the process ended"):
+        giving_up.enable()
+
+
+def test_a_node_of_ones_own_can_carry_the_calls(seem):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("planner", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    client = SeemClient(node, name="client_node", timeout_s=20.0)
+    future = client.segment_async(["the red thing"])
+    wait_for(lambda: executor.spin_once(timeout_sec=0.05) or future.done(), "an answer")
+    assert future.result().by_prompt[0] is not None
+    client.close()
+    executor.shutdown()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_every_part_of_a_prompt_survives_the_journey():
+    mask = np.zeros((20, 30), np.uint8)
+    mask[3:6, 4:9] = 1
+    sent = Prompt(
+        text="the red mug",
+        clicks=(Click(1.5, 2), Click(3, 4, negative=True)),
+        boxes=(Box(1, 2, 8, 9),),
+        scribbles=(Scribble([(1, 1), (5, 5)], width_px=7, negative=True),),
+        polygons=(Polygon([(0, 0), (5, 0), (5, 5)]),),
+        masks=(Mask(mask, negative=True),),
+        reference=Reference(np.full((20, 30, 3), 120, np.uint8), (Box(1, 1, 5, 5), Mask(mask))),
+    )
+    got = prompt_from_message(prompt_to_message(sent))
+    assert (got.text, got.clicks, got.boxes) == (sent.text, sent.clicks, sent.boxes)
+    for name in ("scribbles", "polygons"):
+        (mine,), (theirs,) = getattr(sent, name), getattr(got, name)
+        np.testing.assert_array_equal(mine.points_xy, theirs.points_xy)
+        assert mine.negative == theirs.negative
+    assert got.scribbles[0].width_px == 7
+    np.testing.assert_array_equal(got.masks[0].mask, sent.masks[0].mask)
+    assert got.masks[0].negative
+    np.testing.assert_array_equal(got.reference.image, sent.reference.image)
+    assert got.reference.shapes[0] == sent.reference.shapes[0]
+
+
+def test_what_a_message_has_no_place_for_is_refused_before_it_is_sent():
+    mask = np.ones((4, 4), np.uint8)
+    for prompt, words in (
+        (Prompt(text="a", boxes=[Box(0, 0, 2, 2, negative=True)]), "negative polygon"),
+        (Prompt(masks=[Mask(mask), Mask(mask, negative=True)]), "both signs|positive and negative"),
+        (Prompt(masks=[Mask(mask), Mask(np.ones((5, 5), np.uint8))]), "one size"),
+    ):
+        with pytest.raises(PromptError, match=words):
+            prompt_to_message(prompt)
