@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Prompt, Reference, Scribble
     from seem_ros.perception.tracking.tracker import Tracker
 
+from seem_ros.privacy import switch_off_telemetry
+
+switch_off_telemetry()
 __path__ = extend_path(__path__, __name__)
 __version__ = "0.1.0"
 

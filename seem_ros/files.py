@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Names that are no paths, and folders that nobody else's files are lost in.
+"""Names that are no paths, folders that nobody else's files are lost in, files that are whole or not there.
 
 A tool removes or overwrites only what it made itself. What it made is listed in a small file inside its folder.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-from seem_ros.errors import DataError
+from seem_ros.errors import BackendError, DataError
 
 MAX_NAME_CHARACTERS = 100  # with a suffix it still fits the 255 bytes that file systems give a name
 MARKER = ".seem_ros_made"
@@ -61,22 +60,46 @@ def claim_folder(folder: Path, outputs: Iterable[str]) -> None:
                 "another folder"
             )
         if set(outputs) - ours:
-            with replaced(marker) as temporary:
-                temporary.write_text("".join(f"{name}\n" for name in sorted(ours | set(outputs))), encoding="utf-8")
+            content = "".join(f"{name}\n" for name in sorted(ours | set(outputs)))
+            write_atomically(marker, content.encode(), durable=False)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", "") or error
         raise DataError(f"the folder {folder} cannot be made or written: {reason}") from error
 
 
-@contextlib.contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A temporary file beside ``path`` that takes its place when the block ends, and is removed when it fails."""
+def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:
+    """Writes a file that is either the old or the new one, whatever happens meanwhile.
+
+    Raises:
+        OSError: It cannot be written; nothing is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
     try:
-        yield Path(name)
-        os.chmod(name, 0o644)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            if durable:
+                stream.flush()
+                os.fsync(stream.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def expanded(path: str | os.PathLike[str], what: str) -> Path:
+    """A path with ``~`` and ``~user`` understood.
+
+    Args:
+        path: As a user wrote it.
+        what: Whose it is, for the message.
+
+    Raises:
+        BackendError: There is no such user, or no file can have this name.
+    """
+    try:
+        if "\0" in os.fspath(path):
+            raise ValueError("it holds a zero byte")
+        return Path(path).expanduser()
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise BackendError(f"{what} cannot be {str(path)[:200]!r}: {error}") from error

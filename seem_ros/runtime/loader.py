@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from seem_ros.errors import BackendError
+from seem_ros.files import expanded
 from seem_ros.runtime.interface import Backend
 from seem_ros.runtime.package import BUILTIN, PRECISIONS, Package, open_package
-from seem_ros.runtime.text import default_cache_dir
+from seem_ros.sealed import default_cache_dir
 
 BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
 _MODULES = {
@@ -73,7 +74,7 @@ def load_backend(
         "threads": threads,
         "preload": preload,
         "background": background,
-        "cache_dir": default_cache_dir() if cache_dir is None else Path(cache_dir),
+        "cache_dir": default_cache_dir() if cache_dir is None else expanded(cache_dir, "cache_dir"),
     }
     if backend != "auto":
         return _open(backend, opened, **options)

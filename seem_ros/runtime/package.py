@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from seem_ros.errors import ModelError, PackageError
+from seem_ros.errors import BackendError, ModelError, PackageError
+from seem_ros.files import expanded
 from seem_ros.runtime.spec import ModelSpec
 
 FORMAT = 1
@@ -212,7 +213,10 @@ def find_package(name_or_folder: str | os.PathLike[str]) -> Path:
     Raises:
         PackageError: Nothing is there; the message lists where it was looked for.
     """
-    given = Path(_BUILTIN_FOLDER if str(name_or_folder) == BUILTIN else name_or_folder).expanduser()
+    try:
+        given = expanded(_BUILTIN_FOLDER if str(name_or_folder) == BUILTIN else name_or_folder, "a model package")
+    except BackendError as error:
+        raise PackageError(str(error)) from error
     if (given / DESCRIPTION).is_file():
         return given
     looked = [given]
@@ -229,7 +233,7 @@ def find_package(name_or_folder: str | os.PathLike[str]) -> Path:
 def _model_roots() -> Iterator[Path]:
     """Folders that may hold installed models: named by the user, of a source tree, of a ROS or pip installation."""
     if os.environ.get("SEEM_ROS_MODELS"):
-        yield Path(os.environ["SEEM_ROS_MODELS"])
+        yield expanded(os.environ["SEEM_ROS_MODELS"], "$SEEM_ROS_MODELS")
     here = Path(__file__).resolve()
     yield here.parents[2] / "models"
     for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,14 +15,11 @@ import numpy as np
 
 from seem_ros.model.text.tokenizer import Tokenizer
 from seem_ros.runtime.batches import TextFeatures
+from seem_ros.sealed import read_sealed, write_sealed
 
-
-def default_cache_dir() -> Path:
-    """``$SEEM_ROS_CACHE``, else ``$XDG_CACHE_HOME/seem_ros``, else ``~/.cache/seem_ros``."""
-    if os.environ.get("SEEM_ROS_CACHE"):
-        return Path(os.environ["SEEM_ROS_CACHE"])
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "seem_ros"
+MAX_DISK_BYTES = 256 << 20  # of all models' texts: 1,600 texts of an official model, 28,000 of the built-in one
+_KEPT_SHARE = 0.75  # of it after clearing, so that not every text clears again
+_ABANDONED_S = 3600.0  # after this a temporary file is a dead process's
 
 
 class CachedText:
@@ -34,26 +32,31 @@ class CachedText:
     def __init__(
         self,
         tokenizer: Tokenizer,
-        length: int,
+        sizes: tuple[int, int, int],
         identity: str,
         encode: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
         cache_dir: Path | None,
         capacity: int = 512,
+        max_disk_bytes: int = MAX_DISK_BYTES,
     ) -> None:
         """Prepares the cache.
 
         Args:
             tokenizer: Text to ids.
-            length: Token positions L of the encoder.
+            sizes: Token positions L of the encoder, width C of its tokens and D of its embeddings.
             identity: What makes vectors comparable: encoder, weights, precision and tokenizer.
             encode: ids int64 [1, L] and valid bool [1, L] to tokens float32 [1, L, C] and embedding float32 [1, D].
             cache_dir: Root of the disk cache, or None for memory only.
             capacity: Texts kept in memory.
+            max_disk_bytes: Of all texts below ``cache_dir``; the oldest go first.
         """
-        self._tokenizer, self._length, self._encode, self._capacity = tokenizer, length, encode, capacity
+        self._tokenizer, self._encode, self._capacity = tokenizer, encode, capacity
+        self._length, self._width, self._embedding = sizes
         self._memory: OrderedDict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
-        model_key = hashlib.sha256(identity.encode()).hexdigest()[:24]
-        self._folder = None if cache_dir is None else cache_dir / "text" / model_key
+        model_key = hashlib.sha256(f"{identity} {sizes}".encode()).hexdigest()[:24]
+        self._root = None if cache_dir is None else cache_dir / "text"
+        self._folder = None if self._root is None else self._root / model_key
+        self._max_disk_bytes, self._disk_bytes = max_disk_bytes, -1
 
     def __call__(self, texts: Sequence[str]) -> TextFeatures:
         """Features of ``texts``, in order.
@@ -69,45 +72,62 @@ class CachedText:
         key = hashlib.sha256(ids.tobytes()).hexdigest()[:32]
         found = self._memory.get(key)
         if found is None:
-            found = self._read(key)
-            if found is None or not np.array_equal(found[1], valid):
+            stored = self._read(key)
+            if stored is not None:
+                found = stored[0], valid.copy(), stored[1]
+            else:
                 tokens, embedding = self._encode(ids, valid)
                 found = (
                     np.ascontiguousarray(tokens, np.float32),
                     valid.copy(),
                     np.ascontiguousarray(embedding, np.float32),
                 )
-                self._write(key, found)
+                self._write(key, found[0].tobytes() + found[2].tobytes())
             self._memory[key] = found
         self._memory.move_to_end(key)
         while len(self._memory) > self._capacity:
             self._memory.popitem(last=False)
         return found
 
-    def _read(self, key: str) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """An entry from disk; a damaged one counts as none and is written again."""
-        if self._folder is None or not (self._folder / f"{key}.npz").is_file():
-            return None
-        try:
-            with np.load(self._folder / f"{key}.npz", allow_pickle=False) as stored:
-                found = stored["tokens"], stored["valid"], stored["embedding"]
-            good = found[0].ndim == 3 and found[0].shape[:2] == found[1].shape == (1, self._length)
-            return found if good and np.isfinite(found[0]).all() and np.isfinite(found[2]).all() else None
-        except (OSError, ValueError, KeyError, EOFError, ImportError, RuntimeError):
-            return None
-        except Exception as error:  # zipfile raises its own kinds for truncated files
-            if type(error).__module__ in ("zipfile", "zlib"):
-                return None
-            raise
-
-    def _write(self, key: str, entry: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
-        """Keeps an entry on disk; a disk that is full or read-only costs speed later, never an answer now."""
+    def _read(self, key: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Tokens and embedding from disk; what is damaged, of another size or not finite counts as none."""
         if self._folder is None:
+            return None
+        content = read_sealed(self._folder / f"{key}.text")
+        tokens = self._length * self._width
+        if content is None or len(content) != 4 * (tokens + self._embedding):
+            return None
+        numbers = np.frombuffer(content, np.float32)
+        if not np.isfinite(numbers).all():
+            return None
+        return numbers[:tokens].reshape(1, self._length, self._width).copy(), numbers[None, tokens:].copy()
+
+    def _write(self, key: str, content: bytes) -> None:
+        """Keeps an entry on disk; a disk that is full or read-only costs speed later, never an answer now."""
+        if self._folder is None or not write_sealed(self._folder / f"{key}.text", content, durable=False):
             return
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".tmp", delete=False) as stream:
-                np.savez(stream, tokens=entry[0], valid=entry[1], embedding=entry[2])
-            Path(stream.name).replace(self._folder / f"{key}.npz")
-        except OSError:
-            return
+        self._disk_bytes = self._disk_bytes + len(content) if self._disk_bytes >= 0 else self._clear()
+        if self._disk_bytes > self._max_disk_bytes:
+            self._disk_bytes = self._clear()
+
+    def _clear(self) -> int:
+        """Removes the oldest entries beyond the limit, and what dead processes left; returns the bytes that stay."""
+        entries = []
+        now_s = time.time()
+        for path in self._root.glob("*/*"):
+            with contextlib.suppress(OSError):  # another node may remove it at the same time
+                about = path.stat()
+                if path.suffix == ".text" and not path.name.startswith("."):
+                    entries.append((about.st_mtime, about.st_size, path))
+                elif path.name.startswith(".") and ".text." in path.name and now_s - about.st_mtime > _ABANDONED_S:
+                    os.unlink(path)
+        total = sum(size for _, size, _ in entries)
+        if total <= self._max_disk_bytes:
+            return total
+        for _, size, path in sorted(entries, key=lambda entry: entry[0]):
+            if total <= _KEPT_SHARE * self._max_disk_bytes:
+                break
+            with contextlib.suppress(OSError):
+                path.unlink()
+                total -= size
+        return total

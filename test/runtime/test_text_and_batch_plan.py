@@ -28,7 +28,7 @@ def _tokenizer():
 
 
 def _texts(count, folder, identity="a", capacity=8):
-    return CachedText(_tokenizer(), 8, identity, count, folder, capacity)
+    return CachedText(_tokenizer(), (8, 1, 1), identity, count, folder, capacity)
 
 
 def test_a_text_is_encoded_once_and_kept_on_disk(tmp_path):
@@ -52,7 +52,7 @@ def test_another_model_does_not_read_this_models_texts(tmp_path):
 def test_a_damaged_entry_is_written_again(tmp_path, content):
     count = Counter()
     _texts(count, tmp_path)(["mug"])
-    for path in tmp_path.rglob("*.npz"):
+    for path in tmp_path.rglob("*.text"):
         path.write_bytes(content)
     _texts(count, tmp_path)(["mug"])
     _texts(count, tmp_path)(["mug"])

@@ -7,9 +7,6 @@ REFERENCE: CLIP's 80 sentence templates for ImageNet in the official order, prec
 from __future__ import annotations
 
 import hashlib
-import logging
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +18,7 @@ from torch.nn import functional as F
 from seem_ros.errors import PromptError
 from seem_ros.model.text.encoder import TextEncoder
 from seem_ros.model.text.tokenizer import Tokenizer
+from seem_ros.sealed import default_cache_dir, read_sealed, write_sealed
 
 TEMPLATES = (
     "{}.",
@@ -108,7 +106,6 @@ TEMPLATES = (
 BACKGROUND = "background"  # official class lists always end with this entry: the class of queries that found nothing
 _SUFFIXES = ("-other", "-merged", "-stuff")  # of COCO's panoptic class names; not part of what the thing is called
 _CACHE_FORMAT = 1
-_log = logging.getLogger(__name__)
 
 
 def plain_class_name(name: str) -> str:
@@ -178,19 +175,19 @@ def class_bank(
         raise PromptError("a vocabulary needs at least one class name, got none")
     path = None
     if cache_dir is not None:
-        path = Path(cache_dir) / f"{_bank_key(encoder, tokenizer, names, templates)}.npy"
+        path = Path(cache_dir) / f"{_bank_key(encoder, tokenizer, names, templates)}.bank"
         bank = _read_bank(path, (len(names), encoder.config.dim))
         if bank is not None:
             return bank.to(encoder.lang_proj.device)
     bank = _compute_bank(encoder, tokenizer, names, templates)
     if path is not None:
-        _write_bank(path, bank.cpu().numpy())
+        write_sealed(path, np.ascontiguousarray(bank.cpu().numpy(), np.float32).tobytes())
     return bank
 
 
-def default_cache_dir() -> Path:
-    """``$XDG_CACHE_HOME/seem_ros/class_banks``, by default below ``~/.cache``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seem_ros" / "class_banks"
+def bank_cache_dir() -> Path:
+    """Where class banks are kept, below the cache's folder."""
+    return default_cache_dir() / "class_banks"
 
 
 def _compute_bank(encoder: TextEncoder, tokenizer: Tokenizer, names: Sequence[str], templates: bool) -> Tensor:
@@ -219,25 +216,8 @@ def _bank_key(encoder: TextEncoder, tokenizer: Tokenizer, names: Sequence[str], 
 
 
 def _read_bank(path: Path, shape: tuple[int, int]) -> Tensor | None:
-    try:
-        bank = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, NotADirectoryError):
+    content = read_sealed(path)
+    if content is None or len(content) != 4 * shape[0] * shape[1]:
         return None
-    except (OSError, ValueError, EOFError) as error:
-        _log.warning("class bank %s cannot be read (%s): computing it again", path, error)
-        return None
-    if bank.shape != shape or bank.dtype != np.float32 or not np.isfinite(bank).all():
-        _log.warning("class bank %s holds %s %s instead of %s: computing it again", path, bank.dtype, bank.shape, shape)
-        return None
-    return torch.from_numpy(bank)
-
-
-def _write_bank(path: Path, bank: np.ndarray) -> None:
-    """Write beside and rename, so that a reader never sees half a file; a read-only disk only costs time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            np.save(file, bank.astype(np.float32), allow_pickle=False)
-        os.replace(file.name, path)
-    except OSError as error:
-        _log.warning("class bank cannot be kept in %s: %s", path.parent, error)
+    bank = np.frombuffer(content, np.float32).reshape(shape).copy()
+    return torch.from_numpy(bank) if np.isfinite(bank).all() else None

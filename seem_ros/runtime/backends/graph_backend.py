@@ -116,7 +116,8 @@ class GraphBackend(Backend):
         files = (self._graphs.text_encoder, package.weights, package.tokenizer)
         identity = " ".join([status.backend, status.precision, *(self.spec.sha256[f] for f in files)])
         tokenizer = Tokenizer.load(package.path(package.tokenizer))
-        self._encode_texts = CachedText(tokenizer, self.spec.text_length, identity, self._text_features, cache_dir)
+        sizes = self.spec.text_length, self.spec.token_dim, self.spec.embedding_dim
+        self._encode_texts = CachedText(tokenizer, sizes, identity, self._text_features, cache_dir)
         if preload:
             for name in self._graphs.files():
                 self._session(name)

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,10 @@ from seem_ros.runtime.backends.graph_backend import GraphBackend, Port, Session
 from seem_ros.runtime.backends.onnxruntime_backend import OnnxRuntimeSession
 from seem_ros.runtime.interface import BackendStatus
 from seem_ros.runtime.package import Package
+from seem_ros.sealed import read_sealed, write_sealed
 
 _SMALL_BYTES = 64 << 20
+_log = logging.getLogger(__name__)
 # No fp16: masked attention overflows in it and gives NaN (measured on a CPU with AVX512-FP16, 2026.4.1).
 _HINTS = {"fp32": "f32", "bf16": "bf16"}
 
@@ -24,12 +28,30 @@ _HINTS = {"fp32": "f32", "bf16": "bf16"}
 class OpenVinoSession(Session):
     """One graph in OpenVINO."""
 
-    def __init__(self, core: Any, path: Path, device: str, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, core: Any, path: Path, device: str, settings: Mapping[str, Any], cached: Path | None = None
+    ) -> None:
+        """Opens a graph.
+
+        Args:
+            core: OpenVINO's.
+            path: The ONNX file.
+            device: OpenVINO's name.
+            settings: Of the compiled model.
+            cached: Where the compiled model is kept: compiling takes seconds, reading the result does not.
+
+        Raises:
+            BackendError: OpenVINO cannot run it.
+        """
         import openvino as ov
 
         self._tensor = ov.Tensor
         try:
-            compiled = core.compile_model(str(path), device, dict(settings))
+            compiled = None if cached is None else _read_compiled(core, cached, device, settings)
+            if compiled is None:
+                compiled = core.compile_model(str(path), device, dict(settings))
+                if cached is not None and "EXPORT_IMPORT" in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
+                    write_sealed(cached, compiled.export_model().getvalue())
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {error}") from error
         self._ports = {_port(p).name: p for p in (*compiled.inputs, *compiled.outputs)}
@@ -50,6 +72,19 @@ class OpenVinoSession(Session):
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed: {error}") from error
         return found
+
+
+def _read_compiled(core: Any, path: Path, device: str, settings: Mapping[str, Any]) -> Any | None:
+    """A compiled model from the cache; None where there is none that is whole. OpenVINO itself checks nothing: one
+    flipped bit in its own cache made it answer 0.114 for 0.998."""
+    content = read_sealed(path)
+    if content is None:
+        return None
+    try:
+        return core.import_model(content, device, dict(settings))
+    except RuntimeError as error:  # of another driver, or a version that kept its number
+        _log.warning("%s is refused by OpenVINO and will be made again: %s", path, error)
+        return None
 
 
 def _port(port: Any) -> Port:
@@ -110,7 +145,8 @@ def open_openvino(
     known = core.available_devices
     if device not in {d.split(".")[0] for d in known} | set(known):
         raise BackendError(f"OpenVINO knows the devices {known}, got {device!r}")
-    if precision == "bf16" and "BF16" not in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
+    capabilities = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    if precision == "bf16" and "BF16" not in capabilities:
         raise BackendError(f"OpenVINO's {device} here cannot compute in bf16")
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
     if threads and device == "CPU":
@@ -127,12 +163,13 @@ def open_openvino(
             return helper(package.path(name), ["CPUExecutionProvider"], threads, False)
         hint = _HINTS[precision if name == encoder else "fp32"]
         own = settings | {"INFERENCE_PRECISION_HINT": hint}
-        if cache_dir is not None:
-            # Compiling takes seconds, reading the result does not. A folder per content and precision: OpenVINO's own
-            # key leaves the weights' file out, and models of one folder share prepared weights across precisions, so
-            # that new weights, or bf16 after fp32, gave wrong features without an error (2026.4.1).
-            own["CACHE_DIR"] = str(cache_dir / "openvino" / f"{package.identity(name)[:24]}_{hint}")
-        return OpenVinoSession(core, package.path(name), device, own)
+        # Not by OpenVINO's CACHE_DIR: it has no checksum, leaves the weights' file out of its key, and shares prepared
+        # weights across precisions (2026.4.1).
+        chip = core.get_property(device, "FULL_DEVICE_NAME")
+        about = (ov.__version__, chip, *sorted(capabilities), sorted(own.items()))
+        key = hashlib.sha256(f"{package.identity(name)} {about}".encode()).hexdigest()[:40]
+        cached = None if cache_dir is None else cache_dir / "openvino" / f"{key}.blob"
+        return OpenVinoSession(core, package.path(name), device, own, cached)
 
     status = BackendStatus("openvino", device, precision)
     return GraphBackend(package, open_session, status, cache_dir, preload, graphs="fp32")

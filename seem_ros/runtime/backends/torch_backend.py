@@ -85,7 +85,7 @@ class TorchBackend(Backend):
         self._owner = f"torch-{next(_serial)}"
         self._encode_texts = CachedText(
             tokenizer or Tokenizer.load(),
-            spec.text_length,
+            (spec.text_length, spec.token_dim, spec.embedding_dim),
             f"torch {precision} {identity}",
             self._text_features,
             cache_dir if identity else None,

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seem_ros.errors import BackendError
+from seem_ros.files import expanded
 from seem_ros.runtime.loader import available_backends
 from seem_ros.runtime.package import Package
 from seem_ros.runtime.tensorrt.cuda_memory import Cuda
 from seem_ros.runtime.tensorrt.engine_cache import EngineCache
 from seem_ros.runtime.tensorrt.plan_builder import BuildJob, build_plan
 from seem_ros.runtime.tensorrt.tensorrt_backend import EngineMaker, engine_key
-from seem_ros.runtime.text import default_cache_dir
+from seem_ros.sealed import default_cache_dir
 
 
 def build_engines(
@@ -35,7 +36,7 @@ def build_engines(
     Raises:
         BackendError: No TensorRT, no such GPU, or building failed.
     """
-    root = cache_dir or default_cache_dir()
+    root = default_cache_dir() if cache_dir is None else expanded(cache_dir, "--cache-dir")
     precision = precision or package.spec.precision
     cache = EngineCache(root)
     if target == "current":

@@ -8,14 +8,14 @@ import fcntl
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-_FORMAT = 1
+from seem_ros.files import write_atomically
+
+_FORMAT = 2
 _log = logging.getLogger(__name__)
 
 
@@ -104,7 +104,10 @@ class EngineCache:
             if found is not None:
                 return found
             plan = build()
-            self._store(key, plan)
+            try:
+                self._store(key, plan)
+            except OSError as error:
+                _log.warning("engine %s cannot be kept and will be built again next time: %s", key.graph, error)
             return CachedEngine(plan, True, {})
 
     def annotate(self, key: EngineKey, note: dict[str, Any]) -> None:
@@ -112,12 +115,16 @@ class EngineCache:
         with self._locked(key):
             meta = self._meta(key)
             if meta is not None:
-                write_atomically(self._paths(key)[1], json.dumps(meta | {"note": note}, indent=1).encode())
+                try:
+                    write_atomically(self._paths(key)[1], _sealed(meta | {"note": note}))
+                except OSError as error:
+                    _log.warning("what was learned about engine %s cannot be kept: %s", key.graph, error)
 
     def forget(self, key: EngineKey) -> None:
         """Removes an engine, for instance one that the runtime refuses to load."""
         for path in self._paths(key):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def timing_cache(self, key: EngineKey) -> Path:
         """Where measured kernel times are kept: they hold for one library version on one GPU."""
@@ -132,6 +139,8 @@ class EngineCache:
         plan_path, note_path = self._paths(key)
         try:
             meta = json.loads(note_path.read_text(encoding="utf-8"))
+            if _sealed({k: v for k, v in meta.items() if k != "check"}) != _sealed(meta):
+                raise ValueError("its checksum does not fit")
             meta = {
                 "key": dict(meta["key"]),
                 "size": int(meta["size"]),
@@ -140,7 +149,7 @@ class EngineCache:
             }
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             _log.warning("engine %s is unreadable and will be rebuilt: %s", plan_path, error)
             return None
         if meta["key"] != asdict(key):
@@ -153,29 +162,26 @@ class EngineCache:
         meta = {"key": asdict(key), "size": len(plan), "sha256": hashlib.sha256(plan).hexdigest(), "note": {}}
         # The note last: a plan without one is never read.
         write_atomically(plan_path, plan)
-        write_atomically(note_path, json.dumps(meta, indent=1).encode())
+        write_atomically(note_path, _sealed(meta))
 
     @contextlib.contextmanager
     def _locked(self, key: EngineKey) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f"{key.digest}.lock").open("w") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(stream, fcntl.LOCK_UN)
+        """One process at a time; where no lock can be made the cache cannot be written either."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            stream = (self.folder / f"{key.digest}.lock").open("w")
+        except OSError as error:
+            _log.warning("the engine cache %s cannot be written: %s", self.folder, error)
+            yield
+            return
+        with stream:
+            with contextlib.suppress(OSError):  # some network file systems have no locks
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            yield  # closing unlocks
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file that is either the old or the new one, whatever happens meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _sealed(meta: dict[str, Any]) -> bytes:
+    """Metadata with their own checksum."""
+    rest = {k: v for k, v in meta.items() if k != "check"}
+    check = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    return json.dumps(rest | {"check": meta.get("check", check)}, indent=1, sort_keys=True).encode()

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from seem_ros.errors import BackendError
-from seem_ros.runtime.tensorrt.engine_cache import write_atomically
+from seem_ros.sealed import read_sealed, write_sealed
 
 FLAVOURS = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx"}
 _LOW_TYPES = {"fp16": "HALF", "bf16": "BF16"}
@@ -95,14 +95,14 @@ def build_plan(job: BuildJob, progress: Callable[[float], None] = lambda share: 
         _target(trt, config, job)
     timing = None
     if job.timing_cache is not None and job.flavour == "tensorrt":
-        known = job.timing_cache.read_bytes() if job.timing_cache.is_file() else b""
+        known = read_sealed(job.timing_cache) or b""
         timing = config.create_timing_cache(known)
         config.set_timing_cache(timing, ignore_mismatch=False)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BackendError(f"{job.flavour} cannot build {job.onnx}: {logger.errors() or 'no reason was given'}")
     if timing is not None:
-        write_atomically(job.timing_cache, bytes(config.get_timing_cache().serialize()))
+        write_sealed(job.timing_cache, bytes(config.get_timing_cache().serialize()))
     progress(1.0)
     return bytes(plan)
 

@@ -17,7 +17,7 @@ from seem_ros.errors import DataError, SeemError
 from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.official_keys import official_shapes
 from seem_ros.model.seem import Seem
-from seem_ros.model.text.class_bank import default_cache_dir
+from seem_ros.model.text.class_bank import bank_cache_dir
 from seem_ros.model.unfilled import unfilled
 from seem_ros.model.variants import OFFICIAL, model_config
 from seem_ros.tools.parity.fixtures import FAMILIES, Fixture
@@ -124,7 +124,7 @@ def run(options: argparse.Namespace) -> int:
             model = model.with_rules(rules)  # the weights follow from the names, which all rules share
             runner = Runner(model, bank, False if options.no_fold else None)
         for fixture in sorted(fixtures, key=lambda f: FAMILIES.index(f.family)):
-            show(check_fixture(fixture, runner, default_cache_dir(), options.classes))
+            show(check_fixture(fixture, runner, bank_cache_dir(), options.classes))
     print(f"{len(keys) + len(paths) - failed} of {len(keys) + len(paths)} passed")
     return 1 if failed else 0
 
