@@ -58,8 +58,8 @@ def locate(
     middle = np.median(z)
     near = np.abs(z - middle) <= max(_DEVIATIONS * 1.4826 * np.median(np.abs(z - middle)), 0.01)
     rows, columns, z = rows[near], columns[near], z[near]
-    x = (columns + origin_xy[0] - intrinsics.cx) * z / intrinsics.fx
-    y = (rows + origin_xy[1] - intrinsics.cy) * z / intrinsics.fy
+    ray_x, ray_y = intrinsics.rays(columns + origin_xy[0], rows + origin_xy[1])
+    x, y = ray_x * z, ray_y * z
     low, high = np.percentile(np.stack([x, y, z]), (_LOW, _HIGH), axis=1)
     centre = (low + high) / 2
     centre[2] = np.median(z)

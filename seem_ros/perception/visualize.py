@@ -68,7 +68,8 @@ def draw_overlay(
     for segment in segments:
         x0, y0, x1, y1 = segment.box_xyxy_px
         window = out[y0:y1, x0:x1]
-        mask = cv2.compare(segments.labels[y0:y1, x0:x1], segment.value, cv2.CMP_EQ)
+        # cv2.compare takes a single pixel for a scalar
+        mask = (segments.labels[y0:y1, x0:x1] == segment.value).view(np.uint8) * np.uint8(255)
         tint = np.empty_like(window)
         tint[:] = colour_of(segment)
         cv2.addWeighted(window, 1.0 - alpha, tint, alpha, 0.0, dst=tint)

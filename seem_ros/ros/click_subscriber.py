@@ -15,11 +15,11 @@ from geometry_msgs.msg import Point, PointStamped
 from seem_ros.errors import PromptError, SeemError
 from seem_ros.perception.structures.prompts import Click, Prompt
 from seem_ros.ros.camera.pipeline import CameraPipeline
-from seem_ros.ros.messages.images import intrinsics_of, stamp_to_ns
+from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.session import Running
 
 CLICK_TOPICS: dict[str, tuple[type, str]] = {
-    "click": (PointStamped, "z = 0: a pixel; z > 0: a point in the camera's optical frame, metres."),
+    "click": (PointStamped, "z = 0: a pixel; z > 0: a point in metres. Frame: the picture's, or none."),
     "click_pixel": (Point, "A pixel of the newest frame, as rqt_image_view sends it."),
     "click_negative": (PointStamped, "As ~/click, on what does not belong to the newest target."),
 }
@@ -85,22 +85,34 @@ class Clicks:
         return found.message or f"started target {found.target_ids[0]}"
 
     def _pixel(self, msg: PointStamped) -> tuple[float, float]:
-        point = msg.point
-        if point.z <= 0:
+        """The pixel that is meant; on the inference thread.
+
+        Raises:
+            SeemError: The point is in another frame, behind the camera, or there is no calibration.
+        """
+        point, pipeline = msg.point, self._pipeline
+        newest = pipeline.ring.newest()
+        if newest is None:
+            raise pipeline.no_frame_yet()
+        optical = newest.header.frame_id
+        x_m, y_m, z_m = point.x, point.y, point.z
+        if msg.header.frame_id and msg.header.frame_id != optical:
+            x_m, y_m, z_m = self._to_optical(msg, optical)
+        elif z_m == 0:
             return point.x, point.y
-        newest = self._pipeline.ring.newest()
-        info = self._pipeline.info
-        if newest is None or info is None:
-            raise PromptError("a point in space needs a frame and camera_info")
-        if msg.header.frame_id != newest.header.frame_id:
-            raise PromptError(
-                f"the point is in frame {msg.header.frame_id!r}, the image in {newest.header.frame_id!r}; set the "
-                "fixed frame of the tool to the camera's optical frame"
-            )
-        lens = intrinsics_of(info, info.height, info.width)
-        if lens is None:
-            raise PromptError("the camera is not calibrated")
-        return lens.fx * point.x / point.z + lens.cx, lens.fy * point.y / point.z + lens.cy
+        frame = newest.frame()
+        return pipeline.depth.lens(frame.height, frame.width, pipeline.settings).pixel_of(x_m, y_m, z_m)
+
+    def _to_optical(self, msg: PointStamped, optical: str) -> tuple[float, float, float]:
+        """A point of another frame in the camera's optical frame, metres.
+
+        Raises:
+            PromptError: It cannot be transformed.
+        """
+        raise PromptError(
+            f"the point is in frame {msg.header.frame_id!r}, the image in {optical!r}; set the fixed frame of the tool "
+            "to the camera's optical frame, or leave frame_id empty and give a pixel"
+        )
 
     def _newest_target(self) -> int:
         if not self._pipeline.targets:

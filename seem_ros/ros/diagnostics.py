@@ -21,12 +21,16 @@ def resident_mb() -> float:
     return pages * 4096 / 1e6
 
 
-def node_status(name: str, backend_status: Any, spec: Any, waiting_calls: int, thread_errors: str) -> DiagnosticStatus:
+def node_status(
+    name: str, backend_status: Any, spec: Any, waiting_calls: int, thread_errors: str, clock_problem: str = ""
+) -> DiagnosticStatus:
     """The model and the process."""
     status = DiagnosticStatus(name=f"{name}: model", hardware_id=backend_status.device)
     status.level, status.message = DiagnosticStatus.OK, backend_status.message
     if backend_status.degraded or backend_status.building_percent is not None:
         status.level = DiagnosticStatus.WARN
+    if clock_problem:
+        status.level, status.message = DiagnosticStatus.WARN, clock_problem
     if thread_errors:
         status.level, status.message = DiagnosticStatus.ERROR, thread_errors
     status.values = _values(
@@ -54,8 +58,10 @@ def camera_status(name: str, pipeline: CameraPipeline, describe: str, problem: s
         status.level, status.message = DiagnosticStatus.WARN, problem
     elif age_s is None:
         status.level, status.message = DiagnosticStatus.WARN, f"no frame yet; {describe}"
-    elif age_s > settings.camera_timeout_s:
+    elif age_s > settings.camera_timeout_s and not pipeline.ring.is_still:
         status.level, status.message = DiagnosticStatus.STALE, f"no frame for {age_s:.1f} s; {describe}"
+    elif pipeline.depth.reason:
+        status.level, status.message = DiagnosticStatus.WARN, pipeline.depth.reason
     if pipeline.last_error:
         status.level, status.message = DiagnosticStatus.ERROR, pipeline.last_error
     counts = statistics.counts()
@@ -64,8 +70,11 @@ def camera_status(name: str, pipeline: CameraPipeline, describe: str, problem: s
         "enabled": pipeline.enabled,
         "published_hz": f"{statistics.rate_hz():.1f}",
         **{f"frames_{key}": counts.get(key, 0) for key in ("received", "published", "dropped")},
+        "frames_late": pipeline.ring.late,
+        "frames_without_depth": pipeline.depth.without,
         "errors": counts.get("errors", 0),
         "time_jumps": pipeline.ring.jumps,
+        "deep_pixels": pipeline.scale or None,
         "targets": len(pipeline.targets),
         **{f"targets_{state.lower()}": states.get(state, 0) for state in ("TRACKED", "OCCLUDED", "LOST")},
     }

@@ -51,16 +51,17 @@ class InferenceThread:
 
     Args:
         max_waiting: Calls that may wait at the same time.
-        on_error: Told about whatever a frame's processing raised; the thread goes on.
+        on_error: Told about whatever a frame's processing raised, the thread goes on; None = a frame went well again.
     """
 
-    def __init__(self, max_waiting: int, on_error: Callable[[BaseException], None]) -> None:
+    def __init__(self, max_waiting: int, on_error: Callable[[BaseException | None], None]) -> None:
         self._sources: tuple[FrameSource, ...] = ()
         self._max_waiting = max_waiting
         self._on_error = on_error
         self._jobs: deque[_Job] = deque()
         self._wake = threading.Condition()
         self._stopping = False
+        self._failing: set[int] = set()
         self._waiting = 0
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
@@ -69,6 +70,11 @@ class InferenceThread:
         """Take frames from these sources from now on."""
         self._sources = sources
         self.wake()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the thread was told to end."""
+        return self._stopping
 
     @property
     def waiting(self) -> int:
@@ -136,13 +142,22 @@ class InferenceThread:
                 self._do(job)
             for source in self._sources:
                 if source.is_ready():
-                    try:
-                        source.process()
-                    except Exception as error:  # one bad frame must not end the thread
-                        self._on_error(error)
+                    self._process(source)
         for job in self._jobs:
             job.future.set_exception(BusyError("the node is shutting down"))
         self._jobs.clear()
+
+    def _process(self, source: FrameSource) -> None:
+        try:
+            source.process()
+        except Exception as error:  # one bad frame must not end the thread
+            self._failing.add(id(source))
+            self._on_error(error)
+            return
+        if id(source) in self._failing:
+            self._failing.remove(id(source))
+            if not self._failing:
+                self._on_error(None)
 
     def _do(self, job: _Job) -> None:
         if job.abandoned:

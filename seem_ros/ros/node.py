@@ -12,6 +12,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -21,6 +22,7 @@ from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.tracking.target import IdAllocator
 from seem_ros.ros.camera.pipeline import CameraPipeline
 from seem_ros.ros.camera.publisher import CameraOutput
+from seem_ros.ros.camera.silence import SilenceWatch
 from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.click_subscriber import Clicks
 from seem_ros.ros.diagnostics import camera_status, node_status
@@ -75,6 +77,11 @@ class SeemNode(LifecycleNode):
         self._active = False
         self._outputs: dict[str, CameraOutput] = {}
         self._inputs: dict[str, CameraInput] = {}
+        self._silence: dict[str, SilenceWatch] = {}
+        # simulated time may stand still or never come; who publishes what is looked at all the same
+        self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._no_clock_told = False
+        self._ids = IdAllocator()  # exchanged at configure, and goes on counting: an id means one target for good
         self._clicks: list[Clicks] = []
         self._timers_of_ours: list[Any] = []
         self._thread_error = ""
@@ -138,21 +145,14 @@ class SeemNode(LifecycleNode):
 
     def _configure(self) -> None:
         settings, several = self.settings, len(self.settings.cameras) > 1
-        ids = IdAllocator(wide=settings.wide_labels)
+        ids = self._ids = IdAllocator(wide=settings.wide_labels, first_id=self._ids.next_id)
 
         def make_camera(name: str, segmenter: Segmenter) -> CameraPipeline:
             statistics = Statistics()
             output = CameraOutput(self, f"~/{name}/" if several else "~/", name, statistics)
             self._outputs[name] = output
             return CameraPipeline(
-                name,
-                segmenter,
-                ids,
-                output,
-                settings,
-                statistics,
-                self.get_logger(),
-                lambda: self._inputs[name].describe() if name in self._inputs else "not listening",
+                name, segmenter, ids, output, settings, statistics, self.get_logger(), lambda: self._inputs.get(name)
             )
 
         self._running = Running(self._load, make_camera, settings, self._on_thread_error)
@@ -171,8 +171,11 @@ class SeemNode(LifecycleNode):
                 f"{name}/" if several else "",
                 self.settings,
                 lambda msg, pipeline=pipeline: (pipeline.on_image(msg), running.thread.wake()),
-                lambda msg, pipeline=pipeline: (pipeline.on_depth(msg), running.thread.wake()),
-                pipeline.on_info,
+                lambda msg, pipeline=pipeline: (pipeline.depth.on_depth(msg), running.thread.wake()),
+                pipeline.depth.on_info,
+            )
+            self._silence[name] = SilenceWatch(
+                self, name, pipeline.age_s, lambda pipeline=pipeline: pipeline.ring.is_still, pipeline.describe_input
             )
             self._clicks.append(
                 Clicks(
@@ -184,8 +187,10 @@ class SeemNode(LifecycleNode):
                 )
             )
         self._timers_of_ours = [
-            self.create_timer(WATCH_PERIOD_S, self._watch, self._house_group),
-            self.create_timer(1.0 / self.settings.diagnostics_rate_hz, self._diagnose, self._house_group),
+            self.create_timer(WATCH_PERIOD_S, self._watch, self._house_group, self._steady_clock),
+            self.create_timer(
+                1.0 / self.settings.diagnostics_rate_hz, self._diagnose, self._house_group, self._steady_clock
+            ),
         ]
         running.enable(True)
         self._active = True
@@ -198,7 +203,7 @@ class SeemNode(LifecycleNode):
             self.destroy_timer(timer)
         for opened in (*self._inputs.values(), *self._clicks):
             opened.close()
-        self._timers_of_ours, self._inputs, self._clicks = [], {}, []
+        self._timers_of_ours, self._inputs, self._clicks, self._silence = [], {}, [], {}
         if self._running is not None:
             for pipeline in self._running.cameras.values():
                 pipeline.forget_frames()
@@ -254,10 +259,22 @@ class SeemNode(LifecycleNode):
         try:
             for opened in (*self._inputs.values(), *self._outputs.values()):
                 opened.watch()
+            for silence in list(self._silence.values()):
+                silence.watch(self.settings.camera_timeout_s)
+            if self._clock_problem() and not self._no_clock_told:
+                self._no_clock_told = True
+                self.get_logger().warning(self._clock_problem())
         except Exception:  # nothing escapes a callback
             if not self.context.ok():
                 return  # the process is ending
             self.get_logger().error(f"internal error while looking at the cameras:\n{traceback.format_exc()}")
+
+    def _clock_problem(self) -> str:
+        """What is wrong with the clock; empty where nothing is."""
+        simulated = self.get_parameter("use_sim_time").value
+        if simulated and self.get_clock().now().nanoseconds == 0:
+            return "use_sim_time is true, and no time has come on /clock; pictures are served all the same"
+        return ""
 
     def _diagnose(self) -> None:
         try:
@@ -269,7 +286,14 @@ class SeemNode(LifecycleNode):
             array.header.stamp = self.get_clock().now().to_msg()
             segmenter = running.segmenter
             array.status.append(
-                node_status(name, segmenter.backend.status, segmenter.spec, running.thread.waiting, self._thread_error)
+                node_status(
+                    name,
+                    segmenter.backend.status,
+                    segmenter.spec,
+                    running.thread.waiting,
+                    self._thread_error,
+                    self._clock_problem(),
+                )
             )
             for camera, opened in list(self._inputs.items()):
                 array.status.append(camera_status(name, running.cameras[camera], opened.describe(), opened.problem))
@@ -279,9 +303,12 @@ class SeemNode(LifecycleNode):
                 return  # the process is ending
             self.get_logger().error(f"internal error in diagnostics:\n{traceback.format_exc()}")
 
-    def _on_thread_error(self, error: BaseException) -> None:
+    def _on_thread_error(self, error: BaseException | None) -> None:
         if not self.context.ok():
             return  # the process is ending, and nothing can be published any more
+        if error is None:
+            self._thread_error = ""
+            return
         self._thread_error = f"{type(error).__name__}: {error}"
         trace = "".join(traceback.format_exception(error))
         self.get_logger().error(f"internal error on the inference thread:\n{trace}", throttle_duration_sec=5.0)

@@ -159,6 +159,12 @@ class Settings:
     use_depth: bool = _row(
         True, "Subscribe to depth and camera_info, and give positions where they are there.", fixed=True
     )
+    rectified: str = _row(
+        "auto",
+        "Whether the pictures are rectified, so that camera_info's distortion does not apply; "
+        "auto: where the topic's name says rect.",
+        choices=("auto", "yes", "no"),
+    )
     label_encoding: str = _row(
         "mono8", "Encoding of label images; mono8 has room for 255 segments.", choices=("mono8", "mono16"), fixed=True
     )

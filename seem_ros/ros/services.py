@@ -101,10 +101,12 @@ class Services:
             found = running.call(
                 lambda: pipeline.start(prompts, labels, request.panoptic, stamp_ns),
                 undo=lambda done: pipeline.remove(done.new_ids) if done.new_ids else None,
+                timeout_s=running.wait_for_first_frame(pipeline),
             )
         else:
             pipeline = running.camera(request.camera)
-            found = running.call(lambda: pipeline.segment(prompts, request.panoptic, stamp_ns))
+            left_s = running.wait_for_first_frame(pipeline)
+            found = running.call(lambda: pipeline.segment(prompts, request.panoptic, stamp_ns), timeout_s=left_s)
         self._fill(running, response, found)
         response.segment_indices = _indices(found)
         response.target_ids = list(found.target_ids)

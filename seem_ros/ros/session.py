@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +16,9 @@ from seem_ros.ros.parameters import Settings
 
 MAX_VOCABULARY = 1000
 LOAD_TIMEOUT_S = 1800.0
+# Of a call's time: the rest is for the answer itself.
+SHARE_FOR_FIRST_FRAME = 0.7
+LOOK_EVERY_S = 0.1
 
 
 class Running:
@@ -38,6 +43,8 @@ class Running:
     ) -> None:
         self.settings = settings
         self._stuff: tuple[str, ...] | None = None
+        self._enabled_s = float("-inf")
+        self._lock, self._waiting_for_frames = threading.Lock(), 0
         self.thread = InferenceThread(settings.max_waiting_calls, on_error)
         try:
             self.segmenter: Segmenter = self.thread.call(lambda: load(settings), LOAD_TIMEOUT_S)
@@ -53,19 +60,59 @@ class Running:
         self.thread.serve(tuple(self.cameras.values()))
 
     def call(
-        self, work: Callable[[], Any], undo: Callable[[Any], None] | None = None, may_take_effect: bool = False
+        self,
+        work: Callable[[], Any],
+        undo: Callable[[Any], None] | None = None,
+        may_take_effect: bool = False,
+        timeout_s: float | None = None,
     ) -> Any:
-        """Run something on the inference thread and wait for it, no longer than the parameter call_timeout_s.
+        """Run something on the inference thread and wait for it.
+
+        Args:
+            work: What to run.
+            undo: Run with the result if the caller is gone by then.
+            may_take_effect: Whether work that comes too late is done all the same.
+            timeout_s: Time for the answer; default the parameter call_timeout_s.
 
         Raises:
             SeemError: What the work raised, or no answer in time.
         """
         try:
-            return self.thread.call(work, self.settings.call_timeout_s, undo)
+            return self.thread.call(work, self.settings.call_timeout_s if timeout_s is None else timeout_s, undo)
         except BusyError as error:
             if may_take_effect:
                 raise BusyError(str(error).replace("nothing was started", "it may still take effect")) from error
             raise
+
+    def wait_for_first_frame(self, pipeline: CameraPipeline) -> float:
+        """Wait for a camera's first frame, where one can be expected: just after the start, or while it is published.
+
+        Returns:
+            What is left of call_timeout_s, seconds.
+
+        Raises:
+            SeemError: None came in time, or too many calls wait.
+        """
+        timeout_s = self.settings.call_timeout_s
+        begin_s = time.monotonic()
+        if pipeline.age_s() is None:
+            with self._lock:
+                if self._waiting_for_frames + self.thread.waiting >= self.settings.max_waiting_calls:
+                    raise BusyError(f"{self.settings.max_waiting_calls} calls wait for a first frame; try again")
+                self._waiting_for_frames += 1
+            try:
+                self._expect_frame(pipeline, begin_s + SHARE_FOR_FIRST_FRAME * timeout_s)
+            finally:
+                with self._lock:
+                    self._waiting_for_frames -= 1
+        return timeout_s - (time.monotonic() - begin_s)
+
+    def _expect_frame(self, pipeline: CameraPipeline, until_s: float) -> None:
+        starting_until_s = self._enabled_s + self.settings.call_timeout_s
+        while not pipeline.wait_for_first_frame(LOOK_EVERY_S):
+            now = time.monotonic()
+            if now > until_s or self.thread.is_stopping or not (now < starting_until_s or pipeline.is_published()):
+                raise pipeline.no_frame_yet()
 
     def camera(self, name: str) -> CameraPipeline:
         """A camera by its name; the first one for an empty name.
@@ -136,6 +183,7 @@ class Running:
         """Process frames or let them pass."""
         for pipeline in self.cameras.values():
             pipeline.enabled = on
+        self._enabled_s = time.monotonic() if on else float("-inf")
         self.thread.wake()
 
     def close(self) -> None:

@@ -85,10 +85,15 @@ class IdAllocator:
     late as possible.
     """
 
-    def __init__(self, wide: bool = False) -> None:
-        self._next = 1
+    def __init__(self, wide: bool = False, first_id: int = 1) -> None:
+        self._next = first_id
         self._free = deque(range(1, 65536 if wide else 256))
         self.wide = wide
+
+    @property
+    def next_id(self) -> int:
+        """The id that the next target gets."""
+        return self._next
 
     @property
     def free(self) -> int:

@@ -17,8 +17,15 @@ from typing import Any
 import numpy as np
 
 from seem_ros.errors import FrameError
+from seem_ros.perception.pictures.decoder import PictureDecoder
+from seem_ros.perception.pictures.grey_scale import GreyScale
 from seem_ros.perception.structures.frame import Frame, Intrinsics
-from seem_ros.ros.messages.images import NS_PER_S, compressed_to_rgb, image_to_rgb, stamp_to_ns
+from seem_ros.ros.messages.images import NS_PER_S, stamp_to_ns
+
+# USB cameras and busy networks swap neighbours; further back is a bag that loops or a simulator that was reset.
+LATE_S = 1.0
+# Frames in a row that are late: a loop shorter than a second is late all the time, swapped neighbours are not.
+LATE_IN_A_ROW = 2
 
 
 @dataclass(eq=False)
@@ -30,14 +37,18 @@ class StoredFrame:
         camera: The camera's name.
         arrived_s: Monotonic time of arrival.
         arrived_ns: The same on the wall clock, nanoseconds: what tells frames apart where a camera sends no stamps.
+        decoder: Of the camera; it keeps the brightness of deep pictures steady.
         convert_s: What the conversion took; 0 before.
+        scale: How deep pixels became 8 bits; None before the conversion, and for 8-bit pictures.
     """
 
     msg: Any
     camera: str
     arrived_s: float = field(default_factory=time.monotonic)
     arrived_ns: int = field(default_factory=time.time_ns)
+    decoder: PictureDecoder = field(default_factory=PictureDecoder)
     convert_s: float = 0.0
+    scale: GreyScale | None = None
     _frame: Frame | None = None
 
     @property
@@ -47,8 +58,13 @@ class StoredFrame:
 
     @property
     def stamp_ns(self) -> int:
-        """Of the source image."""
+        """Of the source image, as it was sent: 0 where the camera sends no stamps."""
         return stamp_to_ns(self.msg.header.stamp)
+
+    @property
+    def time_ns(self) -> int:
+        """The stamp, or the arrival on the wall clock where the camera sends none: what requests may name."""
+        return self.stamp_ns or self.arrived_ns
 
     @property
     def has_picture(self) -> bool:
@@ -66,8 +82,9 @@ class StoredFrame:
         """
         if self._frame is None:
             begin = time.perf_counter()
-            rgb = compressed_to_rgb(self.msg) if hasattr(self.msg, "format") else image_to_rgb(self.msg)
-            frame = Frame(rgb, self.stamp_ns or self.arrived_ns, self.header.frame_id, self.camera)
+            picture = self.decoder.decode(self.msg, self.scale)
+            self.scale = picture.scale
+            frame = Frame(picture.rgb, self.time_ns, self.header.frame_id, self.camera)
             if depth is not None:
                 depth_m, intrinsics = depth(frame.height, frame.width)
                 frame = replace(frame, depth_m=depth_m, intrinsics=intrinsics)
@@ -88,7 +105,12 @@ class StoredFrame:
 class FrameRing:
     """A bounded, thread-safe buffer of stored frames in order of their stamps.
 
-    Time that goes backwards (a bag that loops, a simulator that is reset) empties it: the old frames are another story.
+    Time that goes far back (a bag that loops, a simulator that is reset) empties it: the old frames are another story.
+    A frame that is a little older than the newest is late, and not taken: the newer one was looked at already.
+
+    Attributes:
+        jumps: How often time went back.
+        late: Frames that were not taken because they came too late.
     """
 
     def __init__(self, max_frames: int, max_bytes: int) -> None:
@@ -97,19 +119,33 @@ class FrameRing:
         self._frames: deque[StoredFrame] = deque()
         self._bytes = 0
         self._lock = threading.Lock()
-        self.jumps = 0
+        self._late_in_a_row = self._taken = 0
+        self.jumps = self.late = 0
 
-    def add(self, stored: StoredFrame) -> None:
-        """Keep a frame, and forget the oldest ones beyond the bounds."""
+    def add(self, stored: StoredFrame) -> bool:
+        """Keep a frame, and forget the oldest ones beyond the bounds; False for a frame that came too late."""
         with self._lock:
-            if self._frames and stored.stamp_ns < self._frames[-1].stamp_ns:
+            back_ns = self._frames[-1].time_ns - stored.time_ns if self._frames else 0
+            if 0 < back_ns <= LATE_S * NS_PER_S and self._late_in_a_row < LATE_IN_A_ROW:
+                self._late_in_a_row += 1
+                self.late += 1
+                return False
+            if back_ns > 0:
                 self._frames.clear()
                 self._bytes = 0
                 self.jumps += 1
+            self._late_in_a_row = 0
+            self._taken += 1
             self._frames.append(stored)
             self._bytes += stored.size_bytes
             while len(self._frames) > 1 and (len(self._frames) > self._max_frames or self._bytes > self._max_bytes):
                 self._bytes -= self._frames.popleft().size_bytes
+            return True
+
+    @property
+    def is_still(self) -> bool:
+        """Whether one picture came and no other: a still picture, latched or sent once, is never too old."""
+        return self._taken == 1
 
     def newest(self) -> StoredFrame | None:
         """The last frame, or None before the first."""
@@ -126,18 +162,18 @@ class FrameRing:
             frames = tuple(self._frames)
         if not frames:
             raise FrameError("no frame has arrived yet")
-        best = min(reversed(frames), key=lambda stored: abs(stored.stamp_ns - stamp_ns))
-        if abs(best.stamp_ns - stamp_ns) > tolerance_s * NS_PER_S:
+        best = min(reversed(frames), key=lambda stored: abs(stored.time_ns - stamp_ns))
+        if abs(best.time_ns - stamp_ns) > tolerance_s * NS_PER_S:
             raise FrameError(
                 f"there is no frame of stamp {seconds(stamp_ns)}; kept are {len(frames)} frames from "
-                f"{seconds(frames[0].stamp_ns)} to {seconds(frames[-1].stamp_ns)}"
+                f"{seconds(frames[0].time_ns)} to {seconds(frames[-1].time_ns)}"
             )
         return best
 
     def between(self, after: StoredFrame, until: StoredFrame, at_most: int) -> tuple[StoredFrame, ...]:
         """The frames after one and up to another, thinned out evenly to ``at_most``; the last is always among them."""
         with self._lock:
-            frames = [stored for stored in self._frames if after.stamp_ns < stored.stamp_ns <= until.stamp_ns]
+            frames = [stored for stored in self._frames if after.time_ns < stored.time_ns <= until.time_ns]
         if len(frames) <= at_most:
             return tuple(frames)
         return tuple(frames[round(index)] for index in np.linspace(0, len(frames) - 1, at_most + 1)[1:])
@@ -146,7 +182,7 @@ class FrameRing:
         """Forget all frames."""
         with self._lock:
             self._frames.clear()
-            self._bytes = 0
+            self._bytes = self._taken = 0
 
 
 def seconds(stamp_ns: int) -> str:

@@ -17,20 +17,23 @@ import numpy as np
 
 from seem_ros.errors import FrameError, SeemError
 from seem_ros.perception.masks.merging import empty_segments, merge, with_names
+from seem_ros.perception.pictures.decoder import PictureDecoder
 from seem_ros.perception.segmenter import EncodedFrame, Segmenter
 from seem_ros.perception.structures.frame import Frame, Intrinsics
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.target import IdAllocator, TargetInfo
 from seem_ros.perception.tracking.tracker import Tracker
-from seem_ros.ros.camera.depth_sync import DepthPairing
+from seem_ros.ros.camera.depth_lookup import DepthLookup
 from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
 from seem_ros.ros.camera.publisher import CameraOutput
-from seem_ros.ros.messages.images import image_to_depth, intrinsics_of
+from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.statistics import Statistics
 
 WARN_EVERY_S = 5.0
+# Of an error that no further frame repeats or refutes, because nobody listens any more.
+ERROR_SHOWN_S = 10.0
 MEGABYTE = 1024 * 1024
 
 
@@ -64,7 +67,7 @@ class CameraPipeline:
         settings: Of the node; exchanged as a whole by `apply`.
         statistics: Where times and counts go.
         logger: An rclpy logger.
-        describe_input: Says what the camera listens to, for answers before the first frame.
+        get_input: Gives the subscriptions, or None while there are none.
     """
 
     def __init__(
@@ -76,20 +79,22 @@ class CameraPipeline:
         settings: Settings,
         statistics: Statistics,
         logger: Any,
-        describe_input: Callable[[], str],
+        get_input: Callable[[], CameraInput | None],
     ) -> None:
         self.name, self.output, self.statistics = name, output, statistics
         self.settings, self.enabled, self.names = settings, False, {}
         self.tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.thresholds), ids)
         self.ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
-        self.pairing = DepthPairing()
-        self.last_error = ""
-        self._segmenter, self._logger, self._describe_input = segmenter, logger, describe_input
+        self.depth = DepthLookup(name, logger, self._topics)
+        self.decoder = PictureDecoder()
+        self._error, self._error_s = "", float("-inf")
+        self._segmenter, self._logger, self._input = segmenter, logger, get_input
         self._lock = threading.Lock()
         self._pending: StoredFrame | None = None
-        self.info: Any = None
+        self._first_frame = threading.Event()
         self._processed: StoredFrame | None = None
         self._encoded: tuple[StoredFrame, EncodedFrame] | None = None
+        self.scale = ""
         self._last_begin_s = self._last_warning_s = float("-inf")
         self.targets: tuple[TargetInfo, ...] = ()
 
@@ -97,29 +102,51 @@ class CameraPipeline:
 
     def on_image(self, msg: Any) -> None:
         """An image arrived; the one that still waited is dropped."""
-        stored = StoredFrame(msg, self.name)
-        self.ring.add(stored)
+        stored = StoredFrame(msg, self.name, decoder=self.decoder)
+        self.statistics.count("received")
+        if not self.ring.add(stored):
+            self.statistics.count("late")
+            return
         with self._lock:
             dropped, self._pending = self._pending, stored
-        self.statistics.count("received")
+        self._first_frame.set()
         if dropped is not None and self.enabled:
             self.statistics.count("dropped")
-
-    def on_depth(self, msg: Any) -> None:
-        """A depth image arrived."""
-        self.pairing.add(msg)
-
-    def on_info(self, msg: Any) -> None:
-        """Calibration arrived."""
-        self.info = msg
 
     def forget_frames(self) -> None:
         """Drop all kept frames; targets stay."""
         with self._lock:
             self._pending = None
+        self._first_frame.clear()
         self.ring.clear()
-        self.pairing.clear()
-        self.info = None
+        self.depth.clear()
+
+    def _topics(self) -> tuple[str, str, str]:
+        opened = self._input()
+        return ("image", "depth", "camera_info") if opened is None else opened.topics()
+
+    def describe_input(self) -> str:
+        """What the camera listens to and what is wrong with it, for people."""
+        opened = self._input()
+        return "not listening" if opened is None else opened.describe()
+
+    def is_published(self) -> bool:
+        """Whether somebody publishes pictures for it, so that a first one will come."""
+        opened = self._input()
+        return opened is not None and opened.has_publisher()
+
+    def no_frame_yet(self) -> FrameError:
+        """What to tell a caller before the first frame."""
+        return FrameError(f"camera {self.name} has sent no frame yet; {self.describe_input()}")
+
+    def wait_for_first_frame(self, timeout_s: float) -> bool:
+        """Block until a frame has arrived; False where none did in time."""
+        return self._first_frame.wait(timeout_s)
+
+    @property
+    def last_error(self) -> str:
+        """What was wrong with the last frame; empty once frames are well again, or none fails for a while."""
+        return self._error if time.monotonic() - self._error_s < ERROR_SHOWN_S else ""
 
     def apply(self, settings: Settings) -> None:
         """Use other settings from the next frame on."""
@@ -146,9 +173,9 @@ class CameraPipeline:
         now, settings = time.monotonic(), self.settings
         if settings.max_rate_hz > 0 and now - self._last_begin_s < 1.0 / settings.max_rate_hz:
             return False
-        if self.info is None or not self.pairing.alive or now - stored.arrived_s >= settings.depth_wait_s:
+        if now - stored.arrived_s >= settings.depth_wait_s:
             return True
-        return self.pairing.settled(stored.stamp_ns, settings.depth_tolerance_s)
+        return self.depth.is_settled(stored, settings.depth_tolerance_s)
 
     def process(self) -> None:
         """Take the waiting frame, follow the targets into it, and publish."""
@@ -171,13 +198,14 @@ class CameraPipeline:
         self.statistics.took("total", time.perf_counter() - begin)
         self.statistics.took("latency", now - stored.arrived_s)
         self.statistics.published()
-        self.last_error = ""
+        self._error = ""
 
     def _process(self, stored: StoredFrame) -> None:
         fresh = not stored.has_picture
-        frame = stored.frame(lambda height, width: self._depth(stored.stamp_ns, height, width))
+        frame = stored.frame(self._depth_of(stored))
         if fresh:
             self.statistics.took("convert", stored.convert_s)
+            self._say_scale(stored)
         if len(self.tracker):
             encoded = self._encode(stored, frame)
             with self.statistics.stage("decode"):
@@ -210,40 +238,20 @@ class CameraPipeline:
                 self._encoded = (stored, self._segmenter.encode(frame))
         return self._encoded[1]
 
-    def _depth(self, stamp_ns: int, height: int, width: int) -> tuple[np.ndarray | None, Intrinsics | None]:
-        """Depth and intrinsics of an image; without them there are no positions, but everything else."""
-        info = self.info
-        message = self.pairing.match(stamp_ns, self.settings.depth_tolerance_s)
-        if info is None or message is None:
-            return None, None
-        intrinsics = intrinsics_of(info, height, width)
-        if intrinsics is None:
-            self._complain(
-                FrameError(
-                    f"camera_info is for {info.width}x{info.height} or not calibrated, the image has "
-                    f"{width}x{height}: no positions"
-                )
+    def _say_scale(self, stored: StoredFrame) -> None:
+        """Say once that deep pictures are scaled by what they hold."""
+        if stored.scale is not None and not self.scale:
+            encoding = getattr(stored.msg, "encoding", "") or getattr(stored.msg, "format", "")
+            self._logger.info(
+                f"camera {self.name}: {encoding[:40]} has more than 8 bits; they are scaled by content, now "
+                f"{stored.scale} (see /diagnostics)"
             )
-            return None, None
-        try:
-            depth_m = image_to_depth(message)
-        except FrameError as error:
-            self._complain(FrameError(f"depth: {error}: no positions"))
-            return None, None
-        if depth_m.shape != (height, width):
-            self._complain(
-                FrameError(
-                    f"depth has {depth_m.shape[1]}x{depth_m.shape[0]} pixels, the image "
-                    f"{width}x{height}; register it to the image: no positions"
-                )
-            )
-            return None, None
-        return depth_m, intrinsics
+        self.scale = str(stored.scale or "")
 
     def _complain(self, error: Exception) -> None:
-        self.last_error = str(error)
-        self.statistics.count("errors")
         now = time.monotonic()
+        self._error, self._error_s = str(error), now
+        self.statistics.count("errors")
         if now - self._last_warning_s >= WARN_EVERY_S:
             self._last_warning_s = now
             self._logger.warning(f"camera {self.name}: {error}")
@@ -258,7 +266,7 @@ class CameraPipeline:
         """
         stored, encoded, _ = self._asked_frame(stamp_ns, follow=False)
         segments = segment_picture(self._segmenter, prompts, panoptic, encoded, self.settings.wide_labels)
-        return Found(segments, stored.header, (0,) * len(prompts), message=segments.message)
+        return Found(segments, stored.header, (0,) * len(prompts), message=self._message(segments, stored))
 
     def start(self, prompts: Sequence[Prompt], labels: Sequence[str], panoptic: bool, stamp_ns: int) -> Found:
         """Start a target for each prompt that finds something, on the frame it was drawn on, and bring it up to now.
@@ -276,7 +284,9 @@ class CameraPipeline:
             segments = self._with_panoptic(segments, self._segmenter.encode(last.frame()))
         self.targets = self.tracker.targets()
         self._release((stored, *replay))
-        return Found(with_names(segments, self.names), last.header, result.target_ids, new, segments.message)
+        return Found(
+            with_names(segments, self.names), last.header, result.target_ids, new, self._message(segments, stored)
+        )
 
     def refine(self, target_id: int, prompt: Prompt, label: str, stamp_ns: int) -> Found:
         """Another round on a target.
@@ -293,7 +303,7 @@ class CameraPipeline:
         last = replay[-1] if replay else stored
         self._release((stored, *replay))
         segments = with_names(result.segments, self.names)
-        return Found(segments, last.header, result.target_ids, message=segments.message)
+        return Found(segments, last.header, result.target_ids, message=self._message(segments, stored))
 
     def remove(self, ids: Sequence[int]) -> tuple[int, ...]:
         """End targets; without ids all of them.
@@ -307,13 +317,24 @@ class CameraPipeline:
         self.targets = self.tracker.targets()
         return removed
 
+    def _message(self, segments: Segments, stored: StoredFrame) -> str:
+        """What the answer says beside the segments: what is missing, and how old a still picture is."""
+        age_s = time.monotonic() - stored.arrived_s
+        still = self.ring.is_still and age_s > self.settings.camera_timeout_s
+        parts = (
+            segments.message,
+            f"the camera sent this one picture only, {age_s:.0f} s ago" if still else "",
+            self.depth.reason if len(segments) else "",
+        )
+        return "; ".join(part for part in parts if part)
+
     def _release(self, used: Sequence[StoredFrame]) -> None:
         for stored in used:
             if stored is not self._processed:
                 stored.release()
 
     def _depth_of(self, stored: StoredFrame) -> Callable[[int, int], tuple[np.ndarray | None, Intrinsics | None]]:
-        return lambda height, width: self._depth(stored.stamp_ns, height, width)
+        return lambda height, width: self.depth.of(stored, height, width, self.settings)
 
     def _asked_frame(self, stamp_ns: int, follow: bool) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
         """The frame that a call means, encoded, and the frames since then.
@@ -325,13 +346,13 @@ class CameraPipeline:
             self.process()
         newest = self.ring.newest()
         if newest is None:
-            raise FrameError(f"camera {self.name} has sent no frame yet; {self._describe_input()}")
+            raise self.no_frame_yet()
         age_s = time.monotonic() - newest.arrived_s
-        if not stamp_ns and age_s > self.settings.camera_timeout_s:
+        if not stamp_ns and age_s > self.settings.camera_timeout_s and not self.ring.is_still:
             raise FrameError(
                 f"camera {self.name} is gone: its last frame came {age_s:.1f} s ago (camera_timeout_s is "
-                f"{self.settings.camera_timeout_s:g}); {self._describe_input()}; to use that frame name its stamp, "
-                f"{seconds(newest.stamp_ns)}"
+                f"{self.settings.camera_timeout_s:g}); {self.describe_input()}; to use that frame name its stamp, "
+                f"{seconds(newest.time_ns)}"
             )
         if stamp_ns:
             stored = self.ring.at(stamp_ns, self.settings.stamp_tolerance_s)

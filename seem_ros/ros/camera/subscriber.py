@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The subscriptions of one camera: raw or compressed, with the reliability its publisher offers.
+"""The subscriptions of one camera: pictures of any transport, depth and calibration, each as its publishers offer it.
 
 A reliable subscriber on a best-effort camera receives nothing and says nothing. So the publishers are looked at, again
-and again, and the subscription follows them; what does not fit is said.
+and again, and the subscriptions follow them; what does not fit is said.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from seem_ros.ros.camera.starvation import StarvationWatch
+from seem_ros.ros.camera.topic_follower import Choice, TopicFollower, base_topic, choose, is_best_effort, sibling_info
 from seem_ros.ros.executor import PacedGroup, StoringGroup
+from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.parameters import Settings
 
 try:
@@ -24,54 +26,8 @@ except ImportError:  # Humble
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
+INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 INFO_PERIOD_S = 0.2
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What to subscribe to.
-
-    Attributes:
-        topic: Fully resolved.
-        compressed: Whether its type is CompressedImage.
-        reliable: Whether to ask for reliable delivery.
-    """
-
-    topic: str
-    compressed: bool
-    reliable: bool
-
-    def __str__(self) -> str:
-        kind = "compressed" if self.compressed else "raw"
-        return f"{self.topic} ({kind}, {'reliable' if self.reliable else 'best effort'})"
-
-
-def is_best_effort(info: Any) -> bool:
-    """Whether a publisher offers best effort only."""
-    return info.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
-
-
-def choose(topic: str, raw: list[Any], same_compressed: list[Any], compressed: list[Any], settings: Settings) -> Choice:
-    """Which topic, type and reliability fit the publishers there are.
-
-    Args:
-        topic: The image topic, fully resolved.
-        raw: Publishers (rclpy TopicEndpointInfo) of raw images on it.
-        same_compressed: Publishers of compressed images on that very topic.
-        compressed: Publishers on ``<topic>/compressed``.
-        settings: The node's.
-    """
-    if settings.transport == "raw" or (settings.transport == "auto" and (raw or not (same_compressed or compressed))):
-        found, publishers, packed = topic, raw, False
-    elif same_compressed or topic.endswith("/compressed"):
-        found, publishers, packed = topic, same_compressed, True
-    else:
-        found, publishers, packed = f"{topic}/compressed", compressed, True
-    if settings.reliability == "auto":
-        reliable = bool(publishers) and not any(is_best_effort(info) for info in publishers)
-    else:
-        reliable = settings.reliability == "reliable"
-    return Choice(found, packed, reliable)
 
 
 class CameraInput:
@@ -96,54 +52,92 @@ class CameraInput:
         on_info: Callable[[Any], None],
     ) -> None:
         self._node, self._name, self._prefix, self._settings = node, name, prefix, settings
-        self._group = StoringGroup()
-        self._on_image = on_image
-        self._choice: Choice | None = None
-        self._image: Any = None
-        self.problem = ""
-        best_effort = _qos(reliable=False)
-        self._others = []
-        if settings.use_depth:
-            # best effort fits every publisher, so there is no event to wait for
-            no_events = SubscriptionEventCallbacks(use_default_callbacks=False)
-            self._others = [
-                node.create_subscription(
-                    kind, f"{prefix}{topic}", take, best_effort, callback_group=group, event_callbacks=no_events
-                )
-                for kind, topic, take, group in (
-                    (Image, "depth", on_depth, self._group),
-                    (CameraInfo, "camera_info", on_info, PacedGroup(INFO_PERIOD_S)),
-                )
-            ]
+        self._on_image, self._starvation = on_image, StarvationWatch()
+        self.problem, self._info_topic = "", ""
+        # only pictures have an event worth waiting for: for the others the watching finds out
+        quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
+        told = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible, use_default_callbacks=False)
+        group = StoringGroup()
+        self._image = TopicFollower(node, self._take_image, group, told)
+        self._depth = TopicFollower(node, on_depth, group, quiet) if settings.use_depth else None
+        self._info = TopicFollower(node, on_info, PacedGroup(INFO_PERIOD_S), quiet)
         self.watch()
 
     @property
     def topic(self) -> str:
-        """The image topic, fully resolved."""
-        return self._node.resolve_topic_name(f"{self._prefix}image")
+        """The image topic, fully resolved, without a transport's suffix."""
+        return base_topic(self._resolved("image"))
+
+    @property
+    def depth_topic(self) -> str:
+        """The depth topic, fully resolved, without a transport's suffix."""
+        return base_topic(self._resolved("depth"))
+
+    def _find_info_topic(self) -> str:
+        """Where calibration is: what was asked for, else camera_info beside the image.
+
+        Where nobody publishes it there, but somebody on camera_info in the node's own namespace, it is that.
+        """
+        own = self._resolved("camera_info")
+        beside = sibling_info(self._resolved("image"))
+        if own != self._node.resolve_topic_name(f"{self._prefix}camera_info", only_expand=True) or own == beside:
+            return own
+        return own if self._publishers(own, INFO_TYPE) and not self._publishers(beside, INFO_TYPE) else beside
+
+    def _resolved(self, name: str) -> str:
+        return self._node.resolve_topic_name(f"{self._prefix}{name}")
+
+    def _publishers(self, topic: str, kind: str) -> list[Any]:
+        return [info for info in self._node.get_publishers_info_by_topic(topic) if info.topic_type == kind]
+
+    # ------------------------------------------------------------------------------------------------- watching
 
     def watch(self) -> None:
         """Look at the publishers and follow them; called regularly."""
-        topic = self.topic
+        self._watch_image()
+        self._info_topic = self._find_info_topic()
+        self._info.follow(choose(self._info_topic, CameraInfo, self._publishers(self._info_topic, INFO_TYPE)))
+        if self._depth is not None:
+            self._depth.follow(self._depth_choice())
+
+    def _depth_choice(self) -> Choice:
+        topic, packed_topic = self.depth_topic, f"{self.depth_topic}/compressedDepth"
+        raw, packed = self._publishers(topic, IMAGE_TYPE), self._publishers(packed_topic, COMPRESSED_TYPE)
+        asked_for_packed = self._resolved("depth") == packed_topic
+        if packed and (asked_for_packed or not raw):
+            return choose(packed_topic, CompressedImage, packed)
+        return choose(topic, Image, raw)
+
+    def _watch_image(self) -> None:
+        topic, packed_topic = self.topic, f"{self.topic}/compressed"
         publishers = self._node.get_publishers_info_by_topic(topic)
         raw = [info for info in publishers if info.topic_type == IMAGE_TYPE]
         same = [info for info in publishers if info.topic_type == COMPRESSED_TYPE]
-        packed = [
-            info
-            for info in self._node.get_publishers_info_by_topic(f"{topic}/compressed")
-            if info.topic_type == COMPRESSED_TYPE
-        ]
-        foreign = {info.topic_type for info in publishers} - {IMAGE_TYPE, COMPRESSED_TYPE}
-        choice = choose(topic, raw, same, packed, self._settings)
+        packed = self._publishers(packed_topic, COMPRESSED_TYPE)
+        transport, reliability = self._settings.transport, self._settings.reliability
+        if transport == "auto" and self._resolved("image") == packed_topic and (packed or not raw):
+            transport = "compressed"
+        if transport == "raw" or (transport == "auto" and (raw or not (same or packed))):
+            choice = choose(topic, Image, raw, reliability)
+        elif same:
+            choice = choose(topic, CompressedImage, same, reliability)
+        else:
+            choice = choose(packed_topic, CompressedImage, packed, reliability)
         found = raw or same or packed
-        if not found and self._choice is not None:
-            choice = self._choice  # nobody there now: keep the ears open as they are
-        if choice != self._choice:
-            self._subscribe(choice)
-        users = packed if choice.topic != topic else publishers
+        if not found and self._image.choice is not None:
+            choice = self._image.choice  # nobody there now: keep the ears open as they are
+        if self._image.follow(choice):
+            self._node.get_logger().info(f"camera {self._name}: listening to {choice}")
+        self._judge(choice, publishers, raw, same, packed)
+
+    def _judge(self, choice: Choice, publishers: list[Any], raw: list[Any], same: list[Any], packed: list[Any]) -> None:
+        """Say what is wrong with the publishers there are."""
+        topic, found = self.topic, raw or same or packed
+        foreign = {info.topic_type for info in publishers} - {IMAGE_TYPE, COMPRESSED_TYPE}
+        heard = packed if choice.topic != topic else publishers
         if foreign and not found:
             self._say(f"{topic} carries {', '.join(sorted(foreign))}, but {IMAGE_TYPE} or {COMPRESSED_TYPE} is needed")
-        elif choice.reliable and any(is_best_effort(info) for info in users):
+        elif choice.reliable and any(is_best_effort(info) for info in heard):
             self._say(
                 f"{choice.topic} is published as best effort, and reliability is set to reliable: nothing can arrive; "
                 "set it to auto or best_effort"
@@ -162,44 +156,41 @@ class CameraInput:
             self._node.get_logger().warning(f"camera {self._name}: {problem}")
         self.problem = problem
 
-    def _subscribe(self, choice: Choice) -> None:
-        if self._image is not None:
-            self._node.destroy_subscription(self._image)
-        self._image = self._node.create_subscription(
-            CompressedImage if choice.compressed else Image,
-            choice.topic,
-            self._on_image,
-            _qos(choice.reliable),
-            callback_group=self._group,
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible, use_default_callbacks=False
-            ),
-        )
-        self._choice = choice
-        self._node.get_logger().info(f"camera {self._name}: listening to {choice}")
+    # ------------------------------------------------------------------------------------------------- messages
+
+    def _take_image(self, msg: Any) -> None:
+        self._on_image(msg)
+        choice = self._image.choice
+        if choice is None or choice.reliable:
+            return
+        if self._starvation.note(stamp_to_ns(msg.header.stamp), len(msg.data), time.monotonic()):
+            self._node.get_logger().warning(
+                f"camera {self._name}: most pictures of {choice.topic} get lost on their way (best effort, "
+                f"{len(msg.data) / 1e6:.1f} MB each): Fast DDS's shared memory segment is too small for them; start "
+                "camera and node with FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_large_images.xml of this package, "
+                "or have the camera publish reliably"
+            )
 
     def _on_incompatible(self, event: Any) -> None:
         self._node.get_logger().warning(
-            f"camera {self._name}: a publisher of {self._choice} offers another quality of service "
+            f"camera {self._name}: a publisher of {self._image.choice} offers another quality of service "
             f"(policy {getattr(event, 'last_policy_kind', '?')}); looking again"
         )
 
+    def has_publisher(self) -> bool:
+        """Whether somebody publishes pictures that are listened to."""
+        return not self.problem
+
+    def topics(self) -> tuple[str, str, str]:
+        """The image, depth and camera_info topics, fully resolved."""
+        return self.topic, self.depth_topic, self._info_topic
+
     def describe(self) -> str:
         """What it listens to and what is wrong, for people."""
-        return self.problem or f"listening to {self._choice}"
+        return self.problem or f"listening to {self._image.choice}"
 
     def close(self) -> None:
         """Drop all subscriptions."""
-        for subscription in (self._image, *self._others):
-            if subscription is not None:
-                self._node.destroy_subscription(subscription)
-        self._image, self._others, self._choice = None, [], None
-
-
-def _qos(reliable: bool) -> QoSProfile:
-    return QoSProfile(
-        depth=1,
-        history=HistoryPolicy.KEEP_LAST,
-        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-        durability=DurabilityPolicy.VOLATILE,
-    )
+        for follower in (self._image, self._depth, self._info):
+            if follower is not None:
+                follower.close()

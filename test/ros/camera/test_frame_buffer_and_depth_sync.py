@@ -54,9 +54,30 @@ def test_a_stamp_means_the_nearest_frame_within_the_tolerance():
 
 
 def test_time_going_backwards_empties_the_ring_and_an_equal_stamp_does_not():
-    ring = ring_of(100, 200, 200, 50, 60)
-    assert ring.jumps == 1
+    ring = ring_of(5100, 5200, 5200, 50, 60)
+    assert ring.jumps == 1 and ring.late == 0
     assert [frame.stamp_ns // MS for frame in ring.between(ring.at(50 * MS, 0), ring.newest(), 9)] == [60]
+
+
+def test_neighbours_in_swapped_order_are_late_and_nothing_is_forgotten():
+    ring = ring_of(100, 200, 400, 300, 500, 700, 600, 800)
+    assert (ring.late, ring.jumps) == (2, 0)
+    assert ring.at(100 * MS, 0).stamp_ns == 100 * MS and ring.newest().stamp_ns == 800 * MS
+
+
+def test_a_loop_shorter_than_a_second_is_a_loop_and_not_late_for_ever():
+    ring = ring_of(*[100, 200, 300, 400, 500] * 3)
+    assert ring.jumps == 2 and ring.late <= 2 * 2
+    assert ring.newest().stamp_ns == 500 * MS
+
+
+def test_a_frame_without_a_stamp_can_be_named_by_its_arrival():
+    ring = ring_of(0)
+    assert ring.is_still
+    with pytest.raises(FrameError, match="no frame of stamp") as refused:
+        ring.at(5 * MS, 0.02)
+    named = str(refused.value).rsplit(" ", 1)[1].split(".")
+    assert ring.at(int(named[0]) * 1000 * MS + int(named[1]), 0.001) is ring.newest()
 
 
 def test_a_replay_is_thinned_out_evenly_and_ends_now():
@@ -94,8 +115,8 @@ def test_three_passes_of_a_looping_bag_pair_equally_often():
         count = 0
         for frame in range(90):  # images at 30 Hz, depth at 10 Hz
             if frame % 3 == 0:
-                pairing.add(depth_at(frame * 33))
-            count += pairing.match(frame * 33 * MS, 0.005) is not None
+                pairing.add(depth_at(1 + frame * 33))
+            count += pairing.match((1 + frame * 33) * MS, 0.005) is not None
         matches.append(count)
     assert matches == [30, 30, 30]
     assert pairing.jumps == 2
@@ -106,3 +127,23 @@ def test_depth_that_is_kept_is_bounded():
     for stamp in range(1000):
         pairing.add(depth_at(stamp))
     assert pairing.match((999 - MAX_DEPTHS) * MS, 0.0) is None
+
+
+@pytest.mark.parametrize("stamp_ms", [0, 1000], ids=["zero", "always_the_same"])
+def test_depth_without_usable_stamps_is_paired_by_arrival_the_newest_of_equals(stamp_ms):
+    pairing = DepthPairing()
+    for index in range(6):
+        pairing.add(depth_at(stamp_ms), arrived_s=10.0 + 0.1 * index)
+    newest = pairing._depths[-1].msg
+    assert pairing.match(stamp_ms * MS, 0.02, arrived_s=10.52) is newest
+    assert pairing.match(stamp_ms * MS, 0.02, arrived_s=10.41) is not newest
+    assert pairing.match(stamp_ms * MS, 0.02, arrived_s=12.0) is None  # depth has stopped
+    assert pairing.match(stamp_ms * MS, 0.02) is newest
+
+
+def test_depth_that_comes_late_is_used_and_only_a_large_step_back_forgets():
+    pairing = DepthPairing()
+    for stamp in (1100, 1300, 1200):
+        pairing.add(depth_at(stamp))
+    assert (pairing.late, pairing.jumps) == (1, 0)
+    assert pairing.match(1200 * MS, 0.01) and pairing.match(1100 * MS, 0.01) and pairing.settled(1250 * MS, 0.01)

@@ -4,18 +4,17 @@
 import cv2
 import numpy as np
 import pytest
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from seem_ros.errors import FrameError
+from seem_ros.perception.pictures.depth_image import decode_depth as image_to_depth
 from seem_ros.ros.messages.images import (
     array_to_image,
     array_to_jpeg,
     compressed_to_rgb,
-    image_to_depth,
     image_to_mask,
     image_to_rgb,
-    intrinsics_of,
     ns_to_stamp,
     stamp_to_ns,
     to_data,
@@ -184,14 +183,3 @@ def test_label_images_keep_values_header_and_size(dtype, encoding):
 
 def test_stamps_keep_their_nanoseconds():
     assert stamp_to_ns(ns_to_stamp(1_700_000_000_123_456_789)) == 1_700_000_000_123_456_789
-
-
-def test_intrinsics_come_from_p_else_from_k_and_only_for_their_size():
-    info = CameraInfo(height=HEIGHT, width=WIDTH)
-    assert intrinsics_of(info, HEIGHT, WIDTH) is None
-    info.k = [10.0, 0, 4, 0, 11, 3, 0, 0, 1]
-    assert intrinsics_of(info, HEIGHT, WIDTH).fx == 10
-    info.p = [20.0, 0, 4, 0, 0, 21, 3, 0, 0, 0, 1, 0]
-    lens = intrinsics_of(info, HEIGHT, WIDTH)
-    assert (lens.fx, lens.fy, lens.cx, lens.cy) == (20, 21, 4, 3)
-    assert intrinsics_of(info, HEIGHT, WIDTH + 1) is None
