@@ -154,7 +154,7 @@ class Tracker:
         seen = separated(seen, good)
         good = [i for i in good if seen.places[i] is not None]
         references = dict(zip(good, read_appearances(self._segmenter, seen, good), strict=True))
-        answers, touched = [], []
+        answers, touched, alone = [], [], not self._targets
         for i, prompt in enumerate(prompts):
             presence = float(seen.result.presence[i]) if asked[i] else 0.0
             found = i in references
@@ -179,6 +179,9 @@ class Tracker:
                     "; ".join(part for part in (said, note) if part),
                 )
             )
+        if alone:  # nobody was followed before: time begins here
+            last = replay[-1] if replay else encoded.frame
+            self._last_stamp_ns, self._last_size = last.stamp_ns, (last.height, last.width)
         return self._finish(encoded, touched, answers, replay)
 
     def refine(

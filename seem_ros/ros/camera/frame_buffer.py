@@ -84,12 +84,12 @@ class StoredFrame:
             begin = time.perf_counter()
             picture = self.decoder.decode(self.msg, self.scale)
             self.scale = picture.scale
-            frame = Frame(picture.rgb, self.time_ns, self.header.frame_id, self.camera)
-            if depth is not None:
-                depth_m, intrinsics = depth(frame.height, frame.width)
-                frame = replace(frame, depth_m=depth_m, intrinsics=intrinsics)
-            self._frame = frame
+            self._frame = Frame(picture.rgb, self.time_ns, self.header.frame_id, self.camera)
             self.convert_s = time.perf_counter() - begin
+        if depth is not None and self._frame.depth_m is None:  # also later: depth may come after its picture
+            depth_m, intrinsics = depth(self._frame.height, self._frame.width)
+            if depth_m is not None:
+                self._frame = replace(self._frame, depth_m=depth_m, intrinsics=intrinsics)
         return self._frame
 
     def release(self) -> None:

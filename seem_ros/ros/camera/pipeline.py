@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -236,6 +236,8 @@ class CameraPipeline:
         if self._encoded is None or self._encoded[0] is not stored:
             with self.statistics.stage("encode"):
                 self._encoded = (stored, self._segmenter.encode(frame))
+        elif self._encoded[1].frame is not frame:  # the same picture, with the depth that came since
+            self._encoded = (stored, replace(self._encoded[1], frame=frame))
         return self._encoded[1]
 
     def _say_scale(self, stored: StoredFrame) -> None:

@@ -108,6 +108,17 @@ def test_time_going_backwards_forgets_places_and_never_freezes(tracker):
     assert [t.target_id for t in tracker.targets()] == [1, 2]
 
 
+@pytest.mark.parametrize("later_ns", [-40_000 * MS, 40_000 * MS], ids=["another bag", "much later"])
+def test_a_target_started_after_all_others_ended_is_seen_in_the_next_frame(tracker, later_ns):
+    first, second, third = film(*[{(30, 40): "red"}] * 3, first_ns=50_000 * MS)
+    tracker.start([Prompt(text="red")], first)
+    tracker.step(second)
+    tracker.remove()
+    moved = [Frame(frame.rgb, stamp_ns=frame.stamp_ns + later_ns) for frame in (second, third)]
+    tracker.start([Prompt(text="red")], moved[0])
+    assert [segment.state for segment in tracker.step(moved[1])] == ["TRACKED"] and tracker.time_jumps == 0
+
+
 def test_two_equal_targets_are_both_found_again_after_a_loop(tracker):
     frames = film(*[{(30 + i, 40): "red", (100, 40): "red"} for i in range(8)])
     ids = tracker.start([Prompt(clicks=[Click(30, 40)]), Prompt(clicks=[Click(100, 40)])], frames[0]).target_ids
