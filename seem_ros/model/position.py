@@ -20,7 +20,9 @@ def _sine_axis(size: int, half: int, device: torch.device | None) -> Tensor:
 
 
 def sine_position(height: int, width: int, dim: int, device: torch.device | None = None) -> Tensor:
-    """DETR's normalised sine encoding of a grid (Carion et al. 2020; REFERENCE: temperature 10000, scale 2 pi).
+    """DETR's normalised sine encoding of a grid (Carion et al. 2020; specification section 6).
+
+    Its temperature is 10000, its scale 2 pi.
 
     Args:
         height, width: grid size.

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters, topics and services as text: config/seem.yaml and the README's tables are made of this."""
+"""The parameters, topics and services as text: config/seem.yaml and docs/reference/ are made of this."""
 
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from typing import Any
 
@@ -29,7 +28,7 @@ def yaml_text() -> str:
     """config/seem.yaml: every parameter with its description, range and default."""
     lines = [
         "# SPDX-License-Identifier: Apache-2.0",
-        "# Every parameter of the node with its default. Written by scripts/write_tables.py.",
+        "# Every parameter of the node with its default. Written by scripts/write_reference.py.",
         "/**:",
         "  ros__parameters:",
     ]
@@ -57,34 +56,35 @@ def _kind(kind: Any) -> str:
     return f"{kind.__module__.split('.')[0]}/{kind.__name__}"
 
 
-def _rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table_rows(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A table in Markdown."""
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     lines += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
     return "\n".join(lines)
 
 
-def readme_tables() -> dict[str, str]:
+def documentation_tables() -> dict[str, str]:
     """The tables by name, in Markdown."""
     published = {name: (_kind(kind), text) for name, (kind, text) in TOPICS.items()}
     published |= {name: (f"vision_msgs/{kind}", text) for name, (kind, text) in VISION_TOPICS.items()}
     published["/diagnostics"] = ("diagnostic_msgs/DiagnosticArray", "Rate, latency per stage, drops, backend, memory.")
     heard = dict(INPUTS) | {f"~/{name}": (_kind(kind), text) for name, (kind, text) in CLICK_TOPICS.items()}
     return {
-        "services": _rows(
+        "services": table_rows(
             ("Service", "Type", "What it does"),
             [(f"`~/{name}`", f"`{_kind(kind)}`", text) for name, (kind, text) in SERVICES.items()],
         ),
-        "published": _rows(
+        "published": table_rows(
             ("Topic", "Type", "What it is"),
             [
                 (f"`{name if name.startswith('/') else '~/' + name}`", f"`{kind}`", text)
                 for name, (kind, text) in published.items()
             ],
         ),
-        "subscribed": _rows(
+        "subscribed": table_rows(
             ("Topic", "Type", "What it is"), [(f"`{name}`", f"`{kind}`", text) for name, (kind, text) in heard.items()]
         ),
-        "parameters": _rows(
+        "parameters": table_rows(
             ("Parameter", "Default", "Allowed", "While running", "What it does"),
             [
                 (
@@ -98,17 +98,3 @@ def readme_tables() -> dict[str, str]:
             ],
         ),
     }
-
-
-def replace_tables(text: str, tables: dict[str, str]) -> str:
-    """Put the tables between their markers, ``<!-- name -->`` and ``<!-- /name -->``.
-
-    Raises:
-        ValueError: A marker is missing.
-    """
-    for name, content in tables.items():
-        pattern = re.compile(rf"<!-- {name} -->\n.*?<!-- /{name} -->", re.DOTALL)
-        if not pattern.search(text):
-            raise ValueError(f"the text has no <!-- {name} --> ... <!-- /{name} -->")
-        text = pattern.sub(lambda _, put=f"<!-- {name} -->\n{content}\n<!-- /{name} -->": put, text)
-    return text

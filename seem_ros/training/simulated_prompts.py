@@ -47,7 +47,7 @@ def deepest_pixel(region: np.ndarray) -> tuple[float, int, int]:
 
 
 def click_block(x: int, y: int, shape: tuple[int, int]) -> np.ndarray:
-    """A click is a 3x3 block of pixels (REFERENCE section 10), cut at the picture's border; [K, 2] (x, y)."""
+    """A click is a 3x3 block of pixels (specification section 10), cut at the picture's border; [K, 2] (x, y)."""
     xs, ys = np.meshgrid(np.arange(x - 1, x + 2), np.arange(y - 1, y + 2))
     points = np.stack((xs.ravel(), ys.ravel()), 1)
     inside = (points >= 0).all(1) & (points[:, 0] < shape[1]) & (points[:, 1] < shape[0])

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameter table, config/seem.yaml and the README say the same; what is out of range is refused."""
+"""The parameter table, config/seem.yaml and the reference say the same; what is out of range is refused."""
 
 import ast
+import runpy
 from pathlib import Path
 
 import pytest
 import yaml
 
 from seem_ros.errors import PromptError, SeemError
-from seem_ros.ros.interface_docs import readme_tables, replace_tables, yaml_text
+from seem_ros.ros.interface_docs import yaml_text
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
 
 ROOT = Path(__file__).parents[2]
+PAGES = runpy.run_path(str(ROOT / "scripts" / "write_reference.py"))["PAGES"]
 
 
 def flat(tree, prefix=""):
@@ -24,15 +26,16 @@ def flat(tree, prefix=""):
 
 def test_the_yaml_file_documents_every_parameter_with_its_default():
     text = (ROOT / "config" / "seem.yaml").read_text()
-    assert text == yaml_text(), "run scripts/write_tables.py"
+    assert text == yaml_text(), "run scripts/write_reference.py"
     values = dict(flat(yaml.safe_load(text)["/**"]["ros__parameters"]))
     assert values == Settings().values()
     assert {name: type(value) for name, value in values.items()} == {row.name: type(row.default) for row in table()}
 
 
-def test_the_readme_has_the_tables_of_the_code():
-    text = (ROOT / "README.md").read_text()
-    assert text == replace_tables(text, readme_tables()), "run scripts/write_tables.py"
+@pytest.mark.parametrize("name", ["interfaces", "parameters", "messages"])
+def test_the_reference_says_what_the_code_does(name):
+    text = (ROOT / "docs" / "reference" / f"{name}.md").read_text()
+    assert text == PAGES[f"docs/reference/{name}.md"](), "run scripts/write_reference.py"
 
 
 def test_every_parameter_has_a_description_and_every_number_a_range():

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """DaViT d3 and d5: timm's network, raw stage outputs.
 
-REFERENCE: Ding et al., "DaViT: Dual Attention Vision Transformers" (2022). timm's `channel_attn_v2` is the form SEEM
+Reference: Ding et al., "DaViT: Dual Attention Vision Transformers" (2022). timm's `channel_attn_v2` is the form SEEM
 uses: the query is scaled by tokens^-0.5, so the network depends on the resolution.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """EfficientNet-Lite 0, 1 and 2: timm's networks without their classifier, and their public ImageNet weights.
 
-REFERENCE: Tan and Le, "EfficientNet" (2019), in the Lite form for edge devices: ReLU6 in place of swish and no
+Reference: Tan and Le, "EfficientNet" (2019), in the Lite form for edge devices: ReLU6 in place of swish and no
 squeeze-and-excitation, so that it also computes in eight bits. The padding is TensorFlow's "same", with which the
 public weights were trained: stride-2 convolutions pad only at the right and the bottom where the size is even.
 """

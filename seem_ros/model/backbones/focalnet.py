@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """FocalNet in the two forms that SEEM's weights come in.
 
-REFERENCE: Yang et al., "Focal Modulation Networks" (2022), with the switches of SEEM's configurations: overlapping
+Reference: Yang et al., "Focal Modulation Networks" (2022), with the switches of SEEM's configurations: overlapping
 stem and downsampling, scaled modulator, layer scale, norms after each branch, one more LayerNorm on every map that
 leaves. timm has only the L form, so one class here serves both; the state-dict names are the official ones.
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """SAM's ViT-B and ViT-L with SEEM's four-branch neck: timm's trunk, our neck.
 
-REFERENCE: Li et al., "Exploring Plain Vision Transformer Backbones" (2022) and Segment Anything; SEEM
+Reference: Li et al., "Exploring Plain Vision Transformer Backbones" (2022) and Segment Anything; SEEM
 replaces the neck. The official position table is added without interpolation, so the input is always 1024 x 1024.
 """
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pixel decoder of the SAM-ViT variants: a deformable transformer over three maps, then one pyramid level.
 
-REFERENCE: Zhu et al., "Deformable DETR" (2021), in the form of SEEM's `transformer_encoder_deform`. Sampling is
+Reference: Zhu et al., "Deformable DETR" (2021), in the form of SEEM's `transformer_encoder_deform`. Sampling is
 written with gathers instead of `grid_sample`, because it is exported and TensorRT 10.13 to 11.1 miscompile that
 operator.
 """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pixel decoder of the Focal and DaViT variants: a transformer encoder on the coarsest map, then a feature pyramid.
 
-REFERENCE: X-Decoder / SEEM `transformer_encoder_fpn`. The built-in model uses the same class with batch norm, a
+Reference: X-Decoder / SEEM `transformer_encoder_fpn`. The built-in model uses the same class with batch norm, a
 narrower stride-4 level, projected positions in it and mask features at stride 2; these are off in every official
 variant.
 """

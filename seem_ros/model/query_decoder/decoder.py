@@ -114,7 +114,7 @@ class QueryDecoder(nn.Module):
     def sample(
         self, image: ImageTensors, points_xy: Tensor, points_label: Tensor, empty_mean: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Reads the image at a prompt's points (REFERENCE section 10).
+        """Reads the image at a prompt's points (specification section 10).
 
         Args:
             points_xy: [N, P, K, 2]; points_label: [N, P, K].
@@ -387,7 +387,7 @@ class QueryDecoder(nn.Module):
     def _select(
         self, state: QueryState, embedding: Tensor, mean: Tensor, prompts: PromptTensors, query_valid: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """The winning query of each prompt [N, P] and its score (REFERENCE section 12)."""
+        """The winning query of each prompt [N, P] and its score (specification section 12)."""
         by_point = (state.mask_embedding * mean[:, :, None]).sum(-1)
         by_reference = (state.mask_embedding * prompts.reference_embedding[:, :, None]).sum(-1)
         by_text = F.cosine_similarity(embedding.float(), prompts.text_embedding[:, :, None].float(), dim=-1, eps=1e-7)

@@ -8,7 +8,9 @@ from torch import Tensor
 
 
 def sample_points(features: Tensor, points_xy: Tensor) -> Tensor:
-    """Bilinear reading with `align_corners=True` (REFERENCE section 10: pixel r lands on feature row r / H * (Hf - 1)).
+    """Bilinear reading with `align_corners=True` (specification section 10).
+
+    Pixel r lands on feature row r / H * (Hf - 1).
 
     Args:
         features: [N, h, w, C].

@@ -15,7 +15,7 @@ from seem_ros.errors import PromptError
 class PromptTensors:
     """N images with P prompts each; every prompt is an element of its own.
 
-    Coordinates are x/W, y/H of the padded network input (REFERENCE: point p = (r/H, c/W)).
+    Coordinates are x/W, y/H of the padded network input (specification section 10: p = (r/H, c/W)).
 
     Attributes:
         points_xy: [N, P, K, 2] float32.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The class bank: one unit vector per class name, averaged over 81 sentences about it, computed once and kept on disk.
 
-REFERENCE: CLIP's 80 sentence templates for ImageNet in the official order, preceded by the bare name with a full stop.
+Reference: CLIP's 80 sentence templates for ImageNet in the official order, preceded by the bare name with a full stop.
 """
 
 from __future__ import annotations

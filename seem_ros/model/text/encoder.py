@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The language encoder: a causal CLIP text tower with a projection into the joint space of texts and masks.
 
-REFERENCE: the text tower of UniCL as used by SEEM: 12 pre-norm blocks, quick GELU, LayerNorm eps 1e-12, a projection.
+Reference: the text tower of UniCL as used by SEEM: 12 pre-norm blocks, quick GELU, LayerNorm eps 1e-12, a projection.
 `transformers` has the same tower (`CLIPTextModel`; parameters carry its names, and a test holds the two equal), but
 importing it takes three seconds and 240 MB, a sixth of what a whole focalt may use, to save the few lines below.
 

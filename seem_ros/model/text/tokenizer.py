@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """CLIP's byte-pair tokenizer, from a vocabulary that ships with this package.
 
-Needs only `tokenizers` and numpy, so a robot that runs an exported model uses the very same code. REFERENCE: CLIP's
+Needs only `tokenizers` and numpy, so a robot that runs an exported model uses the very same code. Reference: CLIP's
 published byte-pair encoding; identifiers 49406 (start), 49407 (end, which is also the padding).
 """
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From queries to panoptic, semantic and instance results: the official rules (REFERENCE section 13), in numpy.
+"""From queries to panoptic, semantic and instance results: the official rules (specification section 13), in numpy.
 
 Here everything works on whole arrays and follows the official evaluation to the pixel. What the node needs for a few
 prompted masks, faster, is in ``upsample.py``.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a text alone means: the object query that it names best says where, and a click there draws the mask.
 
-SEEM answers a text with the object query whose class embedding is most similar (REFERENCE section 12). The official
+SEEM answers a text with the object query whose class embedding is most similar (specification section 12). The official
 decoders choose so by themselves. The built-in model has one query per prompt, and its object queries, which see the
 whole picture, know shapes better: they choose, and the text's own mask has a say.
 """

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shapes to boolean regions on the network's input, and regions to the points a model samples.
 
-REFERENCE of the rules: SEEM turns every prompt that is not text into positive and negative boolean masks on the network
-input; a click is a block of 3x3 pixels; the pixel of column c and row r is the point (c / W, r / H) of the PADDED
-input; at most so many points are kept.
+Specification section 10: SEEM turns every prompt that is not text into positive and negative boolean masks on the
+network's input; a click is a block of 3x3 pixels; the pixel of column c and row r is the point (c / W, r / H) of the
+PADDED input; at most so many points are kept.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ CPU_BACKENDS = [
     )
 ]
 pytestmark = pytest.mark.parametrize("name", CPU_BACKENDS)
-ATOL = 2e-3  # mask logits, REFERENCE section 19; everything else is smaller
+ATOL = 2e-3  # mask logits, specification section 19; everything else is smaller
 
 
 @pytest.fixture(scope="module")

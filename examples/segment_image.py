@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""One picture, three questions, no ROS: python examples/segment_image.py photo.jpg "the red mug" overlay.png"""
+
+import sys
+
+import cv2
+
+from seem_ros.perception.segmenter import Segmenter
+from seem_ros.perception.structures.prompts import Box, Click, Prompt
+from seem_ros.perception.visualize import draw_overlay
+
+source, text, out = sys.argv[1:4]
+rgb = cv2.imread(source)[..., ::-1]
+height, width = rgb.shape[:2]
+
+with Segmenter.load("builtin") as segmenter:
+    segmenter.encode(rgb)  # once, whatever is asked
+    result = segmenter.segment(
+        [
+            Prompt(text=text),
+            Prompt(clicks=(Click(width / 2, height / 2),)),
+            Prompt(boxes=(Box(0.1 * width, 0.1 * height, 0.6 * width, 0.6 * height),)),
+        ]
+    )
+
+for question, answer in zip((text, "the middle", "the box"), result.answers, strict=True):
+    if answer.segment is None:
+        print(f"{question}: {answer.message}")
+    else:
+        mask = result.labels == answer.segment.value  # bool [H, W]
+        print(f"{question}: {answer.label or 'something'}, {mask.sum()} pixels, presence {answer.presence:.2f}")
+cv2.imwrite(out, draw_overlay(rgb, result)[..., ::-1])
