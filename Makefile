@@ -66,7 +66,7 @@ quick: $(BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
 
 lint: $(VENV)/.check.stamp
-	$(WITH_ROS) ruff check .
+	$(WITH_ROS) ruff check . && ruff format --check --quiet .
 
 # The site of docs/, without a network: open out/site/index.html
 docs: $(VENV)/.check.stamp

@@ -6,8 +6,7 @@ import sys
 
 import cv2
 
-from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.structures.prompts import Box, Click, Prompt
+from seem_ros import Box, Click, Prompt, Segmenter
 from seem_ros.perception.visualize import draw_overlay
 
 source, text, out = sys.argv[1:4]

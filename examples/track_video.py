@@ -6,10 +6,7 @@ import sys
 
 import cv2
 
-from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.structures.frame import Frame
-from seem_ros.perception.structures.prompts import Click, Prompt
-from seem_ros.perception.tracking.tracker import Tracker
+from seem_ros import Click, Frame, Prompt, Segmenter, Tracker
 from seem_ros.perception.visualize import draw_overlay
 
 source, place, out = sys.argv[1:4]
