@@ -12,7 +12,7 @@ import numpy as np
 
 from seem_ros.errors import FrameError, ModelError, PromptError
 from seem_ros.perception.masks import compositing
-from seem_ros.perception.masks.grabcut import Rules, all_obeyed
+from seem_ros.perception.masks.grabcut import all_obeyed
 from seem_ros.perception.masks.guided_filter import enlarge_along_edges
 from seem_ros.perception.masks.panoptic import panoptic as panoptic_rule
 from seem_ros.perception.masks.upsample import Patch, drop_strays, enlarge, mask_scores, paint
@@ -112,7 +112,7 @@ class Segmenter:
     def presence_threshold(self) -> float:
         """What counts as found."""
         own = self._config.presence_threshold
-        return self.spec.thresholds.get("presence_found", 0.5) if own is None else own
+        return self.spec.postprocess.presence_found if own is None else own
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -262,7 +262,7 @@ class Segmenter:
             encoded: The picture.
             batch: What is asked.
             prompts: The user's own on this picture, per row; masks that contradict them are corrected where the model's
-                package asks for it (see `obeying.Rules`).
+                package asks for it (see `PostprocessConfig`).
         """
         texts = np.flatnonzero(grounding.text_alone(batch))
         rule = self._words.text_rule() if len(texts) else None
@@ -277,8 +277,8 @@ class Segmenter:
         if self._config.drop_strays and self.spec.has_prior:
             places = prompt_encoder.anchors(batch, fine.shape[1:])
             fine, coarse = drop_strays(fine, coarse, places, self._config.min_part)
-        rules = Rules.of(self.spec) if prompts else None
-        if rules is not None:
+        rules = self.spec.postprocess
+        if prompts and rules.click_tolerance_px is not None:
             fine, coarse = all_obeyed(fine, coarse, prompts, encoded, self.spec.mask_stride, rules)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)
@@ -288,7 +288,7 @@ class Segmenter:
 
     def enlarge(self, encoded: EncodedFrame, logits: np.ndarray) -> Patch | None:
         """One mask, float32 [hm, wm] logits, at source resolution, along the picture's edges if the model wants it."""
-        radius = int(self.spec.thresholds.get("edge_radius", 0)) if self._config.follow_edges else 0
+        radius = self.spec.postprocess.edge_radius if self._config.follow_edges else 0
         if not radius:
             return enlarge(logits, encoded.geometry, self.spec.mask_stride)
         return enlarge_along_edges(
@@ -392,7 +392,7 @@ class Segmenter:
         encoded = self.on(frame)
         objects = self._backend.decode_objects(encoded.features)
         own = self._config.panoptic_score
-        threshold = self.spec.thresholds.get("panoptic_score", 0.4) if own is None else own
+        threshold = self.spec.postprocess.panoptic_score if own is None else own
         logits = bank.logits(objects.embeddings)
         _, chosen = panoptic_rule(
             logits, objects.mask_logits, np.array(bank.is_thing), threshold, self._config.panoptic_overlap

@@ -27,7 +27,7 @@ class SegmenterConfig:
     min_part: Parts below this share of the largest part are specks, 0..1: they would stretch the box and pull the
         centre away.
     follow_edges: Move the borders of masks to the picture's edges nearby, where the model's package asks for that
-        (``edge_radius`` among its thresholds). It costs half a millisecond per small mask, more at 1080p.
+        (``PostprocessConfig.edge_radius``). It costs half a millisecond per small mask, more at 1080p.
     """
 
     presence_threshold: float | None = None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -92,7 +93,10 @@ class SeemNode(LifecycleNode):
         self.declare_parameters("", [(row.name, row.default, row.descriptor()) for row in rows])
         self.settings = Settings().changed({row.name: self.get_parameter(row.name).value for row in rows})
         self._vocabulary_in_use = (self.settings.things, self.settings.stuff)
+        self._showing_thread: int | None = None
         self.add_on_set_parameters_callback(self._on_parameters)
+        if hasattr(self, "add_post_set_parameters_callback"):  # not on Humble: there -1 stays until it is configured
+            self.add_post_set_parameters_callback(lambda _: self._show_in_force())
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         # there from the start to the end, whatever the state: a caller is always told, and nothing is ever there twice
         self._seem_services = Services(
@@ -161,6 +165,7 @@ class SeemNode(LifecycleNode):
             f"model {self._running.segmenter.spec.name} on {status.backend} ({status.device}, {status.precision}): "
             f"{status.message}"
         )
+        self._show_in_force()
 
     def _activate(self) -> None:
         running, several = self._running, len(self.settings.cameras) > 1
@@ -225,7 +230,24 @@ class SeemNode(LifecycleNode):
 
     # ------------------------------------------------------------------------------------------------ parameters
 
+    def _show_in_force(self) -> None:
+        """Has `ros2 param get` show what rules where the settings say "the model's own"."""
+        if self._running is None or self._showing_thread == threading.get_ident():
+            return
+        values = self.settings.in_force(self._running.segmenter.spec.postprocess)
+        changed = [
+            Parameter(name, value=value) for name, value in values.items() if self.get_parameter(name).value != value
+        ]
+        if changed:
+            self._showing_thread = threading.get_ident()
+            try:
+                self.set_parameters_atomically(changed)
+            finally:
+                self._showing_thread = None
+
     def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        if self._showing_thread == threading.get_ident():
+            return SetParametersResult(successful=True)  # what is shown changes; what was asked for does not
         ours = {row.name for row in table()}
         try:
             values = {one.name: one.value for one in parameters if one.name in ours}

@@ -15,14 +15,16 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 
 from seem_ros.errors import PromptError, SeemError
-from seem_ros.perception.segmenter import SegmenterConfig
-from seem_ros.perception.tracking.tracker import TrackerConfig
+from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.tracking.config import TrackerConfig
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MAX_CAMERAS = 16
 TRACKER_PREFIX = "tracker."
-MODELS_OWN = ("presence_found", "presence_lost")
+MODELS_OWN = -1.0  # of a score between 0 and 1: whatever the model's package says
+_OWN = "below 0 = the model's own"
 
 
 @dataclass(frozen=True)
@@ -192,7 +194,7 @@ class Settings:
     things: str = _row("", "Vocabulary of countable objects, separated by commas; both empty = the model's own.")
     stuff: str = _row("", "Vocabulary of what cannot be counted, like table or wall, separated by commas.")
     presence_threshold: float = _row(
-        -1.0, "Presence from which something counts as found; below 0 = the model's own.", -1.0, 1.0
+        MODELS_OWN, f"Presence from which something counts as found; {_OWN}.", MODELS_OWN, 1.0
     )
     unknown_words: str = _row(
         "refuse",
@@ -207,6 +209,12 @@ class Settings:
     jpeg_quality: int = _row(80, "Quality of ~/overlay/compressed.", 1, 100)
     cloud_stride: int = _row(2, "Every how many rows and columns ~/points has a point.", 1, 64)
     diagnostics_rate_hz: float = _row(1.0, "Messages per second on /diagnostics.", 0.1, 50.0, fixed=True)
+    tracker_presence_found: float = _row(
+        MODELS_OWN, f"Presence a target that is not tracked needs to be found; {_OWN}.", MODELS_OWN, 1.0
+    )
+    tracker_presence_lost: float = _row(
+        MODELS_OWN, f"Presence below which a tracked target is not seen; {_OWN}.", MODELS_OWN, 1.0
+    )
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
 
     def __post_init__(self) -> None:
@@ -223,6 +231,13 @@ class Settings:
         if self.depth_wait_s >= self.call_timeout_s:
             raise PromptError(
                 f"depth_wait_s ({self.depth_wait_s:g}) must be shorter than call_timeout_s ({self.call_timeout_s:g})"
+            )
+        # what the model's package says is not known here: whoever goes below the usual says both
+        lost = self.tracker_presence_lost if self.tracker_presence_lost >= 0 else PostprocessConfig.presence_lost
+        if 0 <= self.tracker_presence_found < lost:
+            raise PromptError(
+                f"tracker.presence_lost must not exceed presence_found, got {lost:g} and "
+                f"{self.tracker_presence_found:g}: a target would be found and lost in turn"
             )
         room = 255 if self.label_encoding == "mono8" else 65535
         if self.tracker.max_targets > room:
@@ -246,18 +261,31 @@ class Settings:
         threshold = None if self.presence_threshold < 0 else self.presence_threshold
         return SegmenterConfig(presence_threshold=threshold, unknown_words=self.unknown_words)
 
-    def tracker_config(self, thresholds: Mapping[str, float]) -> TrackerConfig:
-        """The tracker's numbers; presence thresholds that nobody changed are the model's own.
+    def tracker_config(self, postprocess: PostprocessConfig) -> TrackerConfig:
+        """The tracker's numbers; presence thresholds below 0 are the model's own.
 
         Args:
-            thresholds: ``ModelSpec.thresholds``.
+            postprocess: What the model's package says.
 
         Raises:
             TargetError: What was set contradicts what the model says.
         """
-        own, default = TrackerConfig.for_model(thresholds), TrackerConfig()
-        unset = [name for name in MODELS_OWN if getattr(self.tracker, name) == getattr(default, name)]
-        return replace(self.tracker, **{name: getattr(own, name) for name in unset})
+        found, lost = self.tracker_presence_found, self.tracker_presence_lost
+        return replace(
+            self.tracker,
+            presence_found=postprocess.presence_found if found < 0 else found,
+            presence_lost=postprocess.presence_lost if lost < 0 else lost,
+        )
+
+    def in_force(self, postprocess: PostprocessConfig) -> dict[str, float]:
+        """The values that rule in place of every "the model's own", by the names of the table."""
+        own = {
+            "presence_threshold": postprocess.presence_found,
+            "tracker.presence_found": postprocess.presence_found,
+            "tracker.presence_lost": postprocess.presence_lost,
+        }
+        mine = self.values()
+        return {name: value for name, value in own.items() if mine[name] < 0}
 
     def changed(self, values: Mapping[str, Any]) -> Settings:
         """These settings with some values replaced, checked each and together.
@@ -272,7 +300,9 @@ class Settings:
                 raise PromptError(f"there is no parameter {name!r}")
             value = list(value) if isinstance(value, (list, tuple)) else value
             rows[name].check(value)
-            if name.startswith(TRACKER_PREFIX):
+            if name in _SCORES:
+                own[_SCORES[name]] = value
+            elif name.startswith(TRACKER_PREFIX):
                 tracker[name.removeprefix(TRACKER_PREFIX)] = value
             else:
                 own[name] = value
@@ -286,7 +316,12 @@ class Settings:
         result = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "tracker"}
         for item in fields(self.tracker):
             result[TRACKER_PREFIX + item.name] = getattr(self.tracker, item.name)
+        result |= {name: result[own] for name, own in _SCORES.items()}
         return {row.name: result[row.name] for row in table()}
+
+
+# the tracker's scores that a model's package knows better: fields of `Settings`, so that they can say "the model's own"
+_SCORES = {TRACKER_PREFIX + name: f"tracker_{name}" for name in ("presence_found", "presence_lost")}
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -295,27 +330,29 @@ def _names(text: str) -> tuple[str, ...]:
 
 def table() -> tuple[Parameter, ...]:
     """Every parameter of the node."""
-    rows = []
+    rows, scores = [], {}
     for item in fields(Settings):
         if item.name == "tracker":
             continue
         meta = item.metadata
         default = item.default_factory() if item.default is MISSING else item.default
-        rows.append(
-            Parameter(
-                item.name,
-                default,
-                meta["description"],
-                meta["minimum"],
-                meta["maximum"],
-                meta["choices"],
-                not meta["fixed"],
-            )
+        shown = next((name for name, own in _SCORES.items() if own == item.name), None)
+        row = Parameter(
+            shown or item.name,
+            default,
+            meta["description"],
+            meta["minimum"],
+            meta["maximum"],
+            meta["choices"],
+            not meta["fixed"],
         )
+        if shown:
+            scores[shown] = row
+        else:
+            rows.append(row)
     for name, _, default, minimum, maximum, description in TrackerConfig.describe():
-        if name in MODELS_OWN:
-            description += "; the default takes the model's own"
-        rows.append(Parameter(TRACKER_PREFIX + name, default, description, minimum, maximum))
+        row = Parameter(TRACKER_PREFIX + name, default, description, minimum, maximum)
+        rows.append(scores.get(row.name, row))
     return tuple(rows)
 
 

@@ -173,7 +173,7 @@ class Running:
 
     def apply(self, settings: Settings) -> None:
         """Use other settings from the next frame on."""
-        settings.tracker_config(self.segmenter.spec.thresholds)  # refused before anything is changed
+        settings.tracker_config(self.segmenter.spec.postprocess)  # refused before anything is changed
         self.settings = settings
         self.segmenter.config = settings.segmenter_config()
         for pipeline in self.cameras.values():

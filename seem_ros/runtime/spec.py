@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from seem_ros.errors import ModelError
 from seem_ros.files import check_name
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 if TYPE_CHECKING:
     from seem_ros.model.config import ModelConfig
@@ -66,7 +67,7 @@ class ModelSpec:
         prompt_buckets: Prompt counts that decoder graphs exist for, ascending.
         small_slots: Point slots, and reference slots, of further decoder graphs without text, for the usual prompts: in
             official models padding costs as much as what is asked. 0: no such graphs.
-        thresholds: Named numbers for the perception layer, e.g. ``presence_tracked``, ``presence_lost``.
+        postprocess: How the model's answers are read; ``thresholds`` in the file.
         vocabulary: Default classes.
         known_words: Words the text encoder was trained on, or None where it knows open language.
         sha256: SHA-256 (hex) of each file of the package, by relative path; empty for a model that lives in memory.
@@ -94,7 +95,7 @@ class ModelSpec:
     precision: str = "fp32"
     prompt_buckets: tuple[int, ...] = (1, 4, 16)
     small_slots: int = 0
-    thresholds: Mapping[str, float] = field(default_factory=dict)
+    postprocess: PostprocessConfig = PostprocessConfig()
     vocabulary: tuple[VocabularyEntry, ...] = ()
     known_words: tuple[str, ...] | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
@@ -137,7 +138,7 @@ class ModelSpec:
         Args:
             config: Architecture.
             input_hw: Height and width of the network input, pixels.
-            **fields: Any other field of the spec, e.g. ``max_points``, ``vocabulary``, ``thresholds``.
+            **fields: Any other field of the spec, e.g. ``max_points``, ``vocabulary``, ``postprocess``.
 
         Raises:
             ModelError: The size does not fit the architecture.
@@ -171,7 +172,7 @@ class ModelSpec:
         plain["input_hw"], plain["prompt_buckets"] = list(self.input_hw), list(self.prompt_buckets)
         plain["vocabulary"] = [{"name": v.name, "is_thing": v.is_thing} for v in self.vocabulary]
         plain["known_words"] = None if self.known_words is None else list(self.known_words)
-        plain["thresholds"], plain["sha256"] = dict(self.thresholds), dict(self.sha256)
+        plain["thresholds"], plain["sha256"] = plain.pop("postprocess").to_mapping(), dict(self.sha256)
         return plain
 
     @classmethod
@@ -181,9 +182,10 @@ class ModelSpec:
         Raises:
             ModelError: A field is missing, unknown or of the wrong kind.
         """
-        unknown = sorted(set(plain) - set(cls.__dataclass_fields__))
+        known = set(cls.__dataclass_fields__) - {"postprocess"} | {"thresholds"}
+        unknown = sorted(set(plain) - known)
         if unknown:
-            raise ModelError(f"unknown model fields {unknown}; known are {sorted(cls.__dataclass_fields__)}")
+            raise ModelError(f"unknown model fields {unknown}; known are {sorted(known)}")
         values = dict(plain)
         try:
             values["input_hw"] = tuple(int(v) for v in values["input_hw"])
@@ -192,7 +194,7 @@ class ModelSpec:
             values["vocabulary"] = tuple(VocabularyEntry(**v) for v in values.get("vocabulary") or ())
             if values.get("known_words") is not None:
                 values["known_words"] = tuple(str(v) for v in values["known_words"])
-            values["thresholds"] = {str(k): float(v) for k, v in (values.get("thresholds") or {}).items()}
+            values["postprocess"] = PostprocessConfig.from_mapping(values.pop("thresholds", None) or {})
             values["sha256"] = {str(k): str(v) for k, v in (values.get("sha256") or {}).items()}
             return cls(**values)
         except (KeyError, TypeError, ValueError) as error:

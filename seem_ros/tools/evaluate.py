@@ -234,7 +234,7 @@ def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
         Contender(lambda: ReferenceOnly(segmenter, f"{name}, no memory")),
     ]
     if ablate:
-        usual = TrackerConfig.for_model(segmenter.spec.thresholds)
+        usual = TrackerConfig.for_model(segmenter.spec.postprocess)
         found += [
             Contender(
                 lambda text=label, off=part: MemoryTracker(segmenter, name + text, dataclasses.replace(usual, **off))

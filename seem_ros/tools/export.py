@@ -21,6 +21,7 @@ import yaml
 
 from seem_ros.errors import ModelError, PackageError, SeemError
 from seem_ros.runtime.package import PRECISIONS, Package, open_package
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 from seem_ros.runtime.spec import VocabularyEntry
 
 _CARD_FIELDS = ("name", "vocabulary", "known_words", "thresholds", "max_points", "max_references", "prompt_buckets")
@@ -94,6 +95,8 @@ def read_card(path: Path) -> dict[str, Any]:
         card["vocabulary"] = tuple(
             VocabularyEntry(**({"name": entry} if isinstance(entry, str) else entry)) for entry in card["vocabulary"]
         )
+    if "thresholds" in card:
+        card["postprocess"] = PostprocessConfig.from_mapping(card.pop("thresholds") or {})
     for name in ("known_words", "prompt_buckets"):
         if card.get(name) is not None:
             card[name] = tuple(card[name])

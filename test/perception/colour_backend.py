@@ -24,6 +24,7 @@ from seem_ros.runtime.interface import (
     TextFeatures,
     VocabularyEntry,
 )
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 COLOURS = {
     "red": (220, 30, 30),
@@ -70,7 +71,7 @@ class ColourBackend(Backend):
             has_presence=has_presence,
             has_prior=True,
             logit_scale=3.0,
-            thresholds={"presence_found": 0.5},
+            postprocess=PostprocessConfig(presence_found=0.5),
             vocabulary=tuple(VocabularyEntry(name, name != "grey") for name in ("red", "green", "blue", "grey")),
             known_words=(*COLOURS, "mug", "thing"),
         )

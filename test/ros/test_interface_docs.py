@@ -11,6 +11,7 @@ import yaml
 from seem_ros.errors import PromptError, SeemError
 from seem_ros.ros.interface_docs import yaml_text
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 ROOT = Path(__file__).parents[2]
 PAGES = runpy.run_path(str(ROOT / "scripts" / "write_reference.py"))["PAGES"]
@@ -88,13 +89,23 @@ def test_settings_are_replaced_as_a_whole_and_fixed_ones_are_found():
 
 
 def test_presence_thresholds_that_nobody_set_are_the_models_own():
-    thresholds = {"presence_found": 0.6, "presence_lost": 0.45}
+    thresholds = PostprocessConfig(presence_found=0.6, presence_lost=0.45)
     assert Settings().tracker_config(thresholds).presence_found == 0.6
     mine = Settings().changed({"tracker.presence_found": 0.7})
     config = mine.tracker_config(thresholds)
     assert (config.presence_found, config.presence_lost) == (0.7, 0.45)
     with pytest.raises(SeemError):
         Settings().changed({"tracker.presence_found": 0.4}).tracker_config(thresholds)
+
+
+def test_a_value_that_is_a_default_elsewhere_can_be_asked_for():
+    thresholds = PostprocessConfig(presence_found=0.6, presence_lost=0.45)
+    mine = Settings().changed({"tracker.presence_found": 0.5, "presence_threshold": 0.5})
+    assert mine.tracker_config(thresholds).presence_found == 0.5
+    assert mine.segmenter_config().presence_threshold == 0.5
+    assert mine.in_force(thresholds) == {"tracker.presence_lost": 0.45}
+    again = mine.changed({"tracker.presence_found": -1.0, "presence_threshold": -1.0})
+    assert again == Settings() and again.tracker_config(thresholds).presence_found == 0.6
 
 
 def test_the_vocabulary_is_read_from_commas():

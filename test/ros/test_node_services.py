@@ -233,6 +233,20 @@ def set_parameters(client, **values):
     return client.call(SetParametersAtomically, "/seem/set_parameters_atomically", request).result
 
 
+def doubles(client, *names):
+    got = client.call(GetParameters, "/seem/get_parameters", GetParameters.Request(names=list(names)))
+    return [value.double_value for value in got.values]
+
+
+def test_getting_a_parameter_shows_what_rules_where_the_models_own_was_asked_for(client, camera):
+    names = ("presence_threshold", "tracker.presence_found", "tracker.presence_lost")
+    assert doubles(client, *names) == [0.5, 0.5, 0.35]
+    assert set_parameters(client, tracker__presence_found=0.6, presence_threshold=0.4).successful
+    assert doubles(client, *names) == [0.4, 0.6, 0.35]
+    assert set_parameters(client, tracker__presence_found=-1.0, presence_threshold=-1.0).successful
+    assert doubles(client, *names) == [0.5, 0.5, 0.35]
+
+
 def test_parameters_change_while_running_and_are_checked_together(client, camera):
     assert set_parameters(client, presence_threshold=0.99, overlay_alpha=0.2).successful
     assert set_parameters(client, presence_threshold=-1.0, tracker__lost_after=20).successful

@@ -10,7 +10,6 @@ box is certain about all that lies outside of it, and from it GrabCut starts as 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -20,7 +19,7 @@ from seem_ros.perception.prompting.rasterize import clipped_bounds, draw_regions
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.letterbox import Geometry
 from seem_ros.perception.structures.prompts import Click, Prompt, Scribble
-from seem_ros.runtime.interface import ModelSpec
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 _CERTAIN_PX = 2  # around a click
 _FAR_PX = 10  # from the mask and the clicks: certainly not the object
@@ -33,32 +32,13 @@ _STROKE_SHARE = 0.1  # of a stroke that may lie on the wrong side
 _LOGIT = 4.0
 
 
-@dataclass(frozen=True)
-class Rules:
-    """What counts as a contradiction; numbers of a model's package, among its thresholds.
-
-    Attributes:
-        edge_radius: See `edges.enlarge_along_edges`.
-        click_tolerance_px: How far a click or stroke may lie on the wrong side of the mask's border, network pixels.
-        box_agreement: Least intersection over union of a box and the mask's extent; 0 where boxes are left to the
-            model.
-    """
-
-    edge_radius: int
-    click_tolerance_px: float
-    box_agreement: float
-
-    @classmethod
-    def of(cls, spec: ModelSpec) -> Rules | None:
-        """A model's rules; None where it is not to be corrected."""
-        if "click_tolerance_px" not in spec.thresholds:
-            return None
-        named = spec.thresholds
-        return cls(int(named.get("edge_radius", 0)), named["click_tolerance_px"], named.get("box_agreement", 0.0))
-
-
 def all_obeyed(
-    fine: np.ndarray, coarse: np.ndarray, prompts: Sequence[Prompt], encoded: EncodedFrame, stride: int, rules: Rules
+    fine: np.ndarray,
+    coarse: np.ndarray,
+    prompts: Sequence[Prompt],
+    encoded: EncodedFrame,
+    stride: int,
+    rules: PostprocessConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masks that agree with the user's clicks, strokes and boxes; see `obeyed`.
 
@@ -68,7 +48,7 @@ def all_obeyed(
         prompts: Per row, on this picture.
         encoded: The picture.
         stride: Network pixels per cell of ``fine``.
-        rules: The model's.
+        rules: The model's; ``click_tolerance_px`` is not None.
 
     Returns:
         New arrays like ``fine`` and ``coarse``.
@@ -87,7 +67,7 @@ def obeyed(
     prompt: Prompt,
     encoded: EncodedFrame,
     stride: int,
-    rules: Rules,
+    rules: PostprocessConfig,
     longest_px: float = _LONGEST_SIDE_PX,
 ) -> np.ndarray | None:
     """One mask that agrees with what the user drew.

@@ -8,7 +8,6 @@ whole picture, know shapes better: they choose, and the text's own mask has a sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +16,7 @@ import numpy as np
 from seem_ros.perception.masks.panoptic import sigmoid
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 
 def text_alone(batch: PromptBatch) -> np.ndarray:
@@ -45,11 +45,11 @@ class TextRule:
     middle: float
 
     @classmethod
-    def of(cls, thresholds: Mapping[str, float], bank: np.ndarray, scale: float) -> TextRule | None:
-        """The rule of a package, None where it has none (``text_slope`` and ``text_middle`` among its thresholds)."""
-        if "text_slope" not in thresholds or "text_middle" not in thresholds:
+    def of(cls, postprocess: PostprocessConfig, bank: np.ndarray, scale: float) -> TextRule | None:
+        """The rule of a package, None where it has none."""
+        if postprocess.text_slope is None or postprocess.text_middle is None:
             return None
-        return cls(bank, scale, thresholds["text_slope"], thresholds["text_middle"])
+        return cls(bank, scale, postprocess.text_slope, postprocess.text_middle)
 
     def scores(self, text: np.ndarray, own_mask: np.ndarray, objects: ObjectBatch) -> np.ndarray:
         """How well a text fits each object query.

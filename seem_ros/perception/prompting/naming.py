@@ -68,10 +68,10 @@ class Naming:
 
     def text_rule(self) -> TextRule | None:
         """How the object queries answer texts, where the model's package asks for that."""
-        thresholds = self._backend.spec.thresholds
-        if self._rule is None and "text_slope" in thresholds:
+        postprocess = self._backend.spec.postprocess
+        if self._rule is None and postprocess.text_slope is not None:
             own = self.built(self._own_names())
-            self._rule = TextRule.of(thresholds, own.bank, own.scale)
+            self._rule = TextRule.of(postprocess, own.bank, own.scale)
         return self._rule
 
     def _own_names(self) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, NamedTuple
 
 from seem_ros.errors import TargetError
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 
 def _number(default: float, low: float, high: float, text: str) -> Any:
@@ -88,14 +89,13 @@ class TrackerConfig:
             )
 
     @classmethod
-    def for_model(cls, thresholds: Mapping[str, float]) -> TrackerConfig:
+    def for_model(cls, postprocess: PostprocessConfig) -> TrackerConfig:
         """The defaults with what a model package says about its own presence score.
 
         Args:
-            thresholds: ``ModelSpec.thresholds``; ``presence_found`` and ``presence_lost`` are read.
+            postprocess: Of the package; ``presence_found`` and ``presence_lost`` are read.
         """
-        known = {name: thresholds[name] for name in ("presence_found", "presence_lost") if name in thresholds}
-        return cls(**known)
+        return cls(presence_found=postprocess.presence_found, presence_lost=postprocess.presence_lost)
 
     @classmethod
     def describe(cls) -> Iterator[Described]:

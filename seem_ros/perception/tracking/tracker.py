@@ -61,7 +61,7 @@ class Tracker:
             wide_labels: uint16 label images and up to 65535 targets; ignored where ``ids`` is given.
         """
         self._segmenter = segmenter
-        self.config = config or TrackerConfig.for_model(segmenter.spec.thresholds)
+        self.config = config or TrackerConfig.for_model(segmenter.spec.postprocess)
         self._ids = ids or IdAllocator(wide_labels)
         self._targets: dict[int, Target] = {}
         self._last_stamp_ns: int | None = None

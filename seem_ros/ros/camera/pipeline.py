@@ -83,7 +83,7 @@ class CameraPipeline:
     ) -> None:
         self.name, self.output, self.statistics = name, output, statistics
         self.settings, self.enabled, self.names = settings, False, {}
-        self.tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.thresholds), ids)
+        self.tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.postprocess), ids)
         self.ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
         self.depth = DepthLookup(name, logger, self._topics)
         self.decoder = PictureDecoder()
@@ -150,7 +150,7 @@ class CameraPipeline:
 
     def apply(self, settings: Settings) -> None:
         """Use other settings from the next frame on."""
-        self.tracker.config = settings.tracker_config(self._segmenter.spec.thresholds)
+        self.tracker.config = settings.tracker_config(self._segmenter.spec.postprocess)
         self.settings = settings
 
     def age_s(self) -> float | None:

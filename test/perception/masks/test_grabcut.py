@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where clicks contradict the model's mask, colours decide."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
-from seem_ros.perception.masks.grabcut import Rules, obeyed
+from seem_ros.perception.masks.grabcut import obeyed
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.letterbox import fit
 from seem_ros.perception.structures.prompts import Box, Click, Prompt, Scribble
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 NET, STRIDE = (96, 128), 2
-RULES = Rules(edge_radius=12, click_tolerance_px=1.5, box_agreement=0.8)
+RULES = PostprocessConfig(edge_radius=12, click_tolerance_px=1.5, box_agreement=0.8)
 RED = (slice(30, 60), slice(30, 60))
 
 
@@ -111,17 +110,16 @@ def test_a_stroke_that_the_mask_leaves_out_is_taken_in_and_one_that_spills_a_lit
 
 
 def test_a_model_without_these_rules_is_not_corrected():
-    spec = SimpleNamespace(thresholds={})
-    assert Rules.of(spec) is None
-    spec.thresholds = {"edge_radius": 12.0, "click_tolerance_px": 1.5}
-    assert Rules.of(spec) == Rules(12, 1.5, 0.0)
+    assert PostprocessConfig().click_tolerance_px is None
+    rules = PostprocessConfig.from_mapping({"edge_radius": 12.0, "click_tolerance_px": 1.5})
+    assert rules == PostprocessConfig(edge_radius=12, click_tolerance_px=1.5, box_agreement=0.0)
     encoded, logits = scene()
-    assert obeyed(logits, Prompt(boxes=(Box(29, 29, 61, 61),)), encoded, STRIDE, Rules.of(spec)) is None
+    assert obeyed(logits, Prompt(boxes=(Box(29, 29, 61, 61),)), encoded, STRIDE, rules) is None
 
 
 def test_a_model_that_does_not_follow_edges_is_corrected_too():
     encoded, logits = scene()
-    rules = Rules.of(SimpleNamespace(thresholds={"click_tolerance_px": 1.5}))
+    rules = PostprocessConfig(click_tolerance_px=1.5)
     prompt = Prompt(clicks=(Click(45, 45), Click(75, 45, negative=True)))
     better = obeyed(logits, prompt, encoded, STRIDE, rules)
     assert (better[16:29, 16:29] > 0).mean() > 0.95 and not (better[:, 32:] > 0).any()

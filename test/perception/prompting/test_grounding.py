@@ -8,6 +8,7 @@ import pytest
 
 from seem_ros.perception.prompting.grounding import TextRule, text_alone
 from seem_ros.runtime.interface import PRIOR_CLICK, DecodeBatch, ObjectBatch, PromptBatch
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 AXES = np.eye(4, dtype=np.float32)
 RULE = TextRule(AXES, scale=10.0, slope=2.0, middle=-1.0)
@@ -93,8 +94,8 @@ def test_an_object_without_a_mask_is_not_clicked_on(batch, own, objects):
 
 
 def test_a_package_without_the_curve_has_no_such_rule():
-    assert TextRule.of({"presence_found": 0.5}, AXES, 10.0) is None
-    assert TextRule.of({"text_slope": 2.0, "text_middle": 0.1}, AXES, 10.0).middle == 0.1
+    assert TextRule.of(PostprocessConfig(), AXES, 10.0) is None
+    assert TextRule.of(PostprocessConfig(text_slope=2.0, text_middle=0.1), AXES, 10.0).middle == 0.1
 
 
 def test_a_model_with_the_rule_answers_texts_through_its_objects(segmenter, backend):
@@ -102,7 +103,7 @@ def test_a_model_with_the_rule_answers_texts_through_its_objects(segmenter, back
 
     from seem_ros.perception.structures.prompts import Prompt
 
-    backend.spec = replace(backend.spec, thresholds={"presence_found": 0.5, "text_slope": 2.0, "text_middle": -1.0})
+    backend.spec = replace(backend.spec, postprocess=PostprocessConfig(text_slope=2.0, text_middle=-1.0))
     picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
     picture[20:50, 30:70] = COLOURS["red"]
     answer = segmenter.segment([Prompt(text="red"), Prompt(text="blue")], picture).answers
