@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,24 @@ class Report:
             return self._sections[section][row]
         except KeyError as error:
             raise DataError(f"the report has no row {row!r} in {section!r}") from error
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What was run on what."""
+        return dict(self._about)
+
+    def numbers(self) -> Iterator[tuple[str, str, str, float]]:
+        """Every number: section, row, measure, value; texts are left out."""
+        for section, rows in self._sections.items():
+            for row, numbers in rows.items():
+                for measure, value in numbers.items():
+                    if isinstance(value, (int, float)) and not isinstance(value, bool):
+                        yield section, row, measure, value
+
+    def number(self, section: str, row: str, measure: str) -> float | None:
+        """One number; None where there is none."""
+        value = self._sections.get(section, {}).get(row, {}).get(measure)
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
     def text(self) -> str:
         """All sections as aligned tables."""

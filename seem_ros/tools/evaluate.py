@@ -5,6 +5,8 @@
     python -m seem_ros.tools.evaluate --davis DAVIS --prompt mask          # video: J, F, J&F
     python -m seem_ros.sim.clips --out out/clips && python -m seem_ros.tools.evaluate --davis out/clips   # ours
     python -m seem_ros.tools.evaluate --interactive GrabCut --grabcut all  # clicks, boxes, strokes
+    python -m seem_ros.tools.evaluate --real data/real                     # photographs, per source and by size
+    python -m seem_ros.tools.evaluate --real my_data --before builtin --after my_model     # what a training changed
     python -m seem_ros.tools.evaluate --coco-panoptic COCO --model focalt_v1.pt
 
 Prints tables; writes report.json and contact sheets of the worst and best answers to --out.
@@ -34,8 +36,10 @@ from seem_ros.datasets.ycb import YcbFrames
 from seem_ros.errors import CheckpointError, DataError, SeemError
 from seem_ros.evaluation import standard_sets
 from seem_ros.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
+from seem_ros.evaluation.comparison import compare
 from seem_ros.evaluation.contact_sheet import ContactSheet
 from seem_ros.evaluation.metrics.number_of_clicks import MAX_CLICKS
+from seem_ros.evaluation.photographs import evaluate_photographs, open_photographs
 from seem_ros.evaluation.predictor import Predictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.tabletop import MIN_SHARE, evaluate_world
@@ -65,6 +69,12 @@ def build_parser() -> argparse.ArgumentParser:
     data.add_argument("--prompt", choices=PROMPTS, default="click", help="in a first frame (default %(default)s)")
     data.add_argument("--interactive", type=Path, metavar="DIR", help="pictures with object masks (GrabCut, VOC, ...)")
     data.add_argument("--convention", choices=CONVENTIONS, help="what mask values mean (default: by folder names)")
+    data.add_argument(
+        "--real",
+        type=Path,
+        metavar="DIR",
+        help="photographs with label images and index.json, or folders of them: val",
+    )
     data.add_argument("--ycb", type=Path, metavar="DIR", help="YCB frames with index.json: pictures and video")
     data.add_argument("--coco-panoptic", type=Path, metavar="DIR", help="annotations/, panoptic and picture folders")
     data.add_argument("--refcoco", type=Path, metavar="DIR", help="holds refs(unc).json and instances.json")
@@ -80,6 +90,8 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="weights of our own training (average.pt) for the built-in architecture, run in torch",
     )
+    who.add_argument("--before", metavar="MODEL", help="with --after: measures both and prints what changed")
+    who.add_argument("--after", metavar="MODEL", help="see --before")
     who.add_argument("--backend", default="auto", help="that runs the package (default auto)")
     who.add_argument("--presence-threshold", type=float, metavar="P", help="in place of the package's own, 0 to 1")
     who.add_argument("--panoptic-score", type=float, metavar="P", help="in place of the package's own, 0 to 1")
@@ -111,6 +123,7 @@ class Evaluation:
             given = {name: getattr(options, name) for name in ("presence_threshold", "panoptic_score")}
             self.segmenter.config = dataclasses.replace(self.segmenter.config, **given)
         self.name = "ours" if self.segmenter is None else f"ours ({self.segmenter.spec.name})"
+        self.name = getattr(options, "name", self.name)  # alike where two models are compared
         self.report = Report(
             {
                 "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]),
@@ -164,7 +177,7 @@ class Evaluation:
         sheet = ContactSheet()
         for predictor in self.predictors():
             run(predictor, tqdm(self.numbers(count), desc=f"{title}, {predictor.name}", disable=None), sheet)
-        self._write(sheet, title)
+        self.write(sheet, title)
 
     def videos(self, title: str, clips: Sequence[Clip], min_share: float) -> None:
         """Run one set of clips."""
@@ -177,9 +190,10 @@ class Evaluation:
         for clip in tqdm(chosen, desc=title, disable=None):
             scores.add(clip)
         scores.report(self.report, title, per_clip=len(chosen) > 1)
-        self._write(sheet, title)
+        self.write(sheet, title)
 
-    def _write(self, sheet: ContactSheet, title: str) -> None:
+    def write(self, sheet: ContactSheet, title: str) -> None:
+        """Saves a contact sheet beside the report."""
         if not sheet.empty:
             sheet.write(self.options.out / f"{title.replace(' ', '_').replace('/', '_')}.png")
 
@@ -250,10 +264,18 @@ def run(options: argparse.Namespace) -> Report:
     Raises:
         SeemError: nothing to measure on, or data, model or output that cannot be used.
     """
-    sets = (options.world, options.interactive, options.ycb, options.coco_panoptic, options.refcoco, *options.davis)
+    sets = (
+        options.world,
+        options.interactive,
+        options.real,
+        options.ycb,
+        options.coco_panoptic,
+        options.refcoco,
+        *options.davis,
+    )
     if not any(sets):
         raise DataError(
-            "nothing to measure on: give --world, --davis, --interactive, --ycb, --coco-panoptic or --refcoco"
+            "nothing to measure on: give --world, --davis, --interactive, --real, --ycb, --coco-panoptic or --refcoco"
         )
     if options.limit is not None and options.limit < 1:
         raise DataError(f"--limit must be at least 1, got {options.limit}")
@@ -277,6 +299,8 @@ def run(options: argparse.Namespace) -> Report:
                 predictor, pictures, numbers, report, sheet, clicks
             ),
         )
+    if options.real:
+        _photographs(evaluation, options.real)
     if options.ycb:
         frames = YcbFrames(options.ycb)
         evaluation.stills(
@@ -317,6 +341,35 @@ def _classic(evaluation: Evaluation, options: argparse.Namespace) -> None:
         sheet.write(options.out / "RefCOCO.png")
 
 
+def _photographs(evaluation: Evaluation, folder: Path) -> None:
+    """One table of all sources, sizes and words."""
+    sheet = ContactSheet()
+
+    def choose(count: int, name: str):
+        return tqdm(evaluation.numbers(count), desc=name, disable=None)
+
+    evaluate_photographs(evaluation.predictors(), open_photographs(folder), choose, evaluation.report, sheet)
+    evaluation.write(sheet, "photographs")
+
+
+def run_both(options: argparse.Namespace) -> Report:
+    """Measures --before and --after alike; returns the table of what changed.
+
+    Raises:
+        SeemError: as `run`, or only one of the two was given.
+    """
+    if not (options.before and options.after) or options.weights is not None:
+        raise DataError("--before and --after are given together, each a model, and without --weights")
+    reports = []
+    for place, model in (("before", options.before), ("after", options.after)):
+        one = argparse.Namespace(**{**vars(options), "model": model, "out": options.out / place, "name": "model"})
+        if reports:  # what does not depend on the model is not measured twice
+            one.grabcut, one.no_flow = "none", True
+        reports.append(run(one))
+        reports[-1].write(one.out / "report.json")
+    return compare(*reports)
+
+
 def _render(folder: Path, scenes: int, seed: int) -> None:
     """Held-out scenes by seed; shards that are there already are kept."""
     from seem_ros.sim.dataset import main as render_shards
@@ -331,7 +384,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     began = time.monotonic()
     try:
         claim_folder(options.out, ("report.json",))
-        report = run(options)
+        report = run_both(options) if options.before or options.after else run(options)
         report.write(options.out / "report.json")
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -13,7 +13,7 @@ three times as often as those of weight 1, the usual one.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +74,16 @@ class LabelFolder:
         )
         self.weights = np.array([float(item.get("weight", 1)) for item in self._items])
         self._sequences = Sequences((item.get("sequence"), item.get("frame", 0)) for item in self._items)
+
+    @property
+    def exhaustive_for(self) -> frozenset[str]:
+        """Class names of which every instance is labelled in every picture."""
+        return self._all_for
+
+    def counts(self, split: str) -> dict[str, int]:
+        """Class name -> number of objects in the pictures of a split that this reader reads."""
+        names = [one["name"] for item in self._items if item.get("split", "train") == split for one in item["objects"]]
+        return dict(Counter(name for name in names if name))
 
     def __len__(self) -> int:
         return len(self._items)

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clicks, boxes and words on labelled photographs, per source and by object size, cv2.grabCut beside it: one table.
+
+An answer counts as a user gets it: "not there" is an empty mask, IoU 0.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from seem_ros.datasets.scenes.label_folder import LabelFolder
+from seem_ros.datasets.scenes.picture import LabeledPicture
+from seem_ros.datasets.scenes.scene import IGNORE
+from seem_ros.errors import DataError
+from seem_ros.evaluation.contact_sheet import Case, ContactSheet
+from seem_ros.evaluation.metrics.by_size import STRATA, size_stratum
+from seem_ros.evaluation.metrics.iou import iou
+from seem_ros.evaluation.metrics.number_of_clicks import ClickSession
+from seem_ros.evaluation.predictor import Guess, Predictor
+from seem_ros.evaluation.report import Report
+from seem_ros.evaluation.simulated_user import as_click, true_box
+from seem_ros.perception.structures.prompts import Prompt
+
+CLICKS = (1, 2, 3, 5)
+#: So many objects of one picture are asked about, so that a bed of mushrooms does not outweigh all the rest.
+_MOST_OBJECTS = 6
+#: Fewer pixels are no object that one could click on: a 9-pixel square.
+_LEAST_PX = 80
+#: A name counts as taught when this many objects of the training split carry it.
+LEAST_TAUGHT = 30
+ALL = "all sources"
+
+
+class PhotographScores:
+    """Sums the answers of one or more predictors about many sources.
+
+    Args:
+        sheet: gets the worst and best answers; None keeps none.
+    """
+
+    def __init__(self, sheet: ContactSheet | None = None) -> None:
+        self._sheet = sheet
+        self._values: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._words: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(
+        self, predictor: Predictor, source: str, picture: LabeledPicture, taught: frozenset[str], names: Sequence[str]
+    ) -> None:
+        """Asks one predictor about one picture.
+
+        Args:
+            predictor: who is asked.
+            source: row of the table.
+            picture: what is asked about.
+            taught: names whose words are measured.
+            names: names of which absent ones are drawn, in a fixed order.
+        """
+        rng = np.random.default_rng(int(picture.ids.sum()))
+        objects = _objects(picture, rng)
+        predictor.look(picture.rgb)
+        if objects:
+            self._regions(predictor, source, picture, objects)
+        if "text" in predictor.abilities:
+            self._say(predictor, source, picture, taught, [name for name in names if name in taught], rng)
+
+    def report(self, report: Report, title: str = "photographs") -> None:
+        """Writes the table: a row per source, then per size; the first predictor's columns, then the others'. Words."""
+        sources = list(dict.fromkeys(source for _, source, _ in self._values))
+        first = next(iter(self._values), ("", "", ""))[0]
+        for who in dict.fromkeys(who for who, _, _ in self._values):
+            cells = [(source, size, values) for (one, source, size), values in self._values.items() if one == who]
+            rows = {source: [values for place, _, values in cells if place == source] for source in sources}
+            if len(sources) > 1:
+                rows[ALL] = [values for *_, values in cells]
+            rows |= {size: [values for _, stratum, values in cells if stratum == size] for size in STRATA}
+            for row, values in rows.items():
+                if values:
+                    means = _means(values)
+                    named = means if who == first else {f"{who} {key}": means[key] for key in means if key != "n"}
+                    report.add(f"{title}: IoU of {first}", row, named)
+        for (who, source), values in self._words.items():
+            absent = values["absent"]
+            report.add(
+                f"{title}: words",
+                f"{source}, {who}",
+                {
+                    "IoU": float(np.mean(values["iou"])),
+                    "n": len(values["iou"]),
+                    "found": float(np.mean(values["found"])),
+                    "wrongly_found": float(np.mean(absent)) if absent else float("nan"),
+                    "n_absent": len(absent),
+                },
+            )
+
+    def _regions(
+        self, predictor: Predictor, source: str, picture: LabeledPicture, objects: Mapping[str, np.ndarray]
+    ) -> None:
+        void = picture.ids == IGNORE
+        prompts = [true_box(truth) for truth in objects.values()]
+        if "box" in predictor.abilities:
+            for (name, truth), prompt, guess in zip(objects.items(), prompts, predictor.ask(prompts), strict=True):
+                self._count(predictor, source, "box", name, picture, truth, void, prompt, guess)
+        if "click" not in predictor.abilities:
+            return
+        sessions = [ClickSession(truth, void, max(CLICKS)) for truth in objects.values()]
+        said: list[Prompt | None] = [None] * len(sessions)
+        guesses: list[Guess | None] = [None] * len(sessions)
+        while True:
+            going = []
+            for index, session in enumerate(sessions):
+                click = session.next()
+                if click is not None:
+                    more = Prompt(clicks=(as_click(click),))
+                    before = said[index]
+                    said[index] = more if before is None else before.joined(more)
+                    going.append(index)
+            if not going:
+                break
+            asked = [said[index] for index in going]
+            for index, guess in zip(going, predictor.ask(asked, [guesses[i] for i in going]), strict=True):
+                guesses[index] = guess
+                sessions[index].update(guess.mask)
+        for (name, truth), session, prompt, guess in zip(objects.items(), sessions, said, guesses, strict=True):
+            row = self._values[predictor.name, source, size_stratum(truth)]
+            for count in CLICKS:
+                row[f"{count} click{'s' if count > 1 else ''}"].append(session.iou_after(count))
+            if self._sheet is not None and guess is not None:
+                case = Case(picture.rgb, truth, guess.mask, prompt, f"{source} {name}", session.ious[-1])
+                self._sheet.offer(f"{predictor.name} {max(CLICKS)} clicks", case)
+
+    def _count(
+        self,
+        predictor: Predictor,
+        source: str,
+        kind: str,
+        name: str,
+        picture: LabeledPicture,
+        truth: np.ndarray,
+        void: np.ndarray,
+        prompt: Prompt,
+        guess: Guess,
+    ) -> None:
+        value = iou(guess.mask, truth, void)
+        self._values[predictor.name, source, size_stratum(truth)][kind].append(value)
+        if self._sheet is not None:
+            case = Case(picture.rgb, truth, guess.mask, prompt, f"{source} {name}", value)
+            self._sheet.offer(f"{predictor.name} {kind}", case)
+
+    def _say(
+        self,
+        predictor: Predictor,
+        source: str,
+        picture: LabeledPicture,
+        taught: frozenset[str],
+        names: Sequence[str],
+        rng: np.random.Generator,
+    ) -> None:
+        """Every taught name that is there, and as many that are certainly not."""
+        masks: dict[str, list[np.ndarray]] = defaultdict(list)
+        for thing in picture.things:
+            if thing.shape in taught:
+                masks[thing.shape].append(picture.ids == thing.id)
+        there = {thing.shape for thing in picture.things} | {group.name for group in picture.groups}
+        absent = [name for name in names if name not in there and name in picture.exhaustive_for]
+        drawn = [absent[int(place)] for place in rng.permutation(len(absent))[: len(masks)]]
+        if not masks:
+            return
+        void, row = picture.ids == IGNORE, self._words[predictor.name, source]
+        guesses = predictor.ask([Prompt(text=name) for name in [*masks, *drawn]])
+        for (name, instances), guess in zip(masks.items(), guesses, strict=False):
+            truths = [*instances, np.any(instances, axis=0)]
+            value, truth = max(((iou(guess.mask, one, void), number) for number, one in enumerate(truths)))
+            row["iou"].append(value)
+            row["found"].append(float(guess.found))
+            if self._sheet is not None:
+                case = Case(picture.rgb, truths[truth], guess.mask, Prompt(text=name), f'{source} "{name}"', value)
+                self._sheet.offer(f"{predictor.name} text", case)
+        row["absent"].extend(float(guess.found) for guess in guesses[len(masks) :])
+
+
+def open_photographs(folder: Path) -> list[tuple[LabelFolder, frozenset[str]]]:
+    """Opens the val split of a folder with index.json, or of every such folder below one.
+
+    Returns:
+        Each source and the names that its training split teaches and of which it labels every instance.
+
+    Raises:
+        DataError: nothing is there, or a file does not fit.
+    """
+    places = [folder] if (folder / "index.json").is_file() else [p.parent for p in sorted(folder.glob("*/index.json"))]
+    if not places:
+        raise DataError(f"{folder} holds no index.json, nor a folder that does")
+    opened = []
+    for place in places:
+        pictures, counts = LabelFolder(place, "val"), LabelFolder(place, None).counts("train")
+        taught = frozenset(name for name in pictures.exhaustive_for if counts.get(name, 0) >= LEAST_TAUGHT)
+        opened.append((pictures, taught))
+    return opened
+
+
+def evaluate_photographs(
+    predictors: Sequence[Predictor],
+    sources: Iterable[tuple[LabelFolder, frozenset[str]]],
+    choose,
+    report: Report,
+    sheet: ContactSheet,
+) -> None:
+    """Asks every predictor about every source.
+
+    Args:
+        predictors: who is asked.
+        sources: as `open_photographs` returns them.
+        choose: number of pictures -> the indices that are used, an iterable with a progress bar.
+        report: gets the tables.
+        sheet: gets the worst and best answers.
+    """
+    scores = PhotographScores(sheet)
+    for pictures, taught in sources:
+        for index in choose(len(pictures), pictures.name):
+            picture = pictures.read(index)
+            for predictor in predictors:
+                scores.add(predictor, pictures.name, picture, taught, sorted(taught))
+    scores.report(report)
+
+
+def _objects(picture: LabeledPicture, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """A few objects and all wholes of a picture, by a name for captions: masks bool [H, W]."""
+    area = np.bincount(picture.ids.ravel(), minlength=256)
+    things = [thing for thing in picture.things if area[thing.id] >= _LEAST_PX]
+    kept = [things[int(place)] for place in sorted(rng.permutation(len(things))[:_MOST_OBJECTS])]
+    found = {f"{thing.shape or 'object'} {thing.id}": picture.ids == thing.id for thing in kept}
+    for number, group in enumerate(picture.groups):
+        found[f"whole {group.name} {number}"] = np.isin(picture.ids, list(group.ids))
+    return found
+
+
+def _means(rows: Sequence[Mapping[str, Sequence[float]]]) -> dict[str, float]:
+    """Means of every measure over several collections of values, and the number of objects."""
+    joined: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        for measure, values in row.items():
+            joined[measure] += values
+    order = [f"{count} click{'s' if count > 1 else ''}" for count in CLICKS] + ["box"]
+    means = {measure: float(np.mean(joined[measure])) for measure in order if joined[measure]}
+    return {"n": max(len(values) for values in joined.values()), **means}
