@@ -33,9 +33,10 @@ SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
 class Segmenter:
     """Asks a model about pictures. Not thread-safe: one owner thread.
 
-    >>> with Segmenter.load("builtin") as segmenter:
-    ...     segmenter.encode(Frame(rgb))
-    ...     result = segmenter.segment([Prompt(text="the red mug"), Prompt(clicks=(Click(210, 96),))])
+    Examples:
+        >>> with Segmenter.load("builtin") as segmenter:
+        ...     segmenter.encode(Frame(rgb))
+        ...     result = segmenter.segment([Prompt(text="the red mug"), Prompt(clicks=(Click(210, 96),))])
     """
 
     def __init__(self, backend: Backend, config: SegmenterConfig | None = None) -> None:

@@ -10,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+import seem_ros
+
 ROOT = Path(__file__).parents[2]
 CLIP = ROOT / "models" / "clips" / "tabletop" / "JPEGImages" / "demo"
 
@@ -52,6 +54,11 @@ def test_every_page_is_in_the_navigation():
 def test_nothing_of_the_site_is_loaded_from_elsewhere():
     for path in (ROOT / "docs").rglob("*.md"):
         assert not re.search(r"!\[[^\]]*\]\(https?:|<(img|script|iframe)[^>]*src=.https?:", path.read_text()), path
+
+
+def test_every_public_name_is_on_the_page_of_the_python_interface():
+    page = (ROOT / "docs" / "reference" / "api.md").read_text()
+    assert [name for name in seem_ros.__all__ if not re.search(rf"\b{name}\b", page)] == []
 
 
 def test_segment_image_answers_its_three_questions(tmp_path):

@@ -40,9 +40,10 @@ from seem_ros.srv import Segment as SegmentService
 class SeemClient(ServiceCaller):
     """Calls a node and listens to it.
 
-    >>> with SeemClient() as seem:
-    ...     found = seem.segment(["the red mug"], track=True)
-    ...     mug = seem.wait_for_target(found.target_ids[0])
+    Examples:
+        >>> with SeemClient() as seem:
+        ...     found = seem.segment(["the red mug"], track=True)
+        ...     mug = seem.wait_for_target(found.target_ids[0])
 
     Every call exists twice: ``segment`` waits for the answer, ``segment_async`` gives a `concurrent.futures.Future`.
     Both end after ``timeout_s`` at the latest, with a `ServiceTimeoutError` where no answer came.
