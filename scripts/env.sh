@@ -5,11 +5,12 @@
 seem_root="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)"
 seem_venv="${VENV:-$seem_root/.venv}"
 seem_install="$seem_root/install/seem_ros"
+seem_foreign="$seem_root/install/interfaces"
 seem_python="$("$seem_venv/bin/python" -c 'import sys; print(f"python{sys.version_info[0]}.{sys.version_info[1]}")')"
 export PATH="$seem_venv/bin:$PATH"
-export AMENT_PREFIX_PATH="$seem_install:$seem_venv"
-export PYTHONPATH="$seem_root:$seem_install/lib/$seem_python/site-packages"
+export AMENT_PREFIX_PATH="$seem_install:$seem_foreign:$seem_venv"
+export PYTHONPATH="$seem_root:$seem_install/lib/$seem_python/site-packages:$seem_foreign/lib/$seem_python/site-packages"
 # the ROS wheels add their own library folders when Python starts
-export LD_LIBRARY_PATH="$seem_install/lib"
+export LD_LIBRARY_PATH="$seem_install/lib:$seem_foreign/lib"
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE
-unset seem_root seem_venv seem_install seem_python
+unset seem_root seem_venv seem_install seem_foreign seem_python

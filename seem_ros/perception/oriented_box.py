@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tight box around what is seen of an object, turned as the object lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import cv2
+import numpy as np
+
+from seem_ros.perception.structures.rigid_transform import quaternion_of
+
+# a few wrong points at the outline must not stretch the box: the extent is taken between these percentiles
+LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
+MIN_POINTS = 12
+_MAX_POINTS = 1024  # more say nothing new about the percentiles
+# only points that are outermost in one of so many directions can touch a tight box
+_DIRECTIONS = 64
+_MAX_TURNS = 12  # descents that are still under way after so many turns gain less than a millimetre
+_THINNEST_M = 0.002  # noise of a depth camera: thinner boxes are compared by their faces' area
+
+
+@dataclass(frozen=True)
+class OrientedBox:
+    """A box of any orientation.
+
+    What the camera does not see is not in it: the far side of an object is missing, so the side along the line of sight
+    is too short by what is hidden, and the centre is too near by half of that.
+
+    Attributes:
+        centre_m: Its middle (x, y, z) in the frame of the points, metres.
+        size_m: Its sides along its own axes, metres.
+        quaternion_xyzw: Its axes in the frame of the points; of all namings of the axes the one turned least.
+    """
+
+    centre_m: tuple[float, float, float]
+    size_m: tuple[float, float, float]
+    quaternion_xyzw: tuple[float, float, float, float]
+
+
+def fit_oriented_box(points_m: np.ndarray) -> OrientedBox | None:
+    """The smallest box found around points, between percentiles 2 and 98 along its sides.
+
+    Each start (the frame's own axes, and the axes along which the points spread) is turned about one of its axes after
+    another to the smallest rectangle around the points seen along that axis, as long as the volume falls.
+
+    Args:
+        points_m: float [N, 3], metres, in any frame.
+
+    Returns:
+        None below 12 points.
+    """
+    if len(points_m) < MIN_POINTS:
+        return None
+    points_m = points_m[:: -(-len(points_m) // _MAX_POINTS)]
+    middle = points_m.mean(axis=0)
+    points = np.asarray(points_m - middle, np.float64)
+    spread = np.linalg.svd(points.T @ points)[0]
+    outer = _outermost(_within(points, spread))
+    if np.linalg.det(spread) < 0:
+        spread[:, 2] *= -1
+    best = min((_descend(outer, start) for start in (np.eye(3), spread.T)), key=lambda axes: _volume(outer, axes))
+    axes = _least_turned(best)
+    low, high = np.percentile(points @ axes.T, (LOW_PERCENTILE, HIGH_PERCENTILE), axis=0)
+    centre = middle + axes.T @ ((low + high) / 2)
+    return OrientedBox(_floats(centre), _floats(high - low), _floats(quaternion_of(axes.T)))
+
+
+def _within(points: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """The points without those beyond the percentiles along the axes of spread (columns), by a margin of a tenth."""
+    along = points @ spread
+    low, high = np.percentile(along, (LOW_PERCENTILE, HIGH_PERCENTILE), axis=0)
+    margin = 0.1 * (high - low)
+    kept = points[((along >= low - margin) & (along <= high + margin)).all(axis=1)]
+    return kept if len(kept) >= MIN_POINTS else points
+
+
+def _half_sphere(count: int) -> np.ndarray:
+    """Directions float64 [3, count] on a spiral, evenly spread."""
+    index = np.arange(count) + 0.5
+    height, turn = 1 - index / count, np.pi * (1 + 5**0.5) * index
+    ring = np.sqrt(1 - height**2)
+    return np.stack([ring * np.cos(turn), ring * np.sin(turn), height])
+
+
+def _namings() -> np.ndarray:
+    """The 24 ways to name and sign three axes that stay right-handed, float64 [24, 3, 3]."""
+    every = (
+        np.eye(3)[list(order)] * np.array(signs)[:, None]
+        for order in permutations(range(3))
+        for signs in product((1.0, -1.0), repeat=3)
+    )
+    return np.stack([named for named in every if np.linalg.det(named) > 0])
+
+
+_HALF_SPHERE = _half_sphere(_DIRECTIONS)
+_NAMINGS = _namings()
+
+
+def _outermost(points: np.ndarray) -> np.ndarray:
+    """The points that are last in one of many directions, spread evenly over the half sphere, or in its opposite."""
+    along = points @ _HALF_SPHERE
+    return points[np.unique(np.concatenate([along.argmax(axis=0), along.argmin(axis=0)]))]
+
+
+def _descend(points: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Axes (rows), turned about one after another to a box that no single turn makes smaller."""
+    volume, idle = _volume(points, axes), 0
+    for turn in range(_MAX_TURNS):
+        turned = _turned(points, np.roll(axes, turn, axis=0))
+        smaller = _volume(points, turned)
+        if smaller < volume * (1 - 1e-4):
+            axes, volume, idle = turned, smaller, 0
+        else:
+            idle += 1
+            if idle == 3:
+                break
+    return axes
+
+
+def _turned(points: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """The axes (rows), turned about the last one to the smallest rectangle around the points seen along it."""
+    seen = (points @ axes[:2].T).astype(np.float32)
+    _, _, degrees = cv2.minAreaRect(seen)
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.stack([cosine * axes[0] + sine * axes[1], cosine * axes[1] - sine * axes[0], axes[2]])
+
+
+def _volume(points: np.ndarray, axes: np.ndarray) -> float:
+    return float(np.prod(np.maximum(np.ptp(points @ axes.T, axis=0), _THINNEST_M)))
+
+
+def _least_turned(axes: np.ndarray) -> np.ndarray:
+    """The same box's axes (rows), named and signed so that they are turned least from the frame's."""
+    named = _NAMINGS @ axes
+    return named[np.trace(named, axis1=1, axis2=2).argmax()]
+
+
+def _floats(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
