@@ -125,5 +125,3 @@ def check_views(name: str, wanted: tuple[int, ...], count: int) -> None:
     for number in wanted:
         if not 0 <= number < count:
             raise ObjectError(f"{name!r} has views 0 to {count - 1}, got {number}")
-
-
