@@ -13,12 +13,12 @@ from std_srvs.srv import SetBool
 
 from seem_ros.errors import PromptError, SeemError, TargetError
 from seem_ros.perception.structures.frame import Frame
-from seem_ros.ros.camera.pipeline import Found, segment_picture
+from seem_ros.ros.camera.pipeline import CameraPipeline, Found, segment_picture
 from seem_ros.ros.messages.images import stamp_to_ns
-from seem_ros.ros.messages.prompts import picture_of, prompt_from_message, prompts_from_messages
+from seem_ros.ros.messages.prompts import checked_label, picture_of, prompt_from_message, prompts_from_messages
 from seem_ros.ros.messages.results import STATES, segments_to_message
 from seem_ros.ros.session import Running
-from seem_ros.srv import Refine, RemoveTargets, Segment, SetVocabulary
+from seem_ros.srv import Refine, RemoveTargets, Rename, Segment, SetVocabulary, Undo
 
 # the default keeps ten calls: an eleventh at the same moment would be dropped without an answer
 QUEUE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -26,6 +26,8 @@ QUEUE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 SERVICES: dict[str, tuple[type, str]] = {
     "segment": (Segment, "Find what is described, in a camera's frame or a picture of your own; track it if wanted."),
     "refine": (Refine, "Another round on a target: more clicks, boxes, strokes, words."),
+    "undo": (Undo, "Take back the newest round on a target."),
+    "rename": (Rename, "Give a target another name."),
     "remove_targets": (RemoveTargets, "Stop following some or all targets."),
     "set_vocabulary": (SetVocabulary, "The names for segments, and what the panoptic output looks for."),
     "enable": (SetBool, "Process the cameras' frames, or let them pass; calls are answered either way."),
@@ -49,6 +51,8 @@ class Services:
         handlers = {
             "segment": self._segment,
             "refine": self._refine,
+            "undo": self._undo,
+            "rename": self._rename,
             "remove_targets": self._remove,
             "set_vocabulary": self._vocabulary,
             "enable": self._enable,
@@ -125,12 +129,20 @@ class Services:
         found = running.call(
             lambda: pipeline.refine(request.target_id, prompt, request.prompt.label, stamp_ns), may_take_effect=True
         )
-        self._fill(running, response, found)
-        index = [segment.target_id for segment in found.segments]
-        response.segment_index = index.index(request.target_id) if request.target_id in index else -1
-        response.target_id = request.target_id
-        state = next((one.state for one in pipeline.targets if one.target_id == request.target_id), None)
-        response.state = STATES[state.value] if state is not None else 0
+        self._fill_target(running, response, found, pipeline, request.target_id)
+
+    def _undo(self, running: Running, request: Any, response: Any) -> None:
+        pipeline = running.camera_of(request.target_id)
+
+        def undo() -> tuple[Found, int]:
+            return pipeline.undo(request.target_id), pipeline.tracker.rounds(request.target_id)
+
+        found, response.rounds_left = running.call(undo, may_take_effect=True)
+        self._fill_target(running, response, found, pipeline, request.target_id)
+
+    def _rename(self, running: Running, request: Any, response: Any) -> None:
+        pipeline, name = running.camera_of(request.target_id), checked_label(request.label)
+        response.label = running.call(lambda: pipeline.rename(request.target_id, name), may_take_effect=True)
 
     def _remove(self, running: Running, request: Any, response: Any) -> None:
         ids = list(dict.fromkeys(request.target_ids))
@@ -169,6 +181,16 @@ class Services:
     def _enable(self, running: Running, request: Any, response: Any) -> None:
         running.enable(request.data)
         response.message = "enabled" if request.data else "disabled"
+
+    def _fill_target(
+        self, running: Running, response: Any, found: Found, pipeline: CameraPipeline, target_id: int
+    ) -> None:
+        self._fill(running, response, found)
+        index = [segment.target_id for segment in found.segments]
+        response.segment_index = index.index(target_id) if target_id in index else -1
+        response.target_id = target_id
+        state = next((one.state for one in pipeline.targets if one.target_id == target_id), None)
+        response.state = STATES[state.value] if state is not None else 0
 
     @staticmethod
     def _fill(running: Running, response: Any, found: Found) -> None:

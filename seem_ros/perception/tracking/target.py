@@ -11,6 +11,7 @@ SEEM defines memory for rounds on one picture; across frames it is our extension
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
@@ -24,6 +25,9 @@ from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Round
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.runtime.interface import PromptBatch, TextFeatures
+
+# so many rounds on a target can be taken back; each keeps three masks at stride 4, 0.25 MB at 320x256
+ROUNDS_KEPT = 10
 
 
 class Look(Enum):
@@ -169,7 +173,7 @@ class Target:
     are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
     cells of the mask it usually has. ``sure`` is where it was last seen beyond doubt. ``unproven`` counts the pictures
     in which its last find, after ``found_at`` tracked frames, still has to be confirmed, ``against`` those in a row
-    that contradicted it; see ``verification``.
+    that contradicted it; see ``verification``. ``history`` is what it was before each of its last rounds, oldest first.
     """
 
     target_id: int
@@ -202,6 +206,7 @@ class Target:
     frames_since_bank: int = 0
     mask_logits: np.ndarray | None = None
     mask_score: float = 0.0
+    history: tuple[Target, ...] = ()
 
     @property
     def info(self) -> TargetInfo:
@@ -289,6 +294,27 @@ class Target:
         """What was found is another object: the target is out of sight, and was last seen where that was sure."""
         self.place, self.state = self.sure, TargetState.OCCLUDED
         self.candidates.clear()
+
+    def before_a_round(self) -> None:
+        """Note what it is now, so that the round which follows can be taken back."""
+        now = copy.copy(self)
+        now.history, now.bank, now.candidates = (), copy.copy(self.bank), {}
+        self.history = (*self.history, now)[-ROUNDS_KEPT:]
+
+    def before_its_last_round(self) -> Target:
+        """What it was before its last round.
+
+        Raises:
+            TargetError: There is no round to take back.
+        """
+        if not self.history:
+            raise TargetError(
+                f"target {self.target_id} has no round to take back: it is as its first prompt left it; to end it, "
+                "remove it"
+            )
+        before = copy.copy(self.history[-1])
+        before.bank, before.history = copy.copy(before.bank), self.history[:-1]
+        return before
 
     def forget_place(self, keep_hint: bool) -> None:
         """After a jump in time or a change of size: appearance stays, places do not mean anything any more."""

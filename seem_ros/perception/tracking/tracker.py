@@ -240,6 +240,7 @@ class Tracker:
                 if prompt.text
                 else target.label
             )
+            target.before_a_round()
             target.prompt, target.label = joined, label
             if prompt.text and batch.has_text[0]:
                 target.text = self._segmenter.text_features(prompt.text)
@@ -255,6 +256,71 @@ class Tracker:
             message=said,
         )
         return self._finish(encoded, [target if found else None], [answer], replay, [target_id])
+
+    def undo_stamp_ns(self, target_id: int) -> int:
+        """Stamp of the frame that a target was last looked for in before its newest round: where `undo` starts best.
+
+        Raises:
+            TargetError: No living target has this id, or there is no round to take back.
+        """
+        return self._get(target_id).before_its_last_round().stamp_ns
+
+    def rounds(self, target_id: int) -> int:
+        """How many rounds on a target can be taken back.
+
+        Raises:
+            TargetError: No living target has this id.
+        """
+        return len(self._get(target_id).history)
+
+    def undo(
+        self, target_id: int, frame: Frame | np.ndarray | EncodedFrame | None = None, replay: Sequence[Frame] = ()
+    ) -> StartResult:
+        """Takes back the newest round on a target: memory, name and state are what they were before it.
+
+        On the frame that it was last looked for in before the round its mask is the very same again; into another frame
+        it is followed from there.
+
+        Args:
+            target_id: A living target's.
+            frame: The picture; default the newest encoded one.
+            replay: Later frames in order, up to now.
+
+        Raises:
+            TargetError: No living target has this id, or there is no round to take back.
+            FrameError: There is no picture.
+        """
+        before = self._get(target_id).before_its_last_round()
+        encoded = self._segmenter.on(frame)
+        self._targets[target_id] = before
+        if encoded.frame.stamp_ns != before.stamp_ns:
+            known = before.place.geometry_key if before.place is not None else None
+            if known != encoded.geometry.source_hw or encoded.frame.stamp_ns < before.stamp_ns:
+                before.forget_place(keep_hint=known == encoded.geometry.source_hw)
+            self._follow(encoded, [before])
+        answer = Answer(
+            before.prompt,
+            before.mask_logits is not None,
+            min(max(before.presence, 0.0), 1.0),
+            before.mask_score if before.mask_logits is not None else 0.0,
+            *before.label,
+        )
+        return self._finish(encoded, [before], [answer], replay)
+
+    def show(self, target_id: int, frame: Frame | np.ndarray | EncodedFrame) -> Segments:
+        """A target alone in the frame that it was last seen in.
+
+        Args:
+            target_id: A living target's.
+            frame: The picture of that stamp.
+
+        Raises:
+            TargetError: No living target has this id, or it is not seen in that frame.
+        """
+        target, encoded = self._get(target_id), self._segmenter.encode(frame)
+        if target.mask_logits is None or target.last_seen_ns != encoded.frame.stamp_ns:
+            raise TargetError(f"target {target_id} is not seen in this picture, it is {target.state.value}")
+        return compose(self._segmenter, encoded, [target], self._ids.wide)
 
     def _prompted_frame(
         self, prompts: Sequence[Prompt], frame: Frame | np.ndarray | EncodedFrame | None, refining: bool

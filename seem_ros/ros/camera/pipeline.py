@@ -22,7 +22,7 @@ from seem_ros.perception.segmenter import EncodedFrame, Segmenter
 from seem_ros.perception.structures.frame import Frame, Intrinsics
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
-from seem_ros.perception.tracking.target import IdAllocator, TargetInfo
+from seem_ros.perception.tracking.target import ROUNDS_KEPT, IdAllocator, TargetInfo
 from seem_ros.perception.tracking.tracker import Tracker
 from seem_ros.ros.camera.depth_lookup import DepthLookup
 from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
@@ -96,6 +96,7 @@ class CameraPipeline:
         self._encoded: tuple[StoredFrame, EncodedFrame] | None = None
         self.scale = ""
         self._last_begin_s = self._last_warning_s = float("-inf")
+        self._names_before: dict[int, tuple[str, ...]] = {}
         self.targets: tuple[TargetInfo, ...] = ()
 
     # ------------------------------------------------------------- executor threads: messages are stored, nothing else
@@ -299,6 +300,9 @@ class CameraPipeline:
         self.tracker.target(target_id)  # an unknown target is said before anything about frames
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
         result = self.tracker.refine(target_id, prompt, encoded, [each.frame(self._depth_of(each)) for each in replay])
+        if result.answers[0].found:
+            earlier = (*self._names_before.get(target_id, ()), self.names.get(target_id, ""))
+            self._names_before[target_id] = earlier[-ROUNDS_KEPT:]
         if label:
             self.names[target_id] = label
         self.targets = self.tracker.targets()
@@ -306,6 +310,45 @@ class CameraPipeline:
         self._release((stored, *replay))
         segments = with_names(result.segments, self.names)
         return Found(segments, last.header, result.target_ids, message=self._message(segments, stored))
+
+    def undo(self, target_id: int) -> Found:
+        """Take back the newest round on a target, and bring it up to now from where it was before.
+
+        Raises:
+            SeemError: No such target, no round to take back, or no frame.
+        """
+        stamp_ns = self.tracker.undo_stamp_ns(target_id)
+        try:
+            self.ring.at(stamp_ns, tolerance_s=0.0)
+        except FrameError:
+            stamp_ns = 0  # that frame is no longer kept: the newest has to do
+        stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
+        result = self.tracker.undo(target_id, encoded, [each.frame(self._depth_of(each)) for each in replay])
+        *earlier, name = self._names_before[target_id]
+        self._names_before[target_id] = tuple(earlier)
+        self.rename(target_id, name)
+        last = replay[-1] if replay else stored
+        self._release((stored, *replay))
+        return Found(
+            with_names(result.segments, self.names), last.header, (target_id,), message=result.segments.message
+        )
+
+    def rename(self, target_id: int, name: str) -> str:
+        """Call a target by another name; an empty one lets the model name it again.
+
+        Returns:
+            The name that it carries now.
+
+        Raises:
+            TargetError: No such target.
+        """
+        info = self.tracker.target(target_id)
+        if name:
+            self.names[target_id] = name
+        else:
+            self.names.pop(target_id, None)
+        self.targets = self.tracker.targets()
+        return name or info.label
 
     def remove(self, ids: Sequence[int]) -> tuple[int, ...]:
         """End targets; without ids all of them.
@@ -316,6 +359,7 @@ class CameraPipeline:
         removed = self.tracker.remove(ids)
         for target_id in removed:
             self.names.pop(target_id, None)
+            self._names_before.pop(target_id, None)
         self.targets = self.tracker.targets()
         return removed
 

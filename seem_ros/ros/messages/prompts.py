@@ -52,8 +52,7 @@ def prompt_from_message(msg: messages.Prompt) -> Prompt:
         PromptError: It is empty, not finite, too long or inconsistent.
         FrameError: An image in it cannot be read.
     """
-    if len(msg.label) > MAX_LABEL_CHARACTERS:
-        raise PromptError(f"a label may have {MAX_LABEL_CHARACTERS} characters, got {len(msg.label)}")
+    checked_label(msg.label)
     return Prompt(
         text=msg.text,
         clicks=_clicks(msg.clicks),
@@ -63,6 +62,17 @@ def prompt_from_message(msg: messages.Prompt) -> Prompt:
         masks=(Mask(image_to_mask(msg.mask), negative=msg.mask_negative),) if has_data(msg.mask) else (),
         reference=_reference(msg.reference),
     )
+
+
+def checked_label(label: str) -> str:
+    """A user's name for a target, its spaces tidied.
+
+    Raises:
+        PromptError: It is too long.
+    """
+    if len(label) > MAX_LABEL_CHARACTERS:
+        raise PromptError(f"a label may have {MAX_LABEL_CHARACTERS} characters, got {len(label)}")
+    return " ".join(label.split())
 
 
 def _clicks(clicks: list[messages.Click]) -> tuple[Click, ...]:
