@@ -10,6 +10,8 @@ import numpy as np
 
 from seem_ros.errors import FrameError
 from seem_ros.perception.structures.frame import Frame, Intrinsics
+from seem_ros.perception.structures.oriented_box import fit_oriented_box
+from seem_ros.perception.structures.rigid_transform import RigidTransform
 from seem_ros.perception.structures.segments import Segments
 
 MIN_PIXELS = 12
@@ -20,14 +22,14 @@ _DEVIATIONS = 4.0
 Vector = tuple[float, float, float]
 
 
-def locate(
+def surface_points(
     mask: np.ndarray, depth_m: np.ndarray, intrinsics: Intrinsics, origin_xy: tuple[int, int] = (0, 0)
-) -> tuple[Vector, Vector] | None:
-    """Position and size of what a mask shows: of its visible surface.
+) -> np.ndarray | None:
+    """Points on the visible surface of what a mask shows.
 
     Pixels of the outline often carry the depth of what is behind ("flying pixels"), so one pixel of it is left out
-    where enough remain, depths far from the median (4 x 1.4826 median absolute deviations, at least 1 cm) are
-    dropped, and the extent is taken between percentiles 2 and 98.
+    where enough remain, and depths far from the median (4 x 1.4826 median absolute deviations, at least 1 cm) are
+    dropped.
 
     Args:
         mask: bool [h, w].
@@ -36,7 +38,7 @@ def locate(
         origin_xy: Column and row of the arrays' first pixel in the whole image.
 
     Returns:
-        Centre (x, y, z) and extent (x, y, z) in the camera's optical frame, metres; None below 12 valid pixels.
+        float64 [N, 3] in the camera's optical frame, metres; None below 12 valid pixels.
 
     Raises:
         FrameError: The arrays differ in size.
@@ -60,19 +62,45 @@ def locate(
     rows, columns, z = rows[near], columns[near], z[near]
     ray_x, ray_y = intrinsics.rays(columns + origin_xy[0], rows + origin_xy[1])
     x, y = ray_x * z, ray_y * z
-    low, high = np.percentile(np.stack([x, y, z]), (_LOW, _HIGH), axis=1)
+    return np.stack([x, y, z], axis=1)
+
+
+def locate(
+    mask: np.ndarray, depth_m: np.ndarray, intrinsics: Intrinsics, origin_xy: tuple[int, int] = (0, 0)
+) -> tuple[Vector, Vector] | None:
+    """Position and size of what a mask shows: of its visible surface, between percentiles 2 and 98 of its points.
+
+    Arguments are those of `surface_points`.
+
+    Returns:
+        Centre (x, y, z) and extent (x, y, z) in the camera's optical frame, metres; None below 12 valid pixels.
+
+    Raises:
+        FrameError: The arrays differ in size.
+    """
+    points = surface_points(mask, depth_m, intrinsics, origin_xy)
+    return None if points is None else _extent(points, in_optical_frame=True)
+
+
+def _extent(points: np.ndarray, in_optical_frame: bool) -> tuple[Vector, Vector]:
+    """Centre and extent along the axes; along the optical axis the centre is where most of the surface is."""
+    low, high = np.percentile(points, (_LOW, _HIGH), axis=0)
     centre = (low + high) / 2
-    centre[2] = np.median(z)
+    if in_optical_frame:
+        centre[2] = np.median(points[:, 2])
     return tuple(float(v) for v in centre), tuple(float(v) for v in high - low)
 
 
-def add_positions(segments: Segments, depth_m: np.ndarray, intrinsics: Intrinsics) -> Segments:
-    """The same segments with ``position_m`` and ``size_m`` where depth says.
+def add_positions(
+    segments: Segments, depth_m: np.ndarray, intrinsics: Intrinsics, transform: RigidTransform | None = None
+) -> Segments:
+    """The same segments with positions and sizes where depth says, and oriented boxes for targets.
 
     Args:
         segments: Of the picture.
         depth_m: float32 [H, W] of the picture's size.
         intrinsics: Of the picture.
+        transform: From the camera's optical frame to the frame that positions are wanted in; None = the optical frame.
 
     Raises:
         FrameError: Depth has another size.
@@ -83,13 +111,23 @@ def add_positions(segments: Segments, depth_m: np.ndarray, intrinsics: Intrinsic
     for segment in segments:
         x0, y0, x1, y1 = segment.box_xyxy_px
         mask = segments.labels[y0:y1, x0:x1] == segment.value
-        found = locate(mask, depth_m[y0:y1, x0:x1], intrinsics, (x0, y0))
-        placed.append(segment if found is None else replace(segment, position_m=found[0], size_m=found[1]))
+        points = surface_points(mask, depth_m[y0:y1, x0:x1], intrinsics, (x0, y0))
+        if points is None:
+            placed.append(segment)
+            continue
+        if transform is not None:
+            points = transform.apply(points)
+        position_m, size_m = _extent(points, in_optical_frame=transform is None)
+        box = fit_oriented_box(points) if segment.target_id else None
+        placed.append(replace(segment, position_m=position_m, size_m=size_m, oriented_box=box))
     return segments.with_segments(tuple(placed))
 
 
 def with_depth(segments: Segments, frame: Frame) -> Segments:
-    """Adds positions where the frame has depth and intrinsics, else nothing."""
+    """Adds positions where the frame has depth, intrinsics and, if another frame is wanted, the way to it."""
+    segments = replace(segments, position_frame=frame.position_frame)
     if frame.depth_m is None or frame.intrinsics is None or not len(segments):
         return segments
-    return add_positions(segments, frame.depth_m, frame.intrinsics)
+    if frame.target_frame and frame.target_from_camera is None:
+        return segments
+    return add_positions(segments, frame.depth_m, frame.intrinsics, frame.target_from_camera)

@@ -16,6 +16,9 @@ from seem_ros.perception.masks.grabcut import all_obeyed
 from seem_ros.perception.masks.guided_filter import enlarge_along_edges
 from seem_ros.perception.masks.panoptic import panoptic as panoptic_rule
 from seem_ros.perception.masks.upsample import Patch, drop_strays, enlarge, mask_scores, paint
+from seem_ros.perception.objects.memory import ObjectMemory
+from seem_ros.perception.objects.recognition import Recognition
+from seem_ros.perception.objects.taught import TaughtObject
 from seem_ros.perception.prompting import grounding, prompt_encoder
 from seem_ros.perception.prompting.naming import Naming
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
@@ -45,6 +48,7 @@ class Segmenter:
         self._newest: EncodedFrame | None = None
         self._references = ReferenceCache(backend, self._encoded)
         self._words = Naming(backend, self._config.max_texts_cached)
+        self._recognition = Recognition(backend, self._encoded)
 
     @classmethod
     def load(
@@ -116,6 +120,16 @@ class Segmenter:
         return self.spec.postprocess.presence_found if own is None else own
 
     @property
+    def objects(self) -> ObjectMemory | None:
+        """Objects that were taught: a text that names one asks for that object, whatever the vocabulary says."""
+        return self._recognition.memory
+
+    @objects.setter
+    def objects(self, memory: ObjectMemory | None) -> None:
+        self._recognition.memory = memory
+        self._recognition.forget_reads()
+
+    @property
     def vocabulary(self) -> tuple[str, ...]:
         """Names used for panoptic output and for prompts without text."""
         return self._words.names
@@ -181,7 +195,7 @@ class Segmenter:
             if not isinstance(prompt, Prompt):
                 raise PromptError(f"a prompt must be a Prompt, got {type(prompt).__name__}")
             prompt.check_image(height, width, refining)
-        texts = [prompt.text for prompt in prompts if prompt.text]
+        texts = [prompt.text for prompt in prompts if prompt.text and self._recognition.named(prompt) is None]
         if texts:
             self._words.encode(texts)  # a text the model cannot take is refused here, before anything is changed
 
@@ -231,21 +245,28 @@ class Segmenter:
     def ask(self, prompts: Sequence[Prompt], geometry: Geometry) -> tuple[PromptBatch, list[tuple[str, ...]]]:
         """Prompts as the model's tensors, and the unknown words of each. They have passed ``check``.
 
+        A text that names a taught object asks with what that object looks like, and with no word.
         A text with unknown words is left out unless ``unknown_words`` is ``use``; the element is then without text, and
         asks nothing where that was all it had.
         """
         batch = PromptBatch.empty(self.spec, len(prompts))
-        unknown = [self._words.unknown(prompt.text) for prompt in prompts]
+        taught = [self._recognition.named(prompt) for prompt in prompts]
+        unknown = [
+            () if one is not None else self._words.unknown(prompt.text)
+            for prompt, one in zip(prompts, taught, strict=True)
+        ]
         usable = [
             i
             for i, prompt in enumerate(prompts)
-            if prompt.text and (not unknown[i] or self._config.unknown_words == "use")
+            if prompt.text and taught[i] is None and (not unknown[i] or self._config.unknown_words == "use")
         ]
         if usable:
             texts = self._words.encode([prompts[i].text for i in usable])
             for row, i in enumerate(usable):
                 prompt_encoder.put_text(batch, i, texts, row)
         for i, prompt in enumerate(prompts):
+            if taught[i] is not None:
+                prompt_encoder.put_reference(batch, i, self._recognition.reference(taught[i]))
             if prompt.reference is not None:
                 limit = self._config.max_references_cached
                 prompt_encoder.put_reference(batch, i, self._references.read(prompt.reference, limit))
@@ -271,9 +292,14 @@ class Segmenter:
             own = self._backend.decode(encoded.features, batch.select(texts))
             objects = self._backend.decode_objects(encoded.features)
             batch, sure = rule.point(batch, texts, own, objects)
+        taught = self._taught_alone(batch, prompts)
+        if taught:
+            batch, recognised = self._recognition.point(encoded, batch, taught)
         result = self._backend.decode(encoded.features, batch)
         if rule is not None:
             result.presence[texts] = sure
+        if taught:
+            result.presence[list(taught)] = recognised
         fine, coarse = result.mask_logits, result.memory_mask
         if self._config.drop_strays and self.spec.has_prior:
             places = prompt_encoder.anchors(batch, fine.shape[1:])
@@ -286,6 +312,19 @@ class Segmenter:
         if silent.any():  # a model without presence head always answers something: how sure the outline is
             presence[silent] = mask_scores(fine[silent])
         return replace(result, mask_logits=fine, memory_mask=coarse, presence=presence.astype(np.float32))
+
+    def _taught_alone(self, batch: PromptBatch, prompts: Sequence[Prompt]) -> dict[int, TaughtObject]:
+        """Rows that say nothing but the name of a taught object."""
+        named = {row: self._recognition.named(prompt) for row, prompt in enumerate(prompts) if not prompt.shapes}
+        return {row: one for row, one in named.items() if one is not None and not batch.has_previous[row]}
+
+    def said_of(self, prompt: Prompt) -> str:
+        """What a user should know about how a prompt is understood; "" where it is taken at its word."""
+        taught = self._recognition.named(prompt)
+        if taught is None:
+            return ""
+        count = len(taught.views)
+        return f"{taught.name!r} is the object that was taught ({count} {'view' if count == 1 else 'views'})"
 
     def enlarge(self, encoded: EncodedFrame, logits: np.ndarray) -> Patch | None:
         """One mask, float32 [hm, wm] logits, at source resolution, along the picture's edges if the model wants it."""
@@ -341,6 +380,7 @@ class Segmenter:
             message = compositing.answer_message(
                 prompt, bool(asked[i]), bool(found[i]), segment is not None, presence, threshold, unknown[i]
             )
+            message = "; ".join(part for part in (self.said_of(prompt), message) if part)
             if owner[i] != i:
                 message = "; ".join(part for part in (message, f"the same object as prompt {owner[i] + 1}") if part)
             label, label_score = labels[i] if found[i] else ("", 0.0)
@@ -412,6 +452,7 @@ class Segmenter:
         """Frees the backend."""
         self._newest = None
         self._references.clear()
+        self._recognition.forget_reads()
         self._backend.close()
 
     def __enter__(self) -> Segmenter:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from seem_ros.errors import FrameError
+from seem_ros.perception.structures.rigid_transform import RigidTransform
 
 MAX_SIDE_PX = 8192
 # Of a ray's slope: a tenth of a millimetre at ten metres.
@@ -107,6 +108,9 @@ class Frame:
         camera: Name of the camera, "" where there is only one.
         depth_m: float32 [H, W], metres along the optical axis, aligned to ``rgb``; NaN, infinite or <= 0 is invalid.
         intrinsics: Of ``rgb``.
+        target_frame: Name of the frame that positions are wanted in; "" = ``frame_id``.
+        target_from_camera: From the optical frame to that frame at the time of exposure; None where it is not known,
+            and there are no positions then.
 
     Raises:
         FrameError: Not an 8-bit RGB picture, of zero size or above 8192 pixels, or depth of another size.
@@ -118,6 +122,8 @@ class Frame:
     camera: str = ""
     depth_m: np.ndarray | None = None
     intrinsics: Intrinsics | None = None
+    target_frame: str = ""
+    target_from_camera: RigidTransform | None = None
 
     def __post_init__(self) -> None:
         check_rgb(self.rgb)
@@ -129,6 +135,11 @@ class Frame:
                     f"depth must have the image's size {self.rgb.shape[1]}x{self.rgb.shape[0]}, got shape "
                     f"{self.depth_m.shape}; register it to the image first"
                 )
+
+    @property
+    def position_frame(self) -> str:
+        """Name of the frame that positions are given in."""
+        return self.target_frame or self.frame_id
 
     @property
     def height(self) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 
 from seem_ros.errors import DataError
 from seem_ros.perception.structures.letterbox import Geometry
+from seem_ros.perception.structures.oriented_box import OrientedBox
 from seem_ros.perception.structures.prompts import Prompt
 
 STATES = ("", "TRACKED", "OCCLUDED", "LOST")
@@ -36,8 +37,10 @@ class Segment:
         area_px: Number of its pixels.
         centroid_xy_px: Mean column and row of its pixels (pixel centres have integer coordinates).
         state: Of its target: TRACKED; "" where it is none. OCCLUDED and LOST targets have no segment.
-        position_m: Centre (x, y, z) in the camera's optical frame, None without depth.
-        size_m: Extent along the axes of the optical frame, None without depth.
+        position_m: Centre (x, y, z) in ``Segments.position_frame``, None without depth.
+        size_m: Extent along the axes of that frame, None without depth.
+        oriented_box: The tight box in that frame, turned as the object lies; None without depth, and where it is no
+            target.
         is_thing: A countable thing, not stuff like floor or wall.
 
     Raises:
@@ -57,6 +60,7 @@ class Segment:
     position_m: tuple[float, float, float] | None = None
     size_m: tuple[float, float, float] | None = None
     is_thing: bool = True
+    oriented_box: OrientedBox | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.value <= 65535:
@@ -138,6 +142,7 @@ class Segments:
         stamp_ns, frame_id, camera: Of the picture.
         message: What to tell the user about the whole.
         answers: One per prompt, in the prompts' order; empty where nothing was asked.
+        position_frame: Name of the frame of all positions.
 
     Raises:
         DataError: The label image has another type, or two records share a pixel value.
@@ -150,6 +155,7 @@ class Segments:
     camera: str = ""
     message: str = ""
     answers: tuple[Answer, ...] = ()
+    position_frame: str = ""
 
     def __post_init__(self) -> None:
         labels = self.labels

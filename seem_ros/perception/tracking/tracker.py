@@ -167,6 +167,7 @@ class Tracker:
                     target = self._new(prompt, labels[i], seen, i, references[i])
             touched.append(target)
             said = answer_message(prompt, bool(asked[i]), found, True, presence, threshold, unknown[i])
+            said = "; ".join(part for part in (self._segmenter.said_of(prompt), said) if part)
             answers.append(
                 Answer(
                     prompt,

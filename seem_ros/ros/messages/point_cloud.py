@@ -16,6 +16,7 @@ from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.visualize import colour_of
 from seem_ros.ros.messages.images import to_data
+from seem_ros.ros.messages.results import box_pose
 
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("rgb", "<u4"), ("label", "<u2"), ("", "<u2")])
 FIELDS = [
@@ -76,6 +77,9 @@ def markers(segments: Segments, header: Header, shown_before: Collection[int]) -
     """
     array = MarkerArray()
     shown = set()
+    header = Header(stamp=header.stamp, frame_id=segments.position_frame or header.frame_id)
+    # above it for people: against y where y points down, as in an optical frame, else along z
+    optical = header.frame_id == segments.frame_id
     for segment in segments:
         if segment.position_m is None:
             continue
@@ -86,9 +90,17 @@ def markers(segments: Segments, header: Header, shown_before: Collection[int]) -
         box = _marker(header, "segments", segment.value, Marker.CUBE)
         box.pose.position = Point(x=x, y=y, z=z)
         box.scale = Vector3(x=size[0], y=size[1], z=size[2])
+        if segment.oriented_box is not None:
+            box.pose = box_pose(segment.oriented_box)
+            sides = [max(side, 0.005) for side in segment.oriented_box.size_m]
+            box.scale = Vector3(x=sides[0], y=sides[1], z=sides[2])
         box.color = ColorRGBA(r=red, g=green, b=blue, a=0.4)
         name = _marker(header, "names", segment.value, Marker.TEXT_VIEW_FACING)
-        name.pose.position = Point(x=x, y=y - size[1] / 2 - NAME_HEIGHT_M, z=z)
+        name.pose.position = (
+            Point(x=x, y=y - size[1] / 2 - NAME_HEIGHT_M, z=z)
+            if optical
+            else Point(x=x, y=y, z=z + size[2] / 2 + NAME_HEIGHT_M)
+        )
         name.scale = Vector3(x=0.0, y=0.0, z=NAME_HEIGHT_M)
         name.color = ColorRGBA(r=1.0, g=1.0, b=1.0, a=1.0)
         name.text = f"{segment.label} #{segment.target_id}" if segment.target_id else segment.label

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from geometry_msgs.msg import Point, Vector3
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from seem_ros.msg import Box, Pixel, SegmentArray, SegmentRecord, Target, TargetArray
+from seem_ros.perception.structures.oriented_box import OrientedBox
 from seem_ros.perception.structures.segments import Segment, Segments
 from seem_ros.ros.messages.images import array_to_image, has_data, image_to_labels, ns_to_stamp, stamp_to_ns
 
@@ -30,6 +31,7 @@ def segments_to_message(segments: Segments, header: Header, labels: bool = True)
     return SegmentArray(
         header=header,
         camera=segments.camera,
+        position_frame=segments.position_frame or header.frame_id,
         labels=array_to_image(segments.labels, header) if labels else Image(header=header),
         segments=[record(segment) for segment in segments],
     )
@@ -49,6 +51,7 @@ def segments_from_message(msg: SegmentArray) -> Segments:
         stamp_to_ns(msg.header.stamp),
         msg.header.frame_id,
         msg.camera,
+        position_frame=msg.position_frame,
     )
 
 
@@ -67,7 +70,13 @@ def _segment(msg: SegmentRecord) -> Segment:
         centroid_xy_px=(msg.centroid.x, msg.centroid.y),
         position_m=(place.x, place.y, place.z) if msg.has_position else None,
         size_m=(size.x, size.y, size.z) if msg.has_position else None,
+        oriented_box=_oriented_box(msg) if msg.has_oriented_box else None,
     )
+
+
+def _oriented_box(msg: SegmentRecord) -> OrientedBox:
+    at, turn, size = msg.oriented_pose.position, msg.oriented_pose.orientation, msg.oriented_size
+    return OrientedBox((at.x, at.y, at.z), (size.x, size.y, size.z), (turn.x, turn.y, turn.z, turn.w))
 
 
 def record(segment: Segment) -> SegmentRecord:
@@ -95,7 +104,7 @@ def box_message(box_xyxy_px: Sequence[float]) -> Box:
 
 
 def fill_position(msg: SegmentRecord | Target, segment: Segment) -> None:
-    """Write position and size into a record or target, where depth gave them (metres, camera optical frame)."""
+    """Write position and size into a record or target, where depth gave them: metres, in ``position_frame``."""
     if segment.position_m is None:
         return
     x, y, z = (float(value) for value in segment.position_m)
@@ -103,6 +112,16 @@ def fill_position(msg: SegmentRecord | Target, segment: Segment) -> None:
     if segment.size_m is not None:
         x, y, z = (float(value) for value in segment.size_m)
         msg.size = Vector3(x=x, y=y, z=z)
+    if segment.oriented_box is not None:
+        msg.has_oriented_box, msg.oriented_pose = True, box_pose(segment.oriented_box)
+        x, y, z = segment.oriented_box.size_m
+        msg.oriented_size = Vector3(x=x, y=y, z=z)
+
+
+def box_pose(box: OrientedBox) -> Pose:
+    """Middle and axes of a box."""
+    (x, y, z), (qx, qy, qz, qw) = box.centre_m, box.quaternion_xyzw
+    return Pose(position=Point(x=x, y=y, z=z), orientation=Quaternion(x=qx, y=qy, z=qz, w=qw))
 
 
 def targets_to_message(
@@ -118,11 +137,15 @@ def targets_to_message(
         names: Names that users gave to targets, by target id.
     """
     return TargetArray(
-        header=header, camera=camera, targets=[_target(info, segments, names.get(info.target_id)) for info in targets]
+        header=header,
+        camera=camera,
+        position_frame=(segments.position_frame if segments is not None else "") or header.frame_id,
+        targets=[target_to_message(info, segments, names.get(info.target_id)) for info in targets],
     )
 
 
-def _target(info: Any, segments: Segments | None, name: str | None) -> Target:
+def target_to_message(info: Any, segments: Segments | None, name: str | None) -> Target:
+    """One target: the tracker's `TargetInfo`, what is seen of it, and the user's name for it."""
     msg = Target(
         target_id=info.target_id,
         value=info.value,

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from seem_ros.perception.oriented_box import fit_oriented_box
+from seem_ros.perception.structures.oriented_box import fit_oriented_box
 from seem_ros.perception.structures.rigid_transform import RigidTransform
 
 
