@@ -19,6 +19,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from seem_ros.errors import SeemError
+from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.tracking.target import IdAllocator
 from seem_ros.ros.camera.pipeline import CameraPipeline
@@ -166,6 +167,16 @@ class SeemNode(LifecycleNode):
             f"{status.message}"
         )
         self._show_in_force()
+        self._say_objects(self._running.segmenter.objects)
+
+    def _say_objects(self, memory: ObjectMemory | None) -> None:
+        if memory is None:
+            return
+        for problem in memory.problems:
+            self.get_logger().warning(f"taught objects: {problem}")
+        if len(memory):
+            names = ", ".join(repr(one.name) for one in memory.objects()[:20])
+            self.get_logger().info(f"{len(memory)} taught objects: {names}")
 
     def _activate(self) -> None:
         running, several = self._running, len(self.settings.cameras) > 1

@@ -140,6 +140,9 @@ class Settings:
         fixed=True,
     )
     cache_dir: str = _row("", "Folder of built engines and encoded texts; empty = ~/.cache/seem_ros.", fixed=True)
+    objects_dir: str = _row(
+        "", "Folder of the objects that are taught; empty = ~/.local/share/seem_ros/objects.", fixed=True
+    )
     cameras: list[str] = _row(
         ["camera"],
         "Names of the cameras. One: topics image, depth, camera_info and ~/segments. "

@@ -13,12 +13,23 @@ from std_srvs.srv import SetBool
 
 from seem_ros.errors import PromptError, SeemError, TargetError
 from seem_ros.perception.structures.frame import Frame
+from seem_ros.ros import object_services
 from seem_ros.ros.camera.pipeline import CameraPipeline, Found, segment_picture
 from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.messages.prompts import checked_label, picture_of, prompt_from_message, prompts_from_messages
 from seem_ros.ros.messages.results import STATES, segments_to_message
 from seem_ros.ros.session import Running
-from seem_ros.srv import Refine, RemoveTargets, Rename, Segment, SetVocabulary, Undo
+from seem_ros.srv import (
+    Forget,
+    Objects,
+    Refine,
+    RemoveTargets,
+    Rename,
+    Segment,
+    SetVocabulary,
+    Teach,
+    Undo,
+)
 
 # the default keeps ten calls: an eleventh at the same moment would be dropped without an answer
 QUEUE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
@@ -30,6 +41,9 @@ SERVICES: dict[str, tuple[type, str]] = {
     "rename": (Rename, "Give a target another name."),
     "remove_targets": (RemoveTargets, "Stop following some or all targets."),
     "set_vocabulary": (SetVocabulary, "The names for segments, and what the panoptic output looks for."),
+    "teach": (Teach, "Remember a target, or what a prompt finds, by a name: text finds it from then on."),
+    "objects": (Objects, "List the objects that were taught, with small pictures."),
+    "forget": (Forget, "Forget an object that was taught, or some of its views."),
     "enable": (SetBool, "Process the cameras' frames, or let them pass; calls are answered either way."),
 }
 
@@ -55,6 +69,9 @@ class Services:
             "rename": self._rename,
             "remove_targets": self._remove,
             "set_vocabulary": self._vocabulary,
+            "teach": object_services.teach,
+            "objects": object_services.objects,
+            "forget": object_services.forget,
             "enable": self._enable,
         }
         for name, (kind, _) in SERVICES.items():

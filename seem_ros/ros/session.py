@@ -6,9 +6,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from seem_ros.errors import PromptError, SeemError, TargetError
+from seem_ros.perception.objects.memory import ObjectMemory, objects_folder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.ros.camera.pipeline import CameraPipeline
 from seem_ros.ros.inference_thread import BusyError, InferenceThread
@@ -48,6 +50,7 @@ class Running:
         self.thread = InferenceThread(settings.max_waiting_calls, on_error)
         try:
             self.segmenter: Segmenter = self.thread.call(lambda: load(settings), LOAD_TIMEOUT_S)
+            self.thread.call(lambda: self._remember(objects_folder(settings.objects_dir)), LOAD_TIMEOUT_S)
             self.cameras = {name: make_camera(name, self.segmenter) for name in settings.cameras}
             self.segmenter.config = settings.segmenter_config()
             things, stuff = settings.vocabulary
@@ -58,6 +61,10 @@ class Running:
             self.thread.stop()
             raise
         self.thread.serve(tuple(self.cameras.values()))
+
+    def _remember(self, folder: Path | None) -> None:
+        """Read the objects that were taught; on the inference thread."""
+        self.segmenter.objects = ObjectMemory(folder)
 
     def call(
         self,

@@ -26,6 +26,7 @@ def private_ros(tmp_path_factory):
     os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
+    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))  # where taught objects are kept
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from seem_ros.perception.objects.store import ObjectStore, StoredView
@@ -17,6 +18,18 @@ from seem_ros.perception.objects.taught import (
 )
 
 MAX_OBJECTS = 256
+MAX_BYTES = 512 * 1024 * 1024  # of all views in memory: 400 pictures of 640x480
+
+
+def objects_folder(chosen: str = "") -> Path | None:
+    """Where objects are kept: the chosen folder, or the user's data folder; None for a user without a home."""
+    data = os.environ.get("XDG_DATA_HOME", "")
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        return (Path(data) if data else Path.home() / ".local" / "share") / "seem_ros" / "objects"
+    except RuntimeError:
+        return None
 
 
 class ObjectMemory:
@@ -48,6 +61,8 @@ class ObjectMemory:
         key = name_key(stored.name)
         if key not in self._objects and len(self._objects) >= MAX_OBJECTS:
             self.problems.append(f"{stored.folder} is left out: {MAX_OBJECTS} objects are remembered already")
+        elif self._bytes() + stored.view.nbytes > MAX_BYTES:
+            self.problems.append(f"{stored.folder} is left out: the views take {MAX_BYTES // 2**20} MB already")
         elif len(self._objects.get(key, ())) >= MAX_VIEWS:
             self.problems.append(f"{stored.folder} is left out: {stored.name!r} has {MAX_VIEWS} views already")
         else:
@@ -84,6 +99,8 @@ class ObjectMemory:
             raise ObjectError(f"{MAX_OBJECTS} objects are remembered already; forget some first")
         if before and not replace:
             name = before[0].name  # one object, one spelling
+        if self._bytes() + view.nbytes > MAX_BYTES:
+            raise ObjectError(f"the views of all objects take {MAX_BYTES // 2**20} MB already; forget some first")
         kept = [] if replace else before
         TaughtObject(name, (*(one.view for one in kept), view))  # refused before anything is written
         stored = StoredView(name, view, Path()) if self._store is None else self._store.write(name, view)
@@ -119,6 +136,9 @@ class ObjectMemory:
         else:
             del self._objects[key]
         return tuple(one.name for one in self.objects())
+
+    def _bytes(self) -> int:
+        return sum(one.view.nbytes for views in self._objects.values() for one in views)
 
     def _remove(self, views: list[StoredView]) -> None:
         if self._store is not None:

@@ -88,6 +88,11 @@ class TaughtView:
             value.setflags(write=False)
             object.__setattr__(self, name, value)
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.rgb.nbytes + self.mask.nbytes
+
     def thumbnail(self, side_px: int) -> np.ndarray:
         """The object in the middle of a square, what is not the object dimmed: uint8 [side_px, side_px, 3] RGB."""
         rows, columns = np.nonzero(self.mask)

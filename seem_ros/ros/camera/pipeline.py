@@ -17,6 +17,7 @@ import numpy as np
 
 from seem_ros.errors import FrameError, SeemError
 from seem_ros.perception.masks.merging import empty_segments, merge, with_names
+from seem_ros.perception.objects.taught import TaughtView
 from seem_ros.perception.pictures.decoder import PictureDecoder
 from seem_ros.perception.segmenter import EncodedFrame, Segmenter
 from seem_ros.perception.structures.frame import Frame, Intrinsics
@@ -26,6 +27,7 @@ from seem_ros.perception.tracking.target import ROUNDS_KEPT, IdAllocator, Target
 from seem_ros.perception.tracking.tracker import Tracker
 from seem_ros.ros.camera.depth_lookup import DepthLookup
 from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
+from seem_ros.ros.camera.lesson import view_of_mask, view_of_prompt
 from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.parameters import Settings
@@ -349,6 +351,31 @@ class CameraPipeline:
             self.names.pop(target_id, None)
         self.targets = self.tracker.targets()
         return name or info.label
+
+    def view_of_target(self, target_id: int) -> TaughtView:
+        """A target as it was seen last, to be remembered.
+
+        Raises:
+            SeemError: No such target, it is not seen now, its frame is no longer kept, or it is too small.
+        """
+        info = self.tracker.target(target_id)
+        kept = [stored for stored in (self._processed, self._encoded and self._encoded[0]) if stored is not None]
+        stored = next((one for one in kept if one.time_ns == info.last_seen_ns), None)
+        if stored is None:
+            stored = self.ring.at(info.last_seen_ns, tolerance_s=0.0)
+        encoded = self._encode(stored, stored.frame())
+        segments = self.tracker.show(target_id, encoded)
+        self._release((stored,))
+        return view_of_mask(encoded.frame, segments.labels == info.value)
+
+    def view_of_prompt(self, prompt: Prompt, stamp_ns: int) -> TaughtView:
+        """What a prompt finds on a frame, to be remembered.
+
+        Raises:
+            SeemError: No such frame, a prompt that does not fit it, or nothing that could be remembered.
+        """
+        _, encoded, _ = self._asked_frame(stamp_ns, follow=False)
+        return view_of_prompt(self._segmenter, prompt, encoded)
 
     def remove(self, ids: Sequence[int]) -> tuple[int, ...]:
         """End targets; without ids all of them.

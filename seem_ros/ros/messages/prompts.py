@@ -64,6 +64,11 @@ def prompt_from_message(msg: messages.Prompt) -> Prompt:
     )
 
 
+def says_nothing(msg: messages.Prompt) -> bool:
+    """Whether a prompt was left out: every part is empty."""
+    return msg == messages.Prompt(label=msg.label)
+
+
 def checked_label(label: str) -> str:
     """A user's name for a target, its spaces tidied.
 

@@ -71,7 +71,9 @@ def test_names_and_words_go_together_in_one_call(taught):
 
 def test_it_is_followed_as_a_target_with_its_name(taught):
     tracker = Tracker(taught)
-    frames = [Frame(scene({(30 + 4 * i, 40): "yellow", (90, 80): "red"}), stamp_ns=1 + i * 33_000_000) for i in range(6)]
+    frames = [
+        Frame(scene({(30 + 4 * i, 40): "yellow", (90, 80): "red"}), stamp_ns=1 + i * 33_000_000) for i in range(6)
+    ]
     started = tracker.start([Prompt(text="my thing")], frames[0])
     assert started.target_ids == (1,) and "was taught" in started.answers[0].message
     for i, frame in enumerate(frames[1:], 1):
