@@ -318,6 +318,20 @@ class Segmenter:
         named = {row: self._recognition.named(prompt) for row, prompt in enumerate(prompts) if not prompt.shapes}
         return {row: one for row, one in named.items() if one is not None and not batch.has_previous[row]}
 
+    def cannot_find(self, prompt: Prompt) -> str:
+        """Why a prompt will find nothing on any picture; "" where it may find something.
+
+        Raises:
+            PromptError: The model cannot take its text.
+        """
+        if not prompt.text or prompt.reference is not None or self._recognition.named(prompt) is not None:
+            return ""
+        self._words.encode([prompt.text])
+        unknown = self._words.unknown(prompt.text)
+        if not unknown or self._config.unknown_words == "use":
+            return ""
+        return f"the model was never trained on {', '.join(repr(word) for word in unknown)}: it will find nothing"
+
     def said_of(self, prompt: Prompt) -> str:
         """What a user should know about how a prompt is understood; "" where it is taken at its word."""
         taught = self._recognition.named(prompt)

@@ -9,6 +9,7 @@ from typing import Any
 
 from seem_ros.ros.camera.publisher import TOPICS, VISION_TOPICS
 from seem_ros.ros.click_subscriber import CLICK_TOPICS
+from seem_ros.ros.find.action_server import ACTIONS
 from seem_ros.ros.parameters import table
 from seem_ros.ros.services import SERVICES
 
@@ -73,6 +74,10 @@ def documentation_tables() -> dict[str, str]:
         "services": table_rows(
             ("Service", "Type", "What it does"),
             [(f"`~/{name}`", f"`{_kind(kind)}`", text) for name, (kind, text) in SERVICES.items()],
+        ),
+        "actions": table_rows(
+            ("Action", "Type", "What it does"),
+            [(f"`~/{name}`", f"`{_kind(kind)}`", text) for name, (kind, text) in ACTIONS.items()],
         ),
         "published": table_rows(
             ("Topic", "Type", "What it is"),

@@ -29,6 +29,7 @@ from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.click_subscriber import Clicks
 from seem_ros.ros.diagnostics import camera_status, node_status
 from seem_ros.ros.executor import PatientExecutor, spin
+from seem_ros.ros.find.action_server import FindServer
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
 from seem_ros.ros.services import Services
 from seem_ros.ros.session import Running
@@ -103,6 +104,7 @@ class SeemNode(LifecycleNode):
         self._seem_services = Services(
             self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
         )
+        self._find = FindServer(self, lambda: self._running if self._active else None, self._service_group)
 
     # ------------------------------------------------------------------------------------------------- lifecycle
 
@@ -215,6 +217,7 @@ class SeemNode(LifecycleNode):
         self._active = False
         if self._running is not None:
             self._running.enable(False)
+            self._running.end_searches("the node was deactivated")
         for timer in self._timers_of_ours:
             self.destroy_timer(timer)
         for opened in (*self._inputs.values(), *self._clicks):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from seem_ros.errors import PromptError, SeemError, TargetError
 from seem_ros.perception.objects.memory import ObjectMemory, objects_folder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.ros.camera.pipeline import CameraPipeline
+from seem_ros.ros.find.search import EndedSearches
 from seem_ros.ros.inference_thread import BusyError, InferenceThread
 from seem_ros.ros.parameters import Settings
 
@@ -60,7 +62,8 @@ class Running:
         except BaseException:
             self.thread.stop()
             raise
-        self.thread.serve(tuple(self.cameras.values()))
+        ended = EndedSearches(lambda: [pipeline.searches for pipeline in self.cameras.values()])
+        self.thread.serve((*self.cameras.values(), ended))
 
     def _remember(self, folder: Path | None) -> None:
         """Read the objects that were taught; on the inference thread."""
@@ -192,6 +195,17 @@ class Running:
             pipeline.enabled = on
         self._enabled_s = time.monotonic() if on else float("-inf")
         self.thread.wake()
+
+    def end_searches(self, why: str) -> None:
+        """Nobody needs to wait any longer for something to be seen."""
+
+        def end() -> None:
+            for pipeline in self.cameras.values():
+                pipeline.searches.end_all(why)
+
+        if any(len(pipeline.searches) for pipeline in self.cameras.values()):
+            with contextlib.suppress(BusyError):  # told as soon as the model is free
+                self.call(end)
 
     def close(self) -> None:
         """End the thread and free the model."""

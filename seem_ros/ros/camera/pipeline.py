@@ -30,6 +30,7 @@ from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
 from seem_ros.ros.camera.lesson import view_of_mask, view_of_prompt
 from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.subscriber import CameraInput
+from seem_ros.ros.find.search import Searches
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.statistics import Statistics
 
@@ -100,6 +101,7 @@ class CameraPipeline:
         self._last_begin_s = self._last_warning_s = float("-inf")
         self._names_before: dict[int, tuple[str, ...]] = {}
         self.targets: tuple[TargetInfo, ...] = ()
+        self.searches = Searches(segmenter, self.tracker, self._found_one, self._why_no_frame)
 
     # ------------------------------------------------------------- executor threads: messages are stored, nothing else
 
@@ -188,7 +190,7 @@ class CameraPipeline:
             return
         self._last_begin_s = time.monotonic()
         listening = self.output is not None and self.output.wanted()
-        if not listening and not len(self.tracker):
+        if not listening and not len(self.tracker) and not len(self.searches):
             self._remember(stored)
             return
         begin = time.perf_counter()
@@ -215,6 +217,10 @@ class CameraPipeline:
                 segments = self.tracker.step(encoded)
         else:
             segments = empty_segments(frame, self.settings.wide_labels)
+        if len(self.searches):
+            encoded = self._encode(stored, frame)
+            with self.statistics.stage("find"):
+                self.searches.look(encoded, stored.header)
         self._remember(stored)
         self.targets = self.tracker.targets()
         if self.output is None:
@@ -230,6 +236,17 @@ class CameraPipeline:
         if self._processed is not None and self._processed is not stored:
             self._processed.release()
         self._processed = stored
+
+    def _found_one(self, target_id: int, label: str) -> None:
+        """Somebody waited for this target."""
+        if label:
+            self.names[target_id] = label
+        self.targets = self.tracker.targets()
+
+    def _why_no_frame(self) -> str:
+        if not self.enabled:
+            return "the node is disabled; call ~/enable"
+        return self.describe_input()
 
     def _with_panoptic(self, segments: Segments, encoded: EncodedFrame) -> Segments:
         others = self._segmenter.panoptic(frame=encoded, wide=self.settings.wide_labels)

@@ -10,6 +10,7 @@ from seem_ros import msg as messages
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segment, Segments
 from seem_ros.perception.tracking.target import TargetState
+from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.messages.prompts import prompt_to_message
 from seem_ros.ros.messages.results import STATES, segments_from_message
 
@@ -61,6 +62,28 @@ class RemoveReply:
     remaining: tuple[int, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class UndoReply(RefineReply):
+    """A target after its newest round was taken back, and how many rounds can still be."""
+
+    rounds_left: int
+
+
+@dataclass(frozen=True, eq=False)
+class KnownObject:
+    """An object that was taught.
+
+    Attributes:
+        name: By which text finds it.
+        taught_ns: When each of its views was taught, oldest first, nanoseconds of the wall clock.
+        thumbnails: Small pictures of the views, JPEG; empty where they were not asked for.
+    """
+
+    name: str
+    taught_ns: tuple[int, ...]
+    thumbnails: tuple[bytes, ...]
+
+
 def prompt_message(prompt: Asked) -> messages.Prompt:
     """Words or a prompt as a message; a message stays as it is."""
     if isinstance(prompt, messages.Prompt):
@@ -80,6 +103,21 @@ def refine_reply(response: Any) -> RefineReply:
     segments, index = segments_from_message(response.result), response.segment_index
     record = segments.segments[index] if index >= 0 else None
     return RefineReply(segments, record, response.target_id, STATE_OF.get(response.state), response.message)
+
+
+def undo_reply(response: Any) -> UndoReply:
+    """Of an `Undo` response."""
+    done = refine_reply(response)
+    return UndoReply(done.segments, done.segment, done.target_id, done.state, done.message, response.rounds_left)
+
+
+def known_object(message: messages.RememberedObject) -> KnownObject:
+    """An object that was taught."""
+    return KnownObject(
+        message.name,
+        tuple(stamp_to_ns(stamp) for stamp in message.taught),
+        tuple(bytes(picture.data) for picture in message.thumbnails),
+    )
 
 
 def remove_reply(response: Any) -> RemoveReply:

@@ -7,17 +7,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any
 
 import numpy as np
 from rclpy.node import Node
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
-from seem_ros.errors import ServiceError
 from seem_ros.msg import SegmentArray, Target, TargetArray
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.target import TargetState
+from seem_ros.ros.client.memory_calls import MemoryCalls
 from seem_ros.ros.client.replies import (
     STATE_OF,
     Asked,
@@ -30,14 +29,14 @@ from seem_ros.ros.client.replies import (
     remove_reply,
     segment_reply,
 )
-from seem_ros.ros.client.service_calls import DEFAULT_TIMEOUT_S, LOOK_S, Reply, ServiceCaller
+from seem_ros.ros.client.service_calls import DEFAULT_TIMEOUT_S, LOOK_S, Reply
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 from seem_ros.ros.messages.results import segments_from_message
 from seem_ros.srv import Refine, RemoveTargets, SetVocabulary
 from seem_ros.srv import Segment as SegmentService
 
 
-class SeemClient(ServiceCaller):
+class SeemClient(MemoryCalls):
     """Calls a node and listens to it.
 
     Examples:
@@ -278,17 +277,9 @@ class SeemClient(ServiceCaller):
     def _topic(self, name: str, camera: str) -> str:
         return self.full_name(f"{camera}/{name}" if camera else name)
 
-    def _typed(
-        self, kind: type, service: str, request: Any, read: Callable[[Any], Reply], timeout_s: float | None
-    ) -> Future[Reply]:
-        def checked(response: Any) -> Reply:
-            if not response.success:
-                raise ServiceError(response.message or f"{service} was refused without a word")
-            with self._heard:
-                self._newest.clear()  # `targets` shall not tell what was before the call
-            return read(response)
-
-        return self.start(kind, service, request, checked, timeout_s)
+    def _answered(self) -> None:
+        with self._heard:
+            self._newest.clear()  # `targets` shall not tell what was before the call
 
     def _wait_for_targets(
         self, camera: str, pick: Callable[[TargetArray], Reply | None], what: str, timeout_s: float | None

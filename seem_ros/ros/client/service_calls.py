@@ -95,9 +95,7 @@ class ServiceCaller:
 
     def close(self) -> None:
         """Ends what waits, and takes the own node down; a node that was given stays, with what was created on it."""
-        self._closed = True
-        for thread in list(self._calls):
-            thread.join(5)  # it looks at `_closed` many times a second, and must not find its handles destroyed
+        self.end_calls()
         if self._own is not None:
             context, executor, thread = self._own
             executor.shutdown(timeout_sec=2)
@@ -106,25 +104,35 @@ class ServiceCaller:
             context.try_shutdown()
             self._own = None
 
+    def end_calls(self) -> None:
+        """Ends what waits."""
+        self._closed = True
+        for thread in list(self._calls):
+            thread.join(5)  # it looks at `_closed` many times a second, and must not find its handles destroyed
+
     def start(
         self, kind: type, service: str, request: Any, read: Callable[[Any], Reply], timeout_s: float | None
     ) -> Future[Reply]:
         """Begins a call; ``read`` makes the future's result of the response, or raises."""
         future: Future[Reply] = Future()
         limit_s = self.limit_s(timeout_s)
+        self.carry(future, lambda: read(self._exchange(kind, service, request, limit_s)), f"call {service}")
+        return future
 
-        def carry() -> None:
+    def carry(self, future: Future[Reply], work: Callable[[], Reply], name: str) -> None:
+        """Does something in a thread of its own; whoever holds the future is told what came of it."""
+
+        def run() -> None:
             try:
-                future.set_result(read(self._exchange(kind, service, request, limit_s)))
-            except BaseException as error:  # whoever holds the future is told
+                future.set_result(work())
+            except BaseException as error:
                 future.set_exception(error)
             finally:
                 self._calls.discard(threading.current_thread())
 
-        thread = threading.Thread(target=carry, daemon=True, name=f"call {service}")
+        thread = threading.Thread(target=run, daemon=True, name=name)
         self._calls.add(thread)
         thread.start()
-        return future
 
     def _exchange(self, kind: type, service: str, request: Any, timeout_s: float) -> Any:
         name = self.full_name(service)

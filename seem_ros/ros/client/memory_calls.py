@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls about what lasts: rounds taken back, names, waits, and objects that are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+from rclpy.action import ActionClient
+from std_msgs.msg import Header
+
+from seem_ros.action import Find
+from seem_ros.errors import ServiceError
+from seem_ros.ros.client.find_calls import Finding, FindReply, Progress, exchange
+from seem_ros.ros.client.replies import Asked, KnownObject, UndoReply, known_object, prompt_message, undo_reply
+from seem_ros.ros.client.service_calls import Reply, ServiceCaller
+from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
+from seem_ros.srv import Forget, Objects, Rename, Teach, Undo
+
+
+class MemoryCalls(ServiceCaller):
+    """The part of `SeemClient` that is about what lasts."""
+
+    _find: ActionClient | None = None
+
+    def undo(self, target_id: int, *, timeout_s: float | None = None) -> UndoReply:
+        """Takes back the newest round on a target.
+
+        Raises:
+            ServiceError: The node refused: there is no such target, or no round to take back.
+            ServiceTimeoutError: No answer in time.
+        """
+        return self.undo_async(target_id, timeout_s=timeout_s).result()
+
+    def undo_async(self, target_id: int, *, timeout_s: float | None = None) -> Future[UndoReply]:
+        """See `undo`."""
+        return self._typed(Undo, "undo", Undo.Request(target_id=target_id), undo_reply, timeout_s)
+
+    def rename(self, target_id: int, label: str = "", *, timeout_s: float | None = None) -> str:
+        """Gives a target another name; "" = the one that the model gives it.
+
+        Returns:
+            The name that it carries now.
+
+        Raises:
+            ServiceError: The node refused.
+            ServiceTimeoutError: No answer in time.
+        """
+        return self.rename_async(target_id, label, timeout_s=timeout_s).result()
+
+    def rename_async(self, target_id: int, label: str = "", *, timeout_s: float | None = None) -> Future[str]:
+        """See `rename`."""
+        request = Rename.Request(target_id=target_id, label=label)
+        return self._typed(Rename, "rename", request, lambda response: str(response.label), timeout_s)
+
+    def find(
+        self,
+        prompt: Asked,
+        seconds: float,
+        camera: str = "",
+        *,
+        on_progress: Progress | None = None,
+        timeout_s: float | None = None,
+    ) -> FindReply:
+        """Waits until a camera sees what is described, and has it followed from then on.
+
+        Args:
+            prompt: A text, a reference or both; it must not point at a place in a picture.
+            seconds: How long to wait for it, by the node's clock that never stands still.
+            camera: By its name in the node's parameters; "" = the only, or first, one.
+            on_progress: Called with the best presence so far and the pictures looked at.
+            timeout_s: How long the node may take for answers beside ``seconds``; default the client's.
+
+        Raises:
+            ServiceTimeoutError: The node does not answer.
+            PromptError: The prompt has parts that a message cannot carry.
+        """
+        return self.find_async(prompt, seconds, camera, on_progress=on_progress, timeout_s=timeout_s).result()
+
+    def find_async(
+        self,
+        prompt: Asked,
+        seconds: float,
+        camera: str = "",
+        *,
+        on_progress: Progress | None = None,
+        timeout_s: float | None = None,
+    ) -> Finding:
+        """See `find`; what it gives can be cancelled."""
+        name = self.full_name("find")
+        with self._lock:
+            if self._find is None:
+                self._find = ActionClient(self.node, Find, name, callback_group=self._group)
+        goal, finding = Find.Goal(prompt=prompt_message(prompt), camera=camera, timeout_s=seconds), Finding()
+        actions, limit_s = self._find, self.limit_s(timeout_s)
+        self.carry(
+            finding.future, lambda: exchange(self, actions, name, goal, finding, on_progress, limit_s), "call find"
+        )
+        return finding
+
+    def teach(
+        self,
+        name: str,
+        target_id: int = 0,
+        prompt: Asked | None = None,
+        *,
+        camera: str = "",
+        stamp_ns: int = 0,
+        picture: np.ndarray | None = None,
+        replace: bool = False,
+        timeout_s: float | None = None,
+    ) -> KnownObject:
+        """Has an object remembered: text that is its name finds it from now on, also after a restart.
+
+        Args:
+            name: Of the object; a known one gets one more view.
+            target_id: A target that is seen now; or
+            prompt: What points at it, on a frame or on ``picture``.
+            camera, stamp_ns, picture: As in `segment`.
+            replace: Forget the views so far.
+            timeout_s: Default the client's.
+
+        Raises:
+            ServiceError: The node refused; nothing was remembered.
+            ServiceTimeoutError: No answer in time.
+            PromptError: The prompt has parts that a message cannot carry.
+        """
+        request = Teach.Request(
+            name=name, target_id=target_id, camera=camera, stamp=ns_to_stamp(stamp_ns), replace=replace
+        )
+        if prompt is not None:
+            request.prompt = prompt_message(prompt)
+        if picture is not None:
+            request.image = array_to_image(picture, Header())
+        return self._typed(Teach, "teach", request, lambda done: known_object(done.object), timeout_s).result()
+
+    def objects(self, thumbnails: bool = True, *, timeout_s: float | None = None) -> tuple[KnownObject, ...]:
+        """All objects that were taught.
+
+        Raises:
+            ServiceError: The node refused.
+            ServiceTimeoutError: No answer in time.
+        """
+        request = Objects.Request(names_only=not thumbnails)
+        read = self._typed(
+            Objects, "objects", request, lambda done: tuple(known_object(one) for one in done.objects), timeout_s
+        )
+        return read.result()
+
+    def forget(self, name: str, views: Sequence[int] = (), *, timeout_s: float | None = None) -> tuple[str, ...]:
+        """Has an object forgotten, or some of its views by their places from 0.
+
+        Returns:
+            The names that are still remembered.
+
+        Raises:
+            ServiceError: There is no such object or view.
+            ServiceTimeoutError: No answer in time.
+        """
+        request = Forget.Request(name=name, views=list(views))
+        return self._typed(Forget, "forget", request, lambda done: tuple(done.remaining), timeout_s).result()
+
+    def close(self) -> None:
+        """See `ServiceCaller.close`."""
+        self.end_calls()
+        if self._find is not None:
+            self._find.destroy()
+            self._find = None
+        super().close()
+
+    def _typed(
+        self, kind: type, service: str, request: Any, read: Callable[[Any], Reply], timeout_s: float | None
+    ) -> Future[Reply]:
+        def checked(response: Any) -> Reply:
+            if not response.success:
+                raise ServiceError(response.message or f"{service} was refused without a word")
+            self._answered()
+            return read(response)
+
+        return self.start(kind, service, request, checked, timeout_s)
+
+    def _answered(self) -> None:
+        """Called after every answer that changed something."""

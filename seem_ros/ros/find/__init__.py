@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``~/find``: wait until a camera sees what is described."""
