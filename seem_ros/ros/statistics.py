@@ -12,14 +12,14 @@ from contextlib import contextmanager
 import numpy as np
 
 WINDOW = 300
-STAGES = ("convert", "encode", "decode", "panoptic", "messages", "overlay", "total", "latency")
+STAGES = ("convert", "encode", "decode", "find", "panoptic", "messages", "overlay", "total", "latency")
 
 
 class Statistics:
     """Times per stage over the last frames, and counts since the start.
 
-    Stages: convert (message to picture), encode, decode (masks at source size included), panoptic, messages (label
-    image and records, published), overlay, total (all of them), latency (arrival of the image to publication).
+    Stages: convert (message to picture), encode, decode (masks at source size included), find, panoptic, messages
+    (label image and records, published), overlay, total (all of them), latency (arrival of the image to publication).
     """
 
     def __init__(self) -> None:
