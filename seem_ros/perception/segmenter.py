@@ -222,8 +222,9 @@ class Segmenter:
                 prompt.check_image(frame.height, frame.width)  # before the picture is encoded in vain
         encoded = self.on(frame)
         self.check(prompts, *encoded.geometry.source_hw)
+        prompts, notes = self.resolve(prompts, encoded)
         batch, unknown = self.ask(prompts, encoded.geometry)
-        return self._answer(prompts, batch, unknown, encoded, wide)
+        return self._answer(prompts, batch, unknown, encoded, wide, notes)
 
     def refine(
         self, answer: Answer, more: Prompt, frame: Frame | np.ndarray | EncodedFrame | None = None, wide: bool = False
@@ -235,12 +236,40 @@ class Segmenter:
         """
         encoded = self.on(frame)
         self.check([more], *encoded.geometry.source_hw, refining=True)
+        (more,), notes = self.resolve([more], encoded)
         prompt = answer.prompt.joined(more)
         self.check([prompt], *encoded.geometry.source_hw)
         batch, unknown = self.ask([prompt], encoded.geometry)
         if answer.round is not None and answer.round.geometry == encoded.geometry:
             prompt_encoder.put_round(batch, 0, answer.round, more)
-        return self._answer([prompt], batch, unknown, encoded, wide)
+        return self._answer([prompt], batch, unknown, encoded, wide, notes)
+
+    def resolve(self, prompts: Sequence[Prompt], encoded: EncodedFrame) -> tuple[list[Prompt], list[str]]:
+        """Texts with unknown words led to the model's own names, where ``unknown_words`` is ``resolve``.
+
+        Of several names that a broader word leads to, the one that the picture shows most surely is taken.
+
+        Args:
+            prompts: They have passed ``check``.
+            encoded: The picture.
+
+        Returns:
+            The prompts with other texts, and for each what to tell the user ("" where it stayed).
+        """
+        prompts, notes = list(prompts), [""] * len(prompts)
+        if self._config.unknown_words != "resolve":
+            return prompts, notes
+        for i, prompt in enumerate(prompts):
+            found = self._words.resolution(prompt.text) if prompt.text else None
+            if found is None or self._recognition.named(prompt) is not None:
+                continue
+            chosen = found.texts[0]
+            if len(found.texts) > 1:
+                asked = [Prompt(text=text) for text in found.texts]
+                batch, _ = self.ask(asked, encoded.geometry)
+                chosen = found.texts[int(np.argmax(self.decode(encoded, batch).presence))]
+            prompts[i], notes[i] = replace(prompt, text=chosen), found.said(chosen)
+        return prompts, notes
 
     def ask(self, prompts: Sequence[Prompt], geometry: Geometry) -> tuple[PromptBatch, list[tuple[str, ...]]]:
         """Prompts as the model's tensors, and the unknown words of each. They have passed ``check``.
@@ -368,6 +397,7 @@ class Segmenter:
         unknown: list[tuple[str, ...]],
         encoded: EncodedFrame,
         wide: bool,
+        notes: list[str],
     ) -> Segments:
         result = self.decode(encoded, batch, prompts)
         asked = prompt_encoder.asks_something(batch)
@@ -394,7 +424,7 @@ class Segmenter:
             message = compositing.answer_message(
                 prompt, bool(asked[i]), bool(found[i]), segment is not None, presence, threshold, unknown[i]
             )
-            message = "; ".join(part for part in (self.said_of(prompt), message) if part)
+            message = "; ".join(part for part in (self.said_of(prompt), notes[i], message) if part)
             if owner[i] != i:
                 message = "; ".join(part for part in (message, f"the same object as prompt {owner[i] + 1}") if part)
             label, label_score = labels[i] if found[i] else ("", 0.0)

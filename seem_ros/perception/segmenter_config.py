@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 from seem_ros.errors import PromptError
 
-UNKNOWN_WORDS = ("refuse", "use")
+UNKNOWN_WORDS = ("resolve", "refuse", "use")
 
 
 @dataclass(frozen=True)
 class SegmenterConfig:
     """Attributes:
     presence_threshold: Below it "nothing found" is the answer, 0..1; None takes the model's own.
-    unknown_words: What happens to text with words the model was never trained on: ``refuse`` answers "nothing
-        found" (or goes on without the text where the prompt has other parts), ``use`` asks all the same. Both
-        report them.
+    unknown_words: What happens to text with words the model was never trained on: ``resolve`` asks for
+        a name that it knows by a plural, synonym, narrower or broader word and says so, and refuses where there is
+        none; ``refuse`` answers "nothing found" (or goes on without the text where the prompt has other parts);
+        ``use`` asks all the same. All report them.
     panoptic_score: Class probability a panoptic segment needs, 0..1; None takes the model's own.
     panoptic_overlap: Part of its own mask that a panoptic segment must keep, 0..1.
     max_texts_cached: Text features kept.
@@ -31,7 +32,7 @@ class SegmenterConfig:
     """
 
     presence_threshold: float | None = None
-    unknown_words: str = "refuse"
+    unknown_words: str = "resolve"
     panoptic_score: float | None = None
     panoptic_overlap: float = 0.8
     max_texts_cached: int = 512

@@ -15,7 +15,7 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 
 from seem_ros.errors import PromptError, SeemError
-from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.segmenter_config import UNKNOWN_WORDS, SegmenterConfig
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
@@ -200,9 +200,10 @@ class Settings:
         MODELS_OWN, f"Presence from which something counts as found; {_OWN}.", MODELS_OWN, 1.0
     )
     unknown_words: str = _row(
-        "refuse",
-        "Text with words the model never saw: refuse answers 'not found', use tries.",
-        choices=("refuse", "use"),
+        "resolve",
+        "Text with words the model never saw: resolve asks for a synonym or a kind of it that it knows and says so, "
+        "refuse answers 'not found', use tries.",
+        choices=UNKNOWN_WORDS,
     )
     answer_labels: bool = _row(
         True, "Put the label image into the answers of services; false keeps them short in a shell."

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from seem_ros.perception.prompting.grounding import TextRule
 from seem_ros.perception.prompting.vocabulary import TextCache, Vocabulary, unknown_words
+from seem_ros.perception.prompting.word_resolution import Resolution, resolve
 from seem_ros.runtime.interface import Backend, TextFeatures
 
 
@@ -37,6 +38,10 @@ class Naming:
     def unknown(self, text: str) -> tuple[str, ...]:
         """Words of a text that the model was never trained on."""
         return unknown_words(text, self._known_words)
+
+    def resolution(self, text: str) -> Resolution | None:
+        """What to ask in place of a text with unknown words; None where it has none, or one leads nowhere."""
+        return resolve(text, self.unknown) if self.unknown(text) else None
 
     @property
     def names(self) -> tuple[str, ...]:

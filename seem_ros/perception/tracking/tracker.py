@@ -141,6 +141,7 @@ class Tracker:
                 f"{len(prompts)} more targets were asked for, room is left for {room} "
                 f"({len(self._targets)} live, max_targets is {self.config.max_targets})"
             )
+        prompts, notes = self._segmenter.resolve(prompts, encoded)
         batch, unknown = self._segmenter.ask(prompts, encoded.geometry)
         seen = look(self._segmenter, encoded, batch, prompts=prompts)
         labels = self._segmenter.label(prompts, unknown, seen.result)
@@ -167,7 +168,7 @@ class Tracker:
                     target = self._new(prompt, labels[i], seen, i, references[i])
             touched.append(target)
             said = answer_message(prompt, bool(asked[i]), found, True, presence, threshold, unknown[i])
-            said = "; ".join(part for part in (self._segmenter.said_of(prompt), said) if part)
+            said = "; ".join(part for part in (self._segmenter.said_of(prompt), notes[i], said) if part)
             answers.append(
                 Answer(
                     prompt,
@@ -211,6 +212,7 @@ class Tracker:
         """
         target = self._get(target_id)
         encoded = self._prompted_frame([prompt], frame, refining=True)
+        (prompt,), (note,) = self._segmenter.resolve([prompt], encoded)
         same_frame = encoded.frame.stamp_ns == target.round_stamp_ns
         size = encoded.geometry.source_hw
         asked_prompt = target.prompt.joined(prompt) if same_frame else prompt
@@ -254,7 +256,7 @@ class Tracker:
             float(seen.scores[0]) if found else 0.0,
             *(target.label if found else ("", 0.0)),
             unknown_words=unknown[0],
-            message=said,
+            message="; ".join(part for part in (note, said) if part),
         )
         return self._finish(encoded, [target if found else None], [answer], replay, [target_id])
 
