@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from seem_ros.evaluation.predictor import Guess, PanopticGuess
-from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt, Reference
@@ -41,23 +40,17 @@ class SegmenterPredictor:
         """One batched decode; a further round gets the previous mask as memory."""
         if not prompts:
             return []
-        segmenter, geometry = self._segmenter, self._encoded.geometry
-        batch, unknown = segmenter.ask(list(prompts), geometry)
-        for row, guess in enumerate(previous or ()):
-            if guess is not None:
-                prompt_encoder.put_previous(batch, row, guess.memory)
-        result = segmenter.decode(self._encoded, batch, prompts)
-        asked = prompt_encoder.asks_something(batch)
-        guesses = []
-        for row in range(len(prompts)):
-            best = np.zeros(geometry.source_hw, bool)
-            patch = segmenter.enlarge(self._encoded, result.mask_logits[row]) if asked[row] else None
-            if patch is not None:
-                best[patch.window] = patch.logits > 0
-            presence = float(result.presence[row]) if asked[row] else 0.0
-            mask = best if presence >= segmenter.presence_threshold else np.zeros_like(best)
-            guesses.append(Guess(mask, presence, best, unknown[row], np.array(result.memory_mask[row])))
-        return guesses
+        memories = [None if guess is None else guess.memory for guess in previous or ()]
+        return [
+            Guess(
+                one.mask if one.found else np.zeros_like(one.mask),
+                one.presence,
+                one.mask,
+                one.unknown_words,
+                np.array(one.memory_mask),
+            )
+            for one in self._segmenter.predict(prompts, self._encoded, memories)
+        ]
 
     def panoptic(self, names: Sequence[str], is_thing: Sequence[bool]) -> PanopticGuess:
         """Everything, named from this vocabulary (set once, kept while it is the same)."""

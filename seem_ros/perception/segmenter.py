@@ -15,10 +15,11 @@ from seem_ros.perception.masks import compositing
 from seem_ros.perception.masks.grabcut import all_obeyed
 from seem_ros.perception.masks.guided_filter import enlarge_along_edges
 from seem_ros.perception.masks.panoptic import panoptic as panoptic_rule
-from seem_ros.perception.masks.upsample import Patch, drop_strays, enlarge, mask_scores, paint
+from seem_ros.perception.masks.upsample import Patch, drop_strays, enlarge, mask_scores
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.objects.recognition import Recognition
 from seem_ros.perception.objects.taught import TaughtObject
+from seem_ros.perception.prediction import Prediction, interpret
 from seem_ros.perception.prompting import grounding, prompt_encoder
 from seem_ros.perception.prompting.naming import Naming
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
@@ -27,10 +28,8 @@ from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame, as_rgb
 from seem_ros.perception.structures.letterbox import Geometry, fit
 from seem_ros.perception.structures.prompts import Prompt
-from seem_ros.perception.structures.segments import Answer, Round, Segments
+from seem_ros.perception.structures.segments import Answer, Segments
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
-
-SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
 
 
 class Segmenter:
@@ -221,10 +220,34 @@ class Segmenter:
             if isinstance(prompt, Prompt) and isinstance(frame, Frame):
                 prompt.check_image(frame.height, frame.width)  # before the picture is encoded in vain
         encoded = self.on(frame)
+        return self._painted(self.predict(prompts, encoded), encoded, wide)
+
+    def predict(
+        self,
+        prompts: Sequence[Prompt],
+        frame: Frame | np.ndarray | EncodedFrame | None = None,
+        previous: Sequence[np.ndarray | None] = (),
+    ) -> list[Prediction]:
+        """Answers prompts, each on its own, with masks that nothing else was painted over.
+
+        Args:
+            prompts: Any number.
+            frame: The picture; default the newest encoded one.
+            previous: Per prompt the ``memory_mask`` of an earlier prediction for it, or None.
+
+        Raises:
+            PromptError: A prompt cannot be asked about this picture; nothing was done.
+            FrameError: There is no picture.
+        """
+        prompts = list(prompts)
+        encoded = self.on(frame)
         self.check(prompts, *encoded.geometry.source_hw)
         prompts, notes = self.resolve(prompts, encoded)
         batch, unknown = self.ask(prompts, encoded.geometry)
-        return self._answer(prompts, batch, unknown, encoded, wide, notes)
+        for row, memory in enumerate(previous):
+            if memory is not None:
+                prompt_encoder.put_previous(batch, row, memory)
+        return self.interpret(prompts, unknown, batch, self.decode(encoded, batch, prompts), encoded, notes)
 
     def refine(
         self, answer: Answer, more: Prompt, frame: Frame | np.ndarray | EncodedFrame | None = None, wide: bool = False
@@ -242,7 +265,8 @@ class Segmenter:
         batch, unknown = self.ask([prompt], encoded.geometry)
         if answer.round is not None and answer.round.geometry == encoded.geometry:
             prompt_encoder.put_round(batch, 0, answer.round, more)
-        return self._answer([prompt], batch, unknown, encoded, wide, notes)
+        result = self.decode(encoded, batch, [prompt])
+        return self._painted(self.interpret([prompt], unknown, batch, result, encoded, notes), encoded, wide)
 
     def resolve(self, prompts: Sequence[Prompt], encoded: EncodedFrame) -> tuple[list[Prompt], list[str]]:
         """Texts with unknown words led to the model's own names, where ``unknown_words`` is ``resolve``.
@@ -369,6 +393,10 @@ class Segmenter:
         count = len(taught.views)
         return f"{taught.name!r} is the object that was taught ({count} {'view' if count == 1 else 'views'})"
 
+    def enlarge_all(self, encoded: EncodedFrame, masks: Sequence[np.ndarray | None]) -> list[Patch | None]:
+        """Masks, each as for `enlarge`, for `paint`."""
+        return [None if logits is None else self.enlarge(encoded, logits) for logits in masks]
+
     def enlarge(self, encoded: EncodedFrame, logits: np.ndarray) -> Patch | None:
         """One mask, float32 [hm, wm] logits, at source resolution, along the picture's edges if the model wants it."""
         radius = self.spec.postprocess.edge_radius if self._config.follow_edges else 0
@@ -390,66 +418,35 @@ class Segmenter:
             for text, presence, name in zip(own, result.presence, named, strict=True)
         ]
 
-    def _answer(
+    def interpret(
         self,
-        prompts: list[Prompt],
+        prompts: Sequence[Prompt],
+        unknown: Sequence[tuple[str, ...]],
         batch: PromptBatch,
-        unknown: list[tuple[str, ...]],
+        result: DecodeBatch,
         encoded: EncodedFrame,
-        wide: bool,
-        notes: list[str],
-    ) -> Segments:
-        result = self.decode(encoded, batch, prompts)
-        asked = prompt_encoder.asks_something(batch)
-        scores = mask_scores(result.mask_logits)
-        labels = self.label(prompts, unknown, result)
-        threshold = self.presence_threshold
-        found = asked & (result.presence >= threshold) & (scores > 0)
-        surety = result.presence * scores
-        owner = compositing.same_objects(result.mask_logits, found, surety, SAME_OBJECT)
-        patches = [
-            self.enlarge(encoded, result.mask_logits[i]) if found[i] and owner[i] == i else None
-            for i in range(len(prompts))
-        ]
-        wide = wide or len(prompts) > 255
-        image, extents = paint(patches, surety, range(1, len(prompts) + 1), encoded.geometry.source_hw, wide)
-        records = {
-            i: compositing.make_segment(i + 1, extent, labels[i], scores[i], result.presence[i])
-            for i, extent in enumerate(extents)
-            if extent is not None
-        }
-        answers = []
-        for i, prompt in enumerate(prompts):
-            presence, segment = float(result.presence[i]) if asked[i] else 0.0, records.get(owner[i])
-            message = compositing.answer_message(
-                prompt, bool(asked[i]), bool(found[i]), segment is not None, presence, threshold, unknown[i]
-            )
-            message = "; ".join(part for part in (self.said_of(prompt), notes[i], message) if part)
-            if owner[i] != i:
-                message = "; ".join(part for part in (message, f"the same object as prompt {owner[i] + 1}") if part)
-            label, label_score = labels[i] if found[i] else ("", 0.0)
-            memory = None
-            if asked[i]:
-                memory = Round(
-                    result.memory_mask[i], encoded.geometry, batch.prior_box[i].copy(), int(batch.prior_kind[i])
-                )
-            mask_score = float(scores[i]) if found[i] else 0.0
-            answers.append(
-                Answer(
-                    prompt,
-                    bool(found[i]),
-                    presence,
-                    mask_score,
-                    label,
-                    label_score,
-                    unknown[i],
-                    message,
-                    segment,
-                    memory,
-                )
-            )
-        message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
-        return compositing.finish(image, list(records.values()), encoded.frame, message, tuple(answers))
+        notes: Sequence[str] = (),
+    ) -> list[Prediction]:
+        """What a decode says about its prompts: which are found, and what they are called."""
+        return interpret(
+            prompts,
+            unknown,
+            batch,
+            result,
+            self.label(prompts, unknown, result),
+            [
+                "; ".join(part for part in (self.said_of(prompt), note) if part)
+                for prompt, note in zip(prompts, notes or [""] * len(prompts), strict=True)
+            ],
+            self.presence_threshold,
+            encoded.geometry,
+            lambda logits: self.enlarge(encoded, logits),
+        )
+
+    def _painted(self, predictions: Sequence[Prediction], encoded: EncodedFrame, wide: bool) -> Segments:
+        return compositing.compose_answers(
+            predictions, lambda masks: self.enlarge_all(encoded, masks), encoded.frame, wide
+        )
 
     def panoptic(
         self,
@@ -483,7 +480,7 @@ class Segmenter:
             logits, objects.mask_logits, np.array(bank.is_thing), threshold, self._config.panoptic_overlap
         )
         merged = [objects.mask_logits[list(one.queries)].max(axis=0) for one in chosen]
-        patches = [self.enlarge(encoded, logits) for logits in merged]
+        patches = self.enlarge_all(encoded, merged)
         return compositing.compose_panoptic(chosen, bank, merged, patches, encoded.frame, wide)
 
     def warm_up(self) -> None:

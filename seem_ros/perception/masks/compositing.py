@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,24 +13,28 @@ from seem_ros.perception.masks.panoptic import PanopticSegment
 from seem_ros.perception.masks.upsample import Extent, Patch, mask_scores, paint
 from seem_ros.perception.prompting.vocabulary import Vocabulary
 from seem_ros.perception.structures.frame import Frame
-from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Answer, Segment, Segments
 
+if TYPE_CHECKING:
+    from seem_ros.perception.prediction import Prediction
 
-def same_objects(mask_logits: np.ndarray, found: np.ndarray, surety: np.ndarray, overlap: float) -> list[int]:
+SAME_OBJECT = 0.7  # overlap from which two prompts' masks are one object
+
+
+def same_objects(mask_logits: np.ndarray, found: np.ndarray, confidence: np.ndarray, overlap: float) -> list[int]:
     """Which answers show one and the same object.
 
     Args:
         mask_logits: float32 [B, hm, wm].
         found: bool [B]; what was not found is its own.
-        surety: float32 [B].
+        confidence: float32 [B].
         overlap: Intersection over union from which two masks are one object.
 
     Returns:
         For each answer the index of the surest one of its object, its own index where it is that.
     """
     owner = list(range(len(mask_logits)))
-    rows = [int(row) for row in np.argsort(-surety, kind="stable") if found[row]]
+    rows = [int(row) for row in np.argsort(-confidence, kind="stable") if found[row]]
     if len(rows) < 2:
         return owner
     inside = (mask_logits[rows] > 0).reshape(len(rows), -1).astype(np.float32)
@@ -72,29 +77,52 @@ def make_segment(
     )
 
 
-def answer_message(
-    prompt: Prompt, asked: bool, found: bool, painted: bool, presence: float, threshold: float, unknown: tuple[str, ...]
-) -> str:
-    """What to tell the user about one prompt; "" where it simply was found."""
-    parts = []
-    if unknown:
-        words = ", ".join(repr(word) for word in unknown)
-        verdict = "" if asked else ", so nothing was looked for"
-        parts.append(f"the model was never trained on {words}{verdict}")
-    if asked and not found:
-        what = f" for {prompt.text!r}" if prompt.text else ""
-        parts.append(f"nothing found{what}: best presence {presence:.2f}, {threshold:.2f} needed")
-    elif found and not painted:
-        parts.append("found, but other segments that are surer have all its pixels")
-    return "; ".join(parts)
-
-
 def finish(
     image: np.ndarray, segments: Sequence[Segment], frame: Frame, message: str = "", answers: tuple[Answer, ...] = ()
 ) -> Segments:
     """The result of a frame, with positions where it has depth."""
     result = Segments(image, tuple(segments), frame.stamp_ns, frame.frame_id, frame.camera, message, answers)
     return with_depth(result, frame)
+
+
+def compose_answers(
+    predictions: Sequence[Prediction],
+    enlarge_all: Callable[[Sequence[np.ndarray | None]], list[Patch | None]],
+    frame: Frame,
+    wide: bool,
+) -> Segments:
+    """Predictions in one label image: a pixel goes to the surest; prompts that mean one object share its segment.
+
+    Args:
+        predictions: One per prompt.
+        enlarge_all: Brings masks to source resolution.
+        frame: The picture.
+        wide: A uint16 label image also for fewer than 256 prompts.
+    """
+    if not predictions:
+        return finish(np.zeros((frame.height, frame.width), np.uint16 if wide else np.uint8), [], frame)
+    found = np.array([one.found for one in predictions])
+    confidence = np.array([np.float32(one.presence) * np.float32(one.mask_score) for one in predictions])
+    owner = same_objects(np.stack([one.mask_logits for one in predictions]), found, confidence, SAME_OBJECT)
+    patches = enlarge_all(
+        [one.mask_logits if found[i] and owner[i] == i else None for i, one in enumerate(predictions)]
+    )
+    values = range(1, len(predictions) + 1)
+    image, extents = paint(patches, confidence, values, (frame.height, frame.width), wide or len(predictions) > 255)
+    records = {
+        i: make_segment(i + 1, extent, (one.label, one.label_score), one.mask_score, one.presence)
+        for i, (one, extent) in enumerate(zip(predictions, extents, strict=True))
+        if extent is not None
+    }
+    answers = []
+    for i, one in enumerate(predictions):
+        segment = records.get(owner[i])
+        parts = [one.message(painted=segment is not None)]
+        if owner[i] != i:
+            parts.append(f"the same object as prompt {owner[i] + 1}")
+        answers.append(one.answer("; ".join(part for part in parts if part), segment, keep_round=True))
+    message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
+    return finish(image, list(records.values()), frame, message, tuple(answers))
 
 
 def compose_panoptic(

@@ -31,23 +31,37 @@ from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 
 MAX_GROWTH = 1.5  # of a mask's area from one frame to the next
+SAME_PLACE = 0.3  # overlap from which two looks at an object in motion show it at one place
 
 
-@dataclass(frozen=True, eq=False)
-class Claim:
-    """What a target's row answered.
+@dataclass(eq=False)
+class Candidate:
+    """What one target's row answered in one frame; each rule writes its verdict on it.
 
     Attributes:
-        place: Where.
+        target: Who was looked for.
+        row: Of the frame's decode.
+        look: How it was looked for.
         presence: 0..1.
         mask_score: Mean mask probability inside, 0..1.
-        likeness: Cosine with the target's memory, -1..1.
+        similarity: Cosine with the target's memory, -1..1.
+        place: Where; None where the row shows nothing.
+        accepted: No rule spoke against it so far.
     """
 
-    place: Place
+    target: Target
+    row: int
+    look: Look
     presence: float
     mask_score: float
-    likeness: float
+    similarity: float
+    place: Place | None
+    accepted: bool = False
+
+    @property
+    def confidence(self) -> float:
+        """How sure its presence and its outline are together, 0..1."""
+        return self.presence * self.mask_score
 
 
 def make_place(
@@ -77,7 +91,7 @@ def make_place(
     return Place(memory_mask.copy(), memory_mask > 0, box, picture, geometry_key)
 
 
-def restrain(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarray) -> None:
+def limit_growth(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarray) -> None:
     """Cuts a mask back that has suddenly grown, in place.
 
     Where two objects of one colour touch, a mask may run over into the neighbour. An object does not become half as
@@ -145,60 +159,53 @@ def was_there_before(last: Place, place: Place, difference: float) -> bool:
     return float(best[place.mask].mean()) < difference
 
 
-def accept(target: Target, claim: Claim | None, look: Look, config: TrackerConfig) -> bool:
-    """Rules 1 to 5; keeps count of candidates in the target.
+def associate(candidates: Sequence[Candidate], config: TrackerConfig) -> None:
+    """Rules 1 to 5: accepts candidates, each on its own; keeps count of agreement in their targets."""
+    for one in candidates:
+        one.accepted = _is_the_target(one, config)
 
-    Args:
-        target: Whose claim it is.
-        claim: What its row answered, None where nothing.
-        look: How it was looked for.
-        config: The numbers.
-    """
+
+def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
+    target, place, look = candidate.target, candidate.place, candidate.look
     going_on = target.state is TargetState.TRACKED
-    near = claim is not None and is_near(target, claim.place, config)
+    near = place is not None and is_near(target, place, config)
     before = target.candidates.pop(look, None)
-    if claim is None or claim.presence < (config.presence_lost if going_on and near else config.presence_found):
+    if place is None or candidate.presence < (config.presence_lost if going_on and near else config.presence_found):
         return False
     if going_on and near and look is not Look.POINT:  # a click finds whatever is at its place, so it must look right
         target.candidates.clear()
         return True
-    if claim.likeness < target.likeness - config.similarity_margin * (1.0 if near else 0.5):
+    if candidate.similarity < target.likeness - config.similarity_margin * (1.0 if near else 0.5):
         return False
-    if (
-        not near
-        and target.place is not None
-        and was_there_before(target.place, claim.place, config.unchanged_difference)
-    ):
+    if not near and target.place is not None and was_there_before(target.place, place, config.unchanged_difference):
         return False
-    agrees = before is not None and overlap(before[0], claim.place.mask) > 0.3
+    agrees = before is not None and overlap(before[0], place.mask) > SAME_PLACE
     frames = before[1] + 1 if agrees else 1
-    target.candidates[look] = claim.place.mask, frames
+    target.candidates[look] = place.mask, frames
     return near or frames >= config.refind_after
 
 
-def settle(
-    targets: Sequence[Target], claims: Sequence[Claim | None], accepted: Sequence[bool], config: TrackerConfig
-) -> list[bool]:
-    """Rule 6: which accepted claims stay."""
+def suppress_duplicates(candidates: Sequence[Candidate], config: TrackerConfig) -> None:
+    """Rule 6: of accepted candidates that show one object the surest stays."""
     order = sorted(
-        (i for i, yes in enumerate(accepted) if yes),
-        key=lambda i: (
-            targets[i].state is not TargetState.TRACKED or not is_near(targets[i], claims[i].place, config),
-            -claims[i].presence * claims[i].mask_score,
-            targets[i].target_id,
+        (one for one in candidates if one.accepted),
+        key=lambda one: (
+            one.target.state is not TargetState.TRACKED or not is_near(one.target, one.place, config),
+            -one.confidence,
+            one.target.target_id,
         ),
     )
-    kept: list[int] = []
-    for i in order:
-        mine = claims[i].place.mask
-        fresh = targets[i].state is not TargetState.TRACKED
-        for j in kept:
-            other = claims[j].place.mask
+    kept: list[Candidate] = []
+    for one in order:
+        mine = one.place.mask
+        fresh = one.target.state is not TargetState.TRACKED
+        for other in kept:
+            theirs = other.place.mask
             # what was just found again is most likely the other one if it lies mostly on it; two targets that were told
             # apart before (a mug and its handle) may lie inside each other
-            share = np.count_nonzero(mine & other) / np.count_nonzero(mine) if fresh else overlap(mine, other)
+            share = np.count_nonzero(mine & theirs) / np.count_nonzero(mine) if fresh else overlap(mine, theirs)
             if share > config.duplicate_overlap:
+                one.accepted = False
                 break
         else:
-            kept.append(i)
-    return [i in kept for i in range(len(targets))]
+            kept.append(one)

@@ -17,8 +17,8 @@ from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
-from seem_ros.perception.tracking.association import Claim, make_place, restrain
-from seem_ros.perception.tracking.target import Place, Target, TargetState
+from seem_ros.perception.tracking.association import Candidate, limit_growth, make_place
+from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 from seem_ros.runtime.interface import DecodeBatch, PromptBatch
 
 
@@ -40,13 +40,20 @@ class Seen:
     scores: np.ndarray
     places: list[Place | None]
 
-    def claim(self, target: Target, row: int) -> Claim | None:
-        """What row ``row`` says about a target; None where it shows nothing."""
-        place = self.places[row]
-        if place is None or self.scores[row] <= 0:
-            return None
-        likeness = target.likeness_of(self.result.appearance_embedding[row])
-        return Claim(place, float(self.result.presence[row]), float(self.scores[row]), likeness)
+    def candidate(self, target: Target, row: int, how: Look) -> Candidate:
+        """What row ``row`` says about a target."""
+        made = Candidate(target, row, how, 0.0, 0.0, 0.0, None)
+        self.measure(made)
+        return made
+
+    def measure(self, candidate: Candidate) -> None:
+        """Reads a candidate's row, again after masks have changed; one that shows nothing is not accepted."""
+        row = candidate.row
+        candidate.presence, candidate.mask_score = float(self.result.presence[row]), float(self.scores[row])
+        candidate.place = self.places[row] if candidate.mask_score > 0 else None
+        if candidate.place is not None:
+            candidate.similarity = candidate.target.likeness_of(self.result.appearance_embedding[row])
+        candidate.accepted = candidate.accepted and candidate.place is not None
 
 
 def look(
@@ -69,7 +76,7 @@ def look(
     if followed and segmenter.spec.has_prior:
         fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
         for row, target in enumerate(followed):
-            restrain(target, fine[row], coarse[row])
+            limit_growth(target, fine[row], coarse[row])
         result = replace(result, mask_logits=fine, memory_mask=coarse)
     picture, key = encoded.small_picture, encoded.geometry.source_hw
     places = [
@@ -79,7 +86,7 @@ def look(
     return Seen(encoded, batch, result, mask_scores(result.mask_logits), places)
 
 
-def separated(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) -> Seen:
+def resolve_overlaps(seen: Seen, rows: Sequence[int], followed: Sequence[Target] = ()) -> Seen:
     """The same look, where a mask that ran over into another target gives it back, in the result and in memory.
 
     Common pixels belong to the target that had them in its last mask, if only one had. Of two masks where one holds at

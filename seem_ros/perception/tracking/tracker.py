@@ -9,19 +9,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seem_ros.errors import PromptError, TargetError
-from seem_ros.perception.masks.compositing import answer_message
+from seem_ros.perception.prediction import Prediction
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt
-from seem_ros.perception.structures.segments import Answer, Round, Segments
+from seem_ros.perception.structures.segments import Answer, Segments
 from seem_ros.perception.tracking import association
 from seem_ros.perception.tracking.config import TrackerConfig
-from seem_ros.perception.tracking.observation import Seen, compose, look, read_appearances, separated
+from seem_ros.perception.tracking.memory import anchor, remember_seen, remember_unseen
+from seem_ros.perception.tracking.observation import Seen, compose, look, read_appearances, resolve_overlaps
 from seem_ros.perception.tracking.target import IdAllocator, Look, Place, Target, TargetInfo, TargetState
-from seem_ros.perception.tracking.verification import confirmed
+from seem_ros.perception.tracking.verification import verify
 from seem_ros.runtime.interface import PromptBatch
 
 
@@ -144,43 +145,25 @@ class Tracker:
         prompts, notes = self._segmenter.resolve(prompts, encoded)
         batch, unknown = self._segmenter.ask(prompts, encoded.geometry)
         seen = look(self._segmenter, encoded, batch, prompts=prompts)
-        labels = self._segmenter.label(prompts, unknown, seen.result)
-        asked = prompt_encoder.asks_something(batch)
-        threshold = self._segmenter.presence_threshold
-        good = [
-            i
-            for i in range(len(prompts))
-            if asked[i] and seen.result.presence[i] >= threshold and seen.places[i] is not None
+        predictions = self._segmenter.interpret(prompts, unknown, batch, seen.result, encoded, notes)
+        seen = resolve_overlaps(seen, [i for i, one in enumerate(predictions) if one.found])
+        predictions = [  # what gave all its pixels to another prompt's object is not found after all
+            replace(one, found=one.found and place is not None, mask_score=float(score))
+            for one, place, score in zip(predictions, seen.places, seen.scores, strict=True)
         ]
-        seen = separated(seen, good)
-        good = [i for i in good if seen.places[i] is not None]
+        good = [i for i, one in enumerate(predictions) if one.found]
         references = dict(zip(good, read_appearances(self._segmenter, seen, good), strict=True))
         answers, touched, alone = [], [], not self._targets
-        for i, prompt in enumerate(prompts):
-            presence = float(seen.result.presence[i]) if asked[i] else 0.0
-            found = i in references
+        for i, one in enumerate(predictions):
             target, note = None, ""
-            if found:
+            if one.found:
                 target = self._same(seen.places[i], encoded.frame.stamp_ns)
                 if target is not None:
                     note = f"this is target {target.target_id} already"
                 else:
-                    target = self._new(prompt, labels[i], seen, i, references[i])
+                    target = self._new(one, seen, i, references[i])
             touched.append(target)
-            said = answer_message(prompt, bool(asked[i]), found, True, presence, threshold, unknown[i])
-            said = "; ".join(part for part in (self._segmenter.said_of(prompt), notes[i], said) if part)
-            answers.append(
-                Answer(
-                    prompt,
-                    found,
-                    presence,
-                    float(seen.scores[i]) if found else 0.0,
-                    labels[i][0] if found else "",
-                    min(max(labels[i][1], 0.0), 1.0) if found else 0.0,
-                    unknown[i],
-                    "; ".join(part for part in (said, note) if part),
-                )
-            )
+            answers.append(one.answer("; ".join(part for part in (one.message(), note) if part)))
         if alone:  # nobody was followed before: time begins here
             last = replay[-1] if replay else encoded.frame
             self._last_stamp_ns, self._last_size = last.stamp_ns, (last.height, last.width)
@@ -233,32 +216,20 @@ class Tracker:
         ):
             prompt_encoder.put_previous(batch, 0, target.place.mask_logits, target.place.normalised)
         seen = look(self._segmenter, encoded, batch, prompts=[asked_prompt])
-        asked = bool(prompt_encoder.asks_something(batch)[0])
-        presence, threshold = float(seen.result.presence[0]) if asked else 0.0, self._segmenter.presence_threshold
-        found = asked and presence >= threshold and seen.places[0] is not None
+        (prediction,) = self._segmenter.interpret([asked_prompt], unknown, batch, seen.result, encoded)
         joined = target.prompt.joined(prompt) if same_frame else _moved_on(target.prompt, prompt)
-        if found:
-            label = (
-                self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)[0]
-                if prompt.text
-                else target.label
-            )
+        if prediction.found:
             target.before_a_round()
-            target.prompt, target.label = joined, label
-            if prompt.text and batch.has_text[0]:
-                target.text = self._segmenter.text_features(prompt.text)
-            self._anchor(target, seen, 0, read_appearances(self._segmenter, seen, [0])[0])
-        said = answer_message(asked_prompt, asked, found, True, presence, threshold, unknown[0])
-        answer = Answer(
-            joined,
-            found,
-            presence,
-            float(seen.scores[0]) if found else 0.0,
-            *(target.label if found else ("", 0.0)),
-            unknown_words=unknown[0],
-            message="; ".join(part for part in (note, said) if part),
-        )
-        return self._finish(encoded, [target if found else None], [answer], replay, [target_id])
+            if prompt.text:
+                (target.label,) = self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)
+                if batch.has_text[0]:
+                    target.text = self._segmenter.text_features(prompt.text)
+            target.prompt = joined
+            anchor(target, seen, 0, read_appearances(self._segmenter, seen, [0])[0], self.config)
+        # the target goes on under its own name, whatever this round alone would be called
+        named = replace(prediction, prompt=joined, label=target.label[0], label_score=target.label[1])
+        answer = named.answer(replace(prediction, note=note).message())
+        return self._finish(encoded, [target if prediction.found else None], [answer], replay, [target_id])
 
     def undo_stamp_ns(self, target_id: int) -> int:
         """Stamp of the frame that a target was last looked for in before its newest round: where `undo` starts best.
@@ -347,42 +318,23 @@ class Tracker:
                 return target
         return None
 
-    def _new(
-        self, prompt: Prompt, label: tuple[str, float], seen: Seen, row: int, reference: ReferenceTokens
-    ) -> Target:
+    def _new(self, prediction: Prediction, seen: Seen, row: int, reference: ReferenceTokens) -> Target:
         target_id, value = self._ids.take()
         stamp = seen.encoded.frame.stamp_ns
         target = Target(
             target_id,
             value,
-            prompt,
+            prediction.prompt,
             stamp,
             reference,
-            label=(label[0], min(max(label[1], 0.0), 1.0)),
+            label=(prediction.label, prediction.label_score),
             first_seen_ns=stamp,
         )
         if seen.batch.has_text[row]:
-            target.text = self._segmenter.text_features(prompt.text)
-        self._anchor(target, seen, row, reference)
+            target.text = self._segmenter.text_features(prediction.prompt.text)
+        anchor(target, seen, row, reference, self.config)
         self._targets[target_id] = target
         return target
-
-    def _anchor(self, target: Target, seen: Seen, row: int, reference: ReferenceTokens) -> None:
-        """A prompt said where the target is: its appearance was read anew there."""
-        target.reference = reference
-        target.bank.clear()
-        target.likeness = target.likeness_of(seen.result.appearance_embedding[row])
-        target.area = float(np.count_nonzero(seen.result.mask_logits[row] > 0))
-        target.stamp_ns = target.round_stamp_ns = seen.encoded.frame.stamp_ns
-        target.round = Round(
-            seen.result.memory_mask[row].copy(),
-            seen.encoded.geometry,
-            seen.batch.prior_box[row].copy(),
-            int(seen.batch.prior_kind[row]),
-        )
-        target.look = Look.MEMORY
-        target.sure, target.unproven = None, 0
-        self._see(target, seen, row, target.likeness)
 
     def _finish(
         self,
@@ -441,65 +393,28 @@ class Tracker:
             for row, target in enumerate(active):
                 target.put(batch, row, self.config, looks[row])
             seen = look(self._segmenter, encoded, batch, active if self.config.use_previous_mask else ())
-            claims = [seen.claim(target, row) for row, target in enumerate(active)]
-            accepted = [
-                association.accept(target, claim, how, self.config)
-                for target, claim, how in zip(active, claims, looks, strict=True)
-            ]
-            accepted = confirmed(self._segmenter, encoded, active, claims, accepted, looks, self.config)
-            seen = separated(seen, [row for row, yes in enumerate(accepted) if yes], active)
-            claims = [seen.claim(target, row) for row, target in enumerate(active)]
-            accepted = [yes and claim is not None for yes, claim in zip(accepted, claims, strict=True)]
-            kept = association.settle(active, claims, accepted, self.config)
-            for row, target in enumerate(active):
-                target.presence = float(seen.result.presence[row])
-                if kept[row]:
-                    self._see(target, seen, row, claims[row].likeness)
-                    target.look = Look.POINT if looks[row] is Look.POINT else Look.MEMORY
+            candidates = [seen.candidate(target, row, looks[row]) for row, target in enumerate(active)]
+            association.associate(candidates, self.config)
+            verify(self._segmenter, encoded, candidates, self.config)
+            seen = resolve_overlaps(seen, [one.row for one in candidates if one.accepted], active)
+            for one in candidates:
+                seen.measure(one)
+            association.suppress_duplicates(candidates, self.config)
+            for one in candidates:
+                one.target.presence = one.presence
+                if one.accepted:
+                    remember_seen(one.target, seen, one.row, one.similarity, self.config)
+                    one.target.look = Look.POINT if one.look is Look.POINT else Look.MEMORY
                 else:
-                    self._miss(target)
+                    remember_unseen(one.target, self.config)
         for target in targets:
             target.stamp_ns = encoded.frame.stamp_ns
             if target not in active:
-                self._miss(target)
+                remember_unseen(target, self.config)
         return compose(self._segmenter, encoded, targets, self._ids.wide)
 
     def _is_looked_for(self, target: Target) -> bool:
         return target.state is not TargetState.LOST or target.frames_unseen % self.config.lost_every == 0
-
-    def _see(self, target: Target, seen: Seen, row: int, likeness: float) -> None:
-        result, config = seen.result, self.config
-        if target.state is not TargetState.TRACKED:
-            target.unproven, target.against, target.found_at = target.to_prove(config), 0, target.frames_tracked
-        target.state, target.frames_unseen = TargetState.TRACKED, 0
-        target.presence = float(result.presence[row])
-        target.frames_tracked += 1
-        target.last_seen_ns = seen.encoded.frame.stamp_ns
-        target.candidates.clear()
-        target.hint = None
-        # a copy: a backend may write its next answer over this one, and it would keep the whole batch alive
-        target.mask_logits, target.mask_score = result.mask_logits[row].copy(), float(seen.scores[row])
-        area = np.count_nonzero(target.mask_logits > 0)
-        if area > 0.8 * target.area:  # less is a part of it
-            target.area += 0.1 * (area - target.area)
-        target.frames_since_bank += 1
-        usual = likeness >= target.likeness - config.similarity_margin / 2
-        sure = usual and not target.unproven and target.presence >= config.presence_bank
-        if sure:
-            target.likeness += 0.05 * (likeness - target.likeness)
-            if config.bank_size and target.frames_since_bank >= config.bank_every:
-                target.remember(result.appearance_tokens[row], result.appearance_embedding[row], config)
-        target.place = seen.places[row]
-        if target.sure is None or (sure and area > 0.6 * target.area):
-            target.sure = target.place
-
-    def _miss(self, target: Target) -> None:
-        target.frames_unseen += 1
-        target.mask_logits = None
-        if target.frames_unseen >= self.config.lost_after:
-            target.state = TargetState.LOST
-        elif target.frames_unseen >= self.config.occlude_after:
-            target.state = TargetState.OCCLUDED
 
 
 def _moved_on(earlier: Prompt, later: Prompt) -> Prompt:

@@ -23,62 +23,49 @@ import numpy as np
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
-from seem_ros.perception.tracking.association import Claim, overlap, was_there_before
+from seem_ros.perception.tracking.association import SAME_PLACE, Candidate, overlap, was_there_before
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.observation import look
 from seem_ros.perception.tracking.target import Look, Target, TargetState
 from seem_ros.runtime.interface import PromptBatch
 
-SLACK = 0.02  # of likeness: equally right
+SLACK = 0.02  # of similarity: equally right
+ELSEWHERE = 0.5  # of the smaller mask: what two looks have in common at most where they show different objects
 SOON, SELDOM = 10, 5  # the reference is asked in each of the first frames after a find, then in every n-th only
 
 
-def confirmed(
-    segmenter: Segmenter,
-    encoded: EncodedFrame,
-    targets: Sequence[Target],
-    claims: Sequence[Claim | None],
-    accepted: Sequence[bool],
-    looks: Sequence[Look],
-    config: TrackerConfig,
-) -> list[bool]:
-    """Which accepted claims stay; counts in the targets for and against their finds.
+def verify(segmenter: Segmenter, encoded: EncodedFrame, candidates: Sequence[Candidate], config: TrackerConfig) -> None:
+    """Takes back accepted candidates that the reference contradicts; counts in their targets for and against them.
 
     Args:
-        segmenter: Decodes once more if a claim is a find or not proven.
+        segmenter: Decodes once more if a candidate is a find or not proven.
         encoded: The frame.
-        targets: All that were looked for.
-        claims: What their rows answered.
-        accepted: Which of them passed the rules of ``association``.
-        looks: How each was looked for.
+        candidates: Of all targets that were looked for.
         config: The numbers.
     """
-    stay = list(accepted)
-    asked = [row for row, target in enumerate(targets) if stay[row] and _has_to_prove(target, looks[row], config)]
+    asked = [one for one in candidates if one.accepted and _has_to_prove(one.target, one.look, config)]
     if not asked:
-        return stay
+        return
     batch = PromptBatch.empty(segmenter.spec, len(asked), points=1)
-    for place, row in enumerate(asked):
-        prompt_encoder.put_reference(batch, place, targets[row].reference)
+    for row, one in enumerate(asked):
+        prompt_encoder.put_reference(batch, row, one.target.reference)
     seen = look(segmenter, encoded, batch)
-    for place, row in enumerate(asked):
-        target, claim = targets[row], claims[row]
-        opinion = seen.claim(target, place)
-        if _contradicts(opinion, claim, target, config):
+    for row, one in enumerate(asked):
+        target, opinion = one.target, seen.candidate(one.target, row, Look.APPEARANCE)
+        if _contradicts(opinion, one, config):
             target.against += 1
             if target.state is not TargetState.TRACKED or target.against >= config.doubt_after:
-                stay[row] = False
+                one.accepted = False
                 target.mistrust()
         else:
             target.against = 0
             if (
                 target.unproven
-                and opinion is not None
-                and overlap(claim.place.mask, opinion.place.mask) > 0.3
-                and opinion.likeness >= target.likeness - config.similarity_margin / 4
+                and opinion.place is not None
+                and overlap(one.place.mask, opinion.place.mask) > SAME_PLACE
+                and opinion.similarity >= target.likeness - config.similarity_margin / 4
             ):
                 target.unproven -= 1
-    return stay
 
 
 def _has_to_prove(target: Target, how: Look, config: TrackerConfig) -> bool:
@@ -88,15 +75,16 @@ def _has_to_prove(target: Target, how: Look, config: TrackerConfig) -> bool:
     return how is not Look.APPEARANCE and target.to_prove(config) > 0  # that look is the reference's own answer
 
 
-def _contradicts(opinion: Claim | None, claim: Claim, target: Target, config: TrackerConfig) -> bool:
-    """Rule 1: the opinion is the target, and lies elsewhere than the claim."""
-    if opinion is None or opinion.presence < config.presence_found:
+def _contradicts(opinion: Candidate, claim: Candidate, config: TrackerConfig) -> bool:
+    """Rule 1: the opinion is the target, and lies elsewhere than what is claimed to be it."""
+    if opinion.place is None or opinion.presence < config.presence_found:
         return False
+    target = claim.target
     mine, theirs = claim.place.mask, opinion.place.mask
     common = np.count_nonzero(mine & theirs)
-    if common > 0.5 * min(np.count_nonzero(mine), np.count_nonzero(theirs)):
+    if common > ELSEWHERE * min(np.count_nonzero(mine), np.count_nonzero(theirs)):
         return False
-    if opinion.likeness < max(claim.likeness - SLACK, target.likeness - config.similarity_margin / 2):
+    if opinion.similarity < max(claim.similarity - SLACK, target.likeness - config.similarity_margin / 2):
         return False
     in_place = bool((target.sure.mask & theirs).any())
     return in_place or not was_there_before(target.sure, opinion.place, config.unchanged_difference)
