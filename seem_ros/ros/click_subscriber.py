@@ -10,16 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import Point, PointStamped
+from std_msgs.msg import Header
 
 from seem_ros.errors import PromptError, SeemError
 from seem_ros.perception.structures.prompts import Click, Prompt
 from seem_ros.ros.camera.pipeline import CameraPipeline
 from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.session import Running
+from seem_ros.ros.transforms.listener import TransformListener
+
+TRANSFORM_WAIT_S = 1.0  # tf is listened to from the first such click on: frames that move are told many times a second
 
 CLICK_TOPICS: dict[str, tuple[type, str]] = {
-    "click": (PointStamped, "z = 0: a pixel; z > 0: a point in metres. Frame: the picture's, or none."),
+    "click": (
+        PointStamped,
+        "In the picture's frame, or none: z = 0 a pixel, else a point in metres. In another: a point, by tf.",
+    ),
     "click_pixel": (Point, "A pixel of the newest frame, as rqt_image_view sends it."),
     "click_negative": (PointStamped, "As ~/click, on what does not belong to the newest target."),
 }
@@ -34,12 +42,19 @@ class Clicks:
         pipeline: The camera.
         running: Gives the configured state, or None while the node is not active.
         group: Callback group of the services: a click may wait for the model.
+        transforms: The robot's frames, for points in another one than the picture's.
     """
 
     def __init__(
-        self, node: Any, prefix: str, pipeline: CameraPipeline, running: Callable[[], Running | None], group: Any
+        self,
+        node: Any,
+        prefix: str,
+        pipeline: CameraPipeline,
+        running: Callable[[], Running | None],
+        group: Any,
+        transforms: TransformListener,
     ) -> None:
-        self._node, self._pipeline, self._running = node, pipeline, running
+        self._node, self._pipeline, self._running, self._transforms = node, pipeline, running, transforms
         handlers = {
             "click": lambda msg: self._clicked(msg, negative=False),
             "click_pixel": lambda msg: self._clicked(PointStamped(point=Point(x=msg.x, y=msg.y)), negative=False),
@@ -62,15 +77,36 @@ class Clicks:
             running = self._running()
             if running is None:
                 raise SeemError("the node is not active")
-            logger.info(running.call(lambda: self._act(msg, negative), may_take_effect=True))
+            placed, in_space = self._in_optical_frame(msg)
+            logger.info(running.call(lambda: self._act(placed, in_space, negative), may_take_effect=True))
         except SeemError as error:
             logger.warning(f"click on camera {self._pipeline.name}: {error}")
         except Exception as error:  # nothing escapes a callback
             logger.error(f"click on camera {self._pipeline.name}: internal error: {type(error).__name__}: {error}")
 
-    def _act(self, msg: PointStamped, negative: bool) -> str:
+    def _in_optical_frame(self, msg: PointStamped) -> tuple[PointStamped, bool]:
+        """A click, its point in the picture's frame, and whether it surely is one in space.
+
+        Raises:
+            SeemError: Its frame cannot be transformed to the picture's.
+        """
+        newest = self._pipeline.ring.newest()
+        if newest is None or msg.header.frame_id in ("", newest.header.frame_id):
+            return msg, False
+        frame, optical = msg.header.frame_id, newest.header.frame_id
+        try:
+            transform = self._transforms.lookup_soon(optical, frame, newest.stamp_ns, TRANSFORM_WAIT_S)
+        except SeemError as error:
+            raise PromptError(
+                f"the point is in frame {frame!r}, the image in {optical!r}, and {error}; set the fixed frame of the "
+                "tool to the camera's optical frame, or leave frame_id empty and give a pixel"
+            ) from error
+        x, y, z = (float(value) for value in transform.apply(np.array([msg.point.x, msg.point.y, msg.point.z])))
+        return PointStamped(header=Header(stamp=msg.header.stamp, frame_id=optical), point=Point(x=x, y=y, z=z)), True
+
+    def _act(self, msg: PointStamped, in_space: bool, negative: bool) -> str:
         """Start or refine; on the inference thread."""
-        pipeline, (x, y) = self._pipeline, self._pixel(msg)
+        pipeline, (x, y) = self._pipeline, self._pixel(msg, in_space)
         prompt = Prompt(clicks=(Click(x, y, negative=negative),))
         stamp_ns = stamp_to_ns(msg.header.stamp)
         try:
@@ -84,35 +120,21 @@ class Clicks:
         found = pipeline.start((prompt,), ("",), False, stamp_ns)
         return found.message or f"started target {found.target_ids[0]}"
 
-    def _pixel(self, msg: PointStamped) -> tuple[float, float]:
+    def _pixel(self, msg: PointStamped, in_space: bool) -> tuple[float, float]:
         """The pixel that is meant; on the inference thread.
 
         Raises:
-            SeemError: The point is in another frame, behind the camera, or there is no calibration.
+            SeemError: The point is behind the camera, or there is no calibration.
         """
         point, pipeline = msg.point, self._pipeline
         newest = pipeline.ring.newest()
         if newest is None:
             raise pipeline.no_frame_yet()
-        optical = newest.header.frame_id
         x_m, y_m, z_m = point.x, point.y, point.z
-        if msg.header.frame_id and msg.header.frame_id != optical:
-            x_m, y_m, z_m = self._to_optical(msg, optical)
-        elif z_m == 0:
-            return point.x, point.y
+        if z_m == 0 and not in_space:
+            return x_m, y_m
         frame = newest.frame()
         return pipeline.depth.lens(frame.height, frame.width, pipeline.settings).pixel_of(x_m, y_m, z_m)
-
-    def _to_optical(self, msg: PointStamped, optical: str) -> tuple[float, float, float]:
-        """A point of another frame in the camera's optical frame, metres.
-
-        Raises:
-            PromptError: It cannot be transformed.
-        """
-        raise PromptError(
-            f"the point is in frame {msg.header.frame_id!r}, the image in {optical!r}; set the fixed frame of the tool "
-            "to the camera's optical frame, or leave frame_id empty and give a pixel"
-        )
 
     def _newest_target(self) -> int:
         if not self._pipeline.targets:

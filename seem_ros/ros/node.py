@@ -34,6 +34,7 @@ from seem_ros.ros.parameters import Settings, changed_but_fixed, table
 from seem_ros.ros.services import Services
 from seem_ros.ros.session import Running
 from seem_ros.ros.statistics import Statistics
+from seem_ros.ros.transforms.listener import TransformListener, need_tf2_msgs
 from seem_ros.runtime.loader import fastest_cpu_precision, load_backend
 from seem_ros.runtime.package import open_package
 
@@ -104,6 +105,7 @@ class SeemNode(LifecycleNode):
         self._seem_services = Services(
             self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
         )
+        self._transforms = TransformListener(self, self._wake)
         self._find = FindServer(self, lambda: self._running if self._active else None, self._service_group)
 
     # ------------------------------------------------------------------------------------------------- lifecycle
@@ -150,7 +152,24 @@ class SeemNode(LifecycleNode):
             self._cleanup()
         return TransitionCallbackReturn.FAILURE
 
+    def _wake(self) -> None:
+        """A picture may have waited for this."""
+        if self._running is not None:
+            self._running.thread.wake()
+
+    def _need_tf(self, settings: Settings) -> None:
+        """Listen to tf where positions are wanted in a frame of the robot.
+
+        Raises:
+            PromptError: tf2_msgs is missing.
+        """
+        if settings.target_frame:
+            self._transforms.listen()
+        if settings.broadcast_tf:
+            need_tf2_msgs()
+
     def _configure(self) -> None:
+        self._need_tf(self.settings)
         settings, several = self.settings, len(self.settings.cameras) > 1
         ids = self._ids = IdAllocator(wide=settings.wide_labels, first_id=self._ids.next_id)
 
@@ -159,7 +178,15 @@ class SeemNode(LifecycleNode):
             output = CameraOutput(self, f"~/{name}/" if several else "~/", name, statistics)
             self._outputs[name] = output
             return CameraPipeline(
-                name, segmenter, ids, output, settings, statistics, self.get_logger(), lambda: self._inputs.get(name)
+                name,
+                segmenter,
+                ids,
+                output,
+                settings,
+                statistics,
+                self.get_logger(),
+                lambda: self._inputs.get(name),
+                self._transforms.buffer,
             )
 
         self._running = Running(self._load, make_camera, settings, self._on_thread_error)
@@ -202,6 +229,7 @@ class SeemNode(LifecycleNode):
                     pipeline,
                     lambda: self._running if self._active else None,
                     self._service_group,
+                    self._transforms,
                 )
             )
         self._timers_of_ours = [
@@ -228,6 +256,7 @@ class SeemNode(LifecycleNode):
                 pipeline.forget_frames()
 
     def _cleanup(self) -> None:
+        self._transforms.close()
         running, self._running = self._running, None
         outputs, self._outputs = self._outputs, {}
         try:
@@ -274,6 +303,7 @@ class SeemNode(LifecycleNode):
                 if wanted != self._vocabulary_in_use:
                     running, (things, stuff) = self._running, settings.vocabulary
                     running.call(lambda: running.set_vocabulary(things, stuff), may_take_effect=True)
+                self._need_tf(settings)
                 self._running.apply(settings)
             self._vocabulary_in_use = wanted
             self.settings = settings

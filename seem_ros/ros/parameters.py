@@ -193,6 +193,11 @@ class Settings:
         0.02, "Largest difference between the stamps of image and depth, in seconds.", 0.0, 1.0
     )
     depth_wait_s: float = _row(0.03, "How long an image waits for its depth, in seconds.", 0.0, 1.0)
+    target_frame: str = _row("", "Frame of the robot that positions and boxes are given in; empty = the picture's own.")
+    transform_wait_s: float = _row(
+        0.1, "How long an image waits for the camera's place in target_frame, in seconds.", 0.0, 1.0
+    )
+    broadcast_tf: bool = _row(False, "Tell /tf where each tracked target is, as a frame like seem/red_mug_1.")
     panoptic: bool = _row(False, "Segment the whole vocabulary in every frame.")
     things: str = _row("", "Vocabulary of countable objects, separated by commas; both empty = the model's own.")
     stuff: str = _row("", "Vocabulary of what cannot be counted, like table or wall, separated by commas.")

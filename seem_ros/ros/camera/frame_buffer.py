@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ import numpy as np
 from seem_ros.errors import FrameError
 from seem_ros.perception.pictures.decoder import PictureDecoder
 from seem_ros.perception.pictures.grey_scale import GreyScale
-from seem_ros.perception.structures.frame import Frame, Intrinsics
+from seem_ros.perception.structures.frame import Frame
 from seem_ros.ros.messages.images import NS_PER_S, stamp_to_ns
 
 # USB cameras and busy networks swap neighbours; further back is a bag that loops or a simulator that was reset.
@@ -71,11 +71,11 @@ class StoredFrame:
         """Whether it was converted already."""
         return self._frame is not None
 
-    def frame(self, depth: Callable[[int, int], tuple[np.ndarray | None, Intrinsics | None]] | None = None) -> Frame:
+    def frame(self, complete: Callable[[Frame], Frame] | None = None) -> Frame:
         """The picture, converted on the first call. Only the inference thread calls this.
 
         Args:
-            depth: From the picture's height and width to depth (float32 [H, W], metres) and intrinsics.
+            complete: Adds depth, lens and the camera's place, as far as they are known.
 
         Raises:
             FrameError: The message cannot be read.
@@ -86,10 +86,9 @@ class StoredFrame:
             self.scale = picture.scale
             self._frame = Frame(picture.rgb, self.time_ns, self.header.frame_id, self.camera)
             self.convert_s = time.perf_counter() - begin
-        if depth is not None and self._frame.depth_m is None:  # also later: depth may come after its picture
-            depth_m, intrinsics = depth(self._frame.height, self._frame.width)
-            if depth_m is not None:
-                self._frame = replace(self._frame, depth_m=depth_m, intrinsics=intrinsics)
+        lacking = self._frame.depth_m is None or (self._frame.target_frame and self._frame.target_from_camera is None)
+        if complete is not None and lacking:  # also later: depth and transforms may come after their picture
+            self._frame = complete(self._frame)
         return self._frame
 
     def release(self) -> None:
@@ -151,6 +150,11 @@ class FrameRing:
         """The last frame, or None before the first."""
         with self._lock:
             return self._frames[-1] if self._frames else None
+
+    def newest_first(self, until_ns: int) -> tuple[StoredFrame, ...]:
+        """The frames back to a time, the last one first."""
+        with self._lock:
+            return tuple(stored for stored in reversed(self._frames) if stored.time_ns >= until_ns)
 
     def at(self, stamp_ns: int, tolerance_s: float) -> StoredFrame:
         """The frame of a stamp, or the nearest within the tolerance.

@@ -13,14 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from seem_ros.errors import FrameError, SeemError
 from seem_ros.perception.masks.merging import empty_segments, merge, with_names
 from seem_ros.perception.objects.taught import TaughtView
 from seem_ros.perception.pictures.decoder import PictureDecoder
 from seem_ros.perception.segmenter import EncodedFrame, Segmenter
-from seem_ros.perception.structures.frame import Frame, Intrinsics
+from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.target import ROUNDS_KEPT, IdAllocator, TargetInfo
@@ -30,9 +28,12 @@ from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
 from seem_ros.ros.camera.lesson import view_of_mask, view_of_prompt
 from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.subscriber import CameraInput
+from seem_ros.ros.camera.waiting_frame import WaitingFrame
 from seem_ros.ros.find.search import Searches
+from seem_ros.ros.messages.images import NS_PER_S
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.statistics import Statistics
+from seem_ros.ros.transforms.buffer import TransformBuffer
 
 WARN_EVERY_S = 5.0
 # Of an error that no further frame repeats or refutes, because nobody listens any more.
@@ -71,6 +72,7 @@ class CameraPipeline:
         statistics: Where times and counts go.
         logger: An rclpy logger.
         get_input: Gives the subscriptions, or None while there are none.
+        buffer: The robot's frames.
     """
 
     def __init__(
@@ -83,17 +85,17 @@ class CameraPipeline:
         statistics: Statistics,
         logger: Any,
         get_input: Callable[[], CameraInput | None],
+        buffer: TransformBuffer,
     ) -> None:
         self.name, self.output, self.statistics = name, output, statistics
         self.settings, self.enabled, self.names = settings, False, {}
         self.tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.postprocess), ids)
         self.ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
-        self.depth = DepthLookup(name, logger, self._topics)
+        self.depth = DepthLookup(name, logger, self._topics, buffer)
         self.decoder = PictureDecoder()
         self._error, self._error_s = "", float("-inf")
         self._segmenter, self._logger, self._input = segmenter, logger, get_input
-        self._lock = threading.Lock()
-        self._pending: StoredFrame | None = None
+        self._waiting = WaitingFrame()
         self._first_frame = threading.Event()
         self._processed: StoredFrame | None = None
         self._encoded: tuple[StoredFrame, EncodedFrame] | None = None
@@ -112,16 +114,18 @@ class CameraPipeline:
         if not self.ring.add(stored):
             self.statistics.count("late")
             return
-        with self._lock:
-            dropped, self._pending = self._pending, stored
+        first = self._waiting.peek()
+        keep = (
+            bool(self.settings.target_frame) and first is not None and not self.depth.is_settled(first, self.settings)
+        )
+        dropped = self._waiting.put(stored, keep)
         self._first_frame.set()
-        if dropped is not None and self.enabled:
+        if dropped and self.enabled:
             self.statistics.count("dropped")
 
     def forget_frames(self) -> None:
         """Drop all kept frames; targets stay."""
-        with self._lock:
-            self._pending = None
+        self._waiting.clear()
         self._first_frame.clear()
         self.ring.clear()
         self.depth.clear()
@@ -167,25 +171,21 @@ class CameraPipeline:
 
     def has_frame(self) -> bool:
         """Whether a frame waits."""
-        return self.enabled and self._pending is not None
+        return self.enabled and self._waiting.peek() is not None
 
     def is_ready(self) -> bool:
-        """Whether the waiting frame may be taken: not too early for the rate, and its depth here or not expected."""
-        with self._lock:
-            stored = self._pending
+        """Whether the waiting frame may be taken: not too early, and its depth and place are here or not expected."""
+        stored = self._waiting.peek()
         if stored is None or not self.enabled:
             return False
         now, settings = time.monotonic(), self.settings
         if settings.max_rate_hz > 0 and now - self._last_begin_s < 1.0 / settings.max_rate_hz:
             return False
-        if now - stored.arrived_s >= settings.depth_wait_s:
-            return True
-        return self.depth.is_settled(stored, settings.depth_tolerance_s)
+        return self.depth.is_settled(stored, settings)
 
     def process(self) -> None:
         """Take the waiting frame, follow the targets into it, and publish."""
-        with self._lock:
-            stored, self._pending = self._pending, None
+        stored = self._waiting.take()
         if stored is None:
             return
         self._last_begin_s = time.monotonic()
@@ -207,7 +207,7 @@ class CameraPipeline:
 
     def _process(self, stored: StoredFrame) -> None:
         fresh = not stored.has_picture
-        frame = stored.frame(self._depth_of(stored))
+        frame = stored.frame(self._complete(stored))
         if fresh:
             self.statistics.took("convert", stored.convert_s)
             self._say_scale(stored)
@@ -298,7 +298,7 @@ class CameraPipeline:
         """
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
         before = {target.target_id for target in self.tracker.targets()}
-        result = self.tracker.start(prompts, encoded, [each.frame(self._depth_of(each)) for each in replay])
+        result = self.tracker.start(prompts, encoded, [each.frame(self._complete(each)) for each in replay])
         new = tuple(one for one in dict.fromkeys(result.target_ids) if one and one not in before)
         self.names.update({one: name for one, name in zip(result.target_ids, labels) if one and name})
         segments, last = result.segments, replay[-1] if replay else stored
@@ -318,7 +318,7 @@ class CameraPipeline:
         """
         self.tracker.target(target_id)  # an unknown target is said before anything about frames
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        result = self.tracker.refine(target_id, prompt, encoded, [each.frame(self._depth_of(each)) for each in replay])
+        result = self.tracker.refine(target_id, prompt, encoded, [each.frame(self._complete(each)) for each in replay])
         if result.answers[0].found:
             earlier = (*self._names_before.get(target_id, ()), self.names.get(target_id, ""))
             self._names_before[target_id] = earlier[-ROUNDS_KEPT:]
@@ -342,7 +342,7 @@ class CameraPipeline:
         except FrameError:
             stamp_ns = 0  # that frame is no longer kept: the newest has to do
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        result = self.tracker.undo(target_id, encoded, [each.frame(self._depth_of(each)) for each in replay])
+        result = self.tracker.undo(target_id, encoded, [each.frame(self._complete(each)) for each in replay])
         *earlier, name = self._names_before[target_id]
         self._names_before[target_id] = tuple(earlier)
         self.rename(target_id, name)
@@ -423,8 +423,16 @@ class CameraPipeline:
             if stored is not self._processed:
                 stored.release()
 
-    def _depth_of(self, stored: StoredFrame) -> Callable[[int, int], tuple[np.ndarray | None, Intrinsics | None]]:
-        return lambda height, width: self.depth.of(stored, height, width, self.settings)
+    def _complete(self, stored: StoredFrame) -> Callable[[Frame], Frame]:
+        return lambda frame: self.depth.complete(stored, frame, self.settings)
+
+    def _newest_placed(self, newest: StoredFrame) -> StoredFrame:
+        """The newest frame, or one a little older whose place is known while the newest's is still on its way."""
+        if not self.settings.target_frame:
+            return newest
+        until_ns = newest.time_ns - int(2 * self.settings.transform_wait_s * NS_PER_S)
+        kept = self.ring.newest_first(until_ns)
+        return next((one for one in kept if self.depth.is_placed(one, self.settings)), newest)
 
     def _asked_frame(self, stamp_ns: int, follow: bool) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
         """The frame that a call means, encoded, and the frames since then.
@@ -432,7 +440,7 @@ class CameraPipeline:
         With ``follow`` the targets that live already see the newest frame first, before others start on it.
         """
         before = self._processed
-        if follow and self._pending is not None and self.enabled:
+        if follow and self._waiting.peek() is not None and self.enabled:
             self.process()
         newest = self.ring.newest()
         if newest is None:
@@ -447,10 +455,10 @@ class CameraPipeline:
         if stamp_ns:
             stored = self.ring.at(stamp_ns, self.settings.stamp_tolerance_s)
         else:  # a frame that arrived in between is not waited for
-            stored = self._processed if self._processed is not before else newest
+            stored = self._processed if self._processed is not before else self._newest_placed(newest)
         until = self._processed if self._processed is not None and self.enabled else newest
         replay = self.ring.between(stored, until, self.settings.max_replay_frames) if stamp_ns else ()
-        return stored, self._encode(stored, stored.frame(self._depth_of(stored))), replay
+        return stored, self._encode(stored, stored.frame(self._complete(stored))), replay
 
 
 def segment_picture(

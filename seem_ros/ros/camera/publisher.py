@@ -22,6 +22,7 @@ from seem_ros.ros.messages.images import array_to_image, array_to_jpeg
 from seem_ros.ros.messages.results import segments_to_message, targets_to_message
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.statistics import Statistics
+from seem_ros.ros.transforms.broadcaster import TargetBroadcaster
 
 try:
     from rclpy.event_handler import PublisherEventCallbacks
@@ -75,6 +76,7 @@ class CameraOutput:
         self._classes = semantic_mask.ClassTable()
         self._classes_told = -1
         self._markers: set[int] = set()
+        self._broadcaster = TargetBroadcaster(node)
 
     def wanted(self, *names: str) -> bool:
         """Whether somebody listens to one of these topics, or to any without names."""
@@ -118,6 +120,8 @@ class CameraOutput:
             settings: The node's.
         """
         with self._statistics.stage("messages"):
+            if settings.broadcast_tf:
+                self._broadcaster.send(segments, header)
             if self.wanted("segments"):
                 self._send("segments", segments_to_message(segments, header))
             if self.wanted("labels"):
@@ -163,6 +167,7 @@ class CameraOutput:
 
     def close(self) -> None:
         """Take all publishers down."""
+        self._broadcaster.close()
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
         self._publishers.clear()
