@@ -273,7 +273,7 @@ def test_simulated_time_without_a_clock_is_said_and_a_compressed_camera_is_found
     wait_for(
         lambda: "/clock" in ((diagnostics.status("model") and diagnostics.status("model").message) or ""), "a word"
     )
-    assert node.log.count("no time has come on /clock") == 1
+    wait_for(lambda: node.log.count("no time has come on /clock") == 1, "one word in the log")
     camera.close()
     node.stop()
 
