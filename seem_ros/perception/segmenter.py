@@ -381,7 +381,8 @@ class Segmenter:
             return ""
         self._words.encode([prompt.text])
         unknown = self._words.unknown(prompt.text)
-        if not unknown or self._config.unknown_words == "use":
+        resolves = self._config.unknown_words == "resolve" and self._words.resolution(prompt.text) is not None
+        if not unknown or resolves or self._config.unknown_words == "use":
             return ""
         return f"the model was never trained on {', '.join(repr(word) for word in unknown)}: it will find nothing"
 

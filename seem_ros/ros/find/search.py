@@ -115,12 +115,12 @@ class Searches:
         asked = [search for search in self._open if not search.is_cancelled()]
         if not asked:
             return
-        answers = self._segmenter.segment([search.prompt for search in asked], encoded).answers
+        predictions = self._segmenter.predict([search.prompt for search in asked], encoded)
         found = []
-        for search, answer in zip(asked, answers, strict=True):
+        for search, prediction in zip(asked, predictions, strict=True):
             search.frames += 1
-            search.best_presence = max(search.best_presence, answer.presence)
-            if answer.found:
+            search.best_presence = max(search.best_presence, prediction.presence)
+            if prediction.found:
                 found.append(search)
         if found:
             self._start(found, encoded, header)
