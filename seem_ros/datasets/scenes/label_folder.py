@@ -80,6 +80,10 @@ class LabelFolder:
         """Class names of which every instance is labelled in every picture."""
         return self._all_for
 
+    def class_count(self, name: str) -> int:
+        """Number of objects of a class in the pictures that this reader reads."""
+        return sum(one["name"] == name for item in self._items for one in item["objects"])
+
     def counts(self, split: str) -> dict[str, int]:
         """Class name -> number of objects in the pictures of a split that this reader reads."""
         names = [one["name"] for item in self._items if item.get("split", "train") == split for one in item["objects"]]
