@@ -24,7 +24,7 @@ from seem_ros.datasets.tabletop import WorldClip, WorldShards
 from seem_ros.errors import SeemError
 from seem_ros.evaluation.metrics.iou import iou
 from seem_ros.evaluation.metrics.number_of_clicks import next_click
-from seem_ros.evaluation.our_predictors import SegmenterPredictor
+from seem_ros.evaluation.predictors.ours import SegmenterPredictor
 from seem_ros.evaluation.simulated_user import as_click, true_box
 from seem_ros.evaluation.tabletop import MIN_SHARE
 from seem_ros.perception.segmenter import Segmenter

@@ -26,7 +26,7 @@ from seem_ros.errors import DataError
 
 
 @dataclass(frozen=True)
-class Phrase:
+class Expression:
     """A text and the object it names: mask bool [H, W]."""
 
     text: str
@@ -39,7 +39,7 @@ class ReferringSample:
 
     name: str
     rgb: np.ndarray
-    phrases: tuple[Phrase, ...]
+    phrases: tuple[Expression, ...]
 
 
 class RefCoco:
@@ -103,7 +103,7 @@ class RefCoco:
             require_same_size(rgb, mask, path, f"annotation {ref['ann_id']}")
             if not mask.any():
                 raise DataError(f"annotation {ref['ann_id']} of {path} has an empty mask")
-            phrases.extend(Phrase(sentence["sent"], mask) for sentence in ref["sentences"])
+            phrases.extend(Expression(sentence["sent"], mask) for sentence in ref["sentences"])
         return ReferringSample(path.name, rgb, tuple(phrases))
 
 

@@ -20,7 +20,7 @@ from seem_ros.evaluation.contact_sheet import Case, ContactSheet
 from seem_ros.evaluation.metrics.by_size import STRATA, size_stratum
 from seem_ros.evaluation.metrics.iou import iou
 from seem_ros.evaluation.metrics.number_of_clicks import ClickSession
-from seem_ros.evaluation.predictor import Guess, Predictor
+from seem_ros.evaluation.predictors.protocol import Guess, Predictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.simulated_user import as_click, true_box
 from seem_ros.perception.structures.prompts import Prompt

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.evaluation.metrics.average_precision import Instance, InstancePrecision
+from seem_ros.evaluation.metrics.average_precision import InstancePrecision, ScoredInstance
 from seem_ros.evaluation.metrics.panoptic_quality import PanopticQuality, SegmentInfo
 from seem_ros.evaluation.metrics.semantic_miou import VOID_LABEL, SemanticScores
-from seem_ros.evaluation.predictor import PanopticGuess
+from seem_ros.evaluation.predictors.protocol import PanopticGuess
 from seem_ros.evaluation.report import Report
 
 
@@ -51,12 +51,12 @@ class SceneryScores:
         scores = {number: score for number, _, score in guess.segments}
         self._instances.add(
             [
-                Instance(guess.ids == one.segment_id, one.class_index, scores[one.segment_id])
+                ScoredInstance(guess.ids == one.segment_id, one.class_index, scores[one.segment_id])
                 for one in predicted
                 if self._is_thing[one.class_index]
             ],
             [
-                Instance(true_ids == one.segment_id, one.class_index, is_crowd=one.is_crowd)
+                ScoredInstance(true_ids == one.segment_id, one.class_index, is_crowd=one.is_crowd)
                 for one in truth
                 if self._is_thing[one.class_index]
             ],

@@ -14,7 +14,7 @@ from seem_ros.datasets.ycb import YcbFrames
 from seem_ros.errors import DataError
 from seem_ros.evaluation.contact_sheet import Case, ContactSheet
 from seem_ros.evaluation.metrics.iou import MaskScores
-from seem_ros.evaluation.predictor import Predictor
+from seem_ros.evaluation.predictors.protocol import Predictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.scene_scores import SceneryScores
 from seem_ros.evaluation.still_scores import StillScores

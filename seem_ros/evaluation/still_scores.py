@@ -16,7 +16,7 @@ from seem_ros.evaluation.contact_sheet import Case, ContactSheet
 from seem_ros.evaluation.metrics.by_size import SizedMean
 from seem_ros.evaluation.metrics.iou import iou
 from seem_ros.evaluation.metrics.number_of_clicks import MAX_CLICKS, ClickSession, click_summary
-from seem_ros.evaluation.predictor import Guess, Predictor
+from seem_ros.evaluation.predictors.protocol import Guess, Predictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.simulated_user import as_click, true_box, true_scribble
 from seem_ros.perception.structures.prompts import Prompt

@@ -21,7 +21,7 @@ from seem_ros.evaluation.metrics.iou import MaskScores, iou
 from seem_ros.evaluation.metrics.number_of_clicks import next_click
 from seem_ros.evaluation.metrics.panoptic_quality import SegmentInfo
 from seem_ros.evaluation.metrics.presence import PresenceScores
-from seem_ros.evaluation.predictor import Guess, Predictor
+from seem_ros.evaluation.predictors.protocol import Guess, Predictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.scene_scores import SceneryScores
 from seem_ros.evaluation.simulated_user import as_click

@@ -15,7 +15,7 @@ from seem_ros.evaluation.metrics.boundary_f import TrackScores, score_track, tra
 from seem_ros.evaluation.metrics.by_size import size_stratum
 from seem_ros.evaluation.metrics.number_of_clicks import next_click
 from seem_ros.evaluation.metrics.reidentification import MemoryScores
-from seem_ros.evaluation.predictor import VideoPredictor
+from seem_ros.evaluation.predictors.protocol import VideoPredictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.simulated_user import as_click, true_box
 from seem_ros.perception.structures.prompts import Mask, Prompt
@@ -26,7 +26,7 @@ STARTS = ("prompt", "true mask", "our mask")
 
 
 @dataclass(frozen=True)
-class Clip:
+class FollowedClip:
     """A named clip: frames in order; names of the objects (may be empty); ids that are not to be followed (stuff)."""
 
     name: str
@@ -87,7 +87,7 @@ class VideoScores:
         self._per_clip: dict[str, dict[str, float]] = {}
         self.followed = self.too_small = self.come_later = self.frames = 0
 
-    def add(self, clip: Clip) -> None:
+    def add(self, clip: FollowedClip) -> None:
         """Follow the objects of one clip.
 
         Raises:
@@ -145,7 +145,7 @@ class VideoScores:
     def _count(
         self,
         name: str,
-        clip: Clip,
+        clip: FollowedClip,
         frames: Sequence[VideoFrame],
         answers: Mapping[int, list[np.ndarray]],
         truths: Mapping[int, list[np.ndarray]],
@@ -197,7 +197,7 @@ class VideoScores:
         )
 
 
-def _twins(frames: Sequence[VideoFrame], kept: Sequence[int], clip: Clip) -> dict[int, list[list[np.ndarray]]]:
+def _twins(frames: Sequence[VideoFrame], kept: Sequence[int], clip: FollowedClip) -> dict[int, list[list[np.ndarray]]]:
     """Per followed object the masks, frame by frame, of the other objects with its name; only where there are any."""
     result = {}
     for v in kept:

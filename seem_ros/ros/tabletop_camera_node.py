@@ -98,7 +98,7 @@ def living(seed: int, rate_hz: float, height: int, width: int) -> tuple[Iterator
     return shots(), {item.id: item.name for item in world.instances}, lens
 
 
-class TabletopCamera(Node):
+class TabletopCameraNode(Node):
     """Plays frames at a rate.
 
     Args:
@@ -161,7 +161,7 @@ def main(args: list[str] | None = None) -> int:
     """
     rclpy.init(args=args)
     try:
-        node = TabletopCamera()
+        node = TabletopCameraNode()
         while not node.done:
             rclpy.spin_once(node)
     except SeemError as error:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from seem_ros.errors import DataError
 from seem_ros.files import check_name, claim_folder
-from seem_ros.sim.ground_truth import Frame
+from seem_ros.sim.ground_truth import RenderedFrame
 
 #: Objects with fewer visible pixels in the first frame are left out of a clip's DAVIS annotation.
 LEAST_FIRST_PX = 80
@@ -76,7 +76,7 @@ class ClipWriter:
             self._folders["depth"] = truth / "depth"
         self._truth_path, self._want_video, self._video = truth / "truth.json", video, None
         self._frames: list[dict] = []
-        self._first: Frame | None = None
+        self._first: RenderedFrame | None = None
         self._annotated = np.zeros(256, np.uint8)
         self._palette = davis_palette()
         claim_folder(
@@ -89,7 +89,7 @@ class ClipWriter:
         except OSError as error:
             raise DataError(f"the clip's folders cannot be made under {root}: {error.strerror or error}") from error
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: RenderedFrame) -> None:
         """Writes one frame. Raises DataError when it cannot be written."""
         if self._first is None:
             self._begin(frame)
@@ -143,7 +143,7 @@ class ClipWriter:
             raise DataError(f"{self._truth_path} cannot be written: {error.strerror or error}") from error
         return self._truth_path
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: RenderedFrame) -> None:
         self._first = frame
         area = np.bincount(frame.ids.ravel(), minlength=256)
         for item in frame.instances:

@@ -11,7 +11,7 @@ import numpy as np
 
 from seem_ros.errors import DataError, SeemError
 from seem_ros.sim.clip_writer import ClipWriter, write_list
-from seem_ros.sim.ground_truth import Frame
+from seem_ros.sim.ground_truth import RenderedFrame
 from seem_ros.sim.scene.spec import random_scene
 from seem_ros.sim.scripted_motion import arm_story, play
 from seem_ros.sim.world import World
@@ -20,13 +20,15 @@ _ATTEMPTS = 12
 _LEAST_HIDDEN_FRAMES = 4
 
 
-def hidden_frames(frames: list[Frame], object_id: int) -> list[int]:
+def hidden_frames(frames: list[RenderedFrame], object_id: int) -> list[int]:
     """Returns the indices of the frames that show at most 4 % of an object's pixels in the first frame."""
     first = int((frames[0].ids == object_id).sum())
     return [index for index, frame in enumerate(frames) if (frame.ids == object_id).sum() <= 0.04 * first]
 
 
-def make_clip(seed: int, frames: int, rate_hz: float, height_px: int, width_px: int) -> tuple[list[Frame], dict]:
+def make_clip(
+    seed: int, frames: int, rate_hz: float, height_px: int, width_px: int
+) -> tuple[list[RenderedFrame], dict]:
     """Simulates clips until one has its object really hidden for some frames and seen again at the end.
 
     Args:

@@ -12,11 +12,11 @@ from seem_ros.sim.vocabulary import STUFF, check_object, full_name
 
 
 @dataclass(frozen=True)
-class Instance:
+class TrueInstance:
     """One thing or stuff region of a scene.
 
     Attributes:
-        id: its value in `Frame.ids`, 1..255.
+        id: its value in `RenderedFrame.ids`, 1..255.
         name: the class name used as a text prompt, "red mug" or "robot arm".
         name_full: the longest true name, "small striped red mug".
         shape, colour, pattern: words of a thing; None for stuff.
@@ -34,19 +34,19 @@ class Instance:
     isthing: bool
 
     @staticmethod
-    def thing(number: int, shape: str, colour: str, size: str | None, pattern: str) -> Instance:
+    def thing(number: int, shape: str, colour: str, size: str | None, pattern: str) -> TrueInstance:
         """Describes an object. Raises DataError for a word outside the vocabulary."""
         check_object(shape, colour, size, pattern)
-        return Instance(
+        return TrueInstance(
             number, f"{colour} {shape}", full_name(shape, colour, size, pattern), shape, colour, size, pattern, True
         )
 
     @staticmethod
-    def stuff(number: int, name: str) -> Instance:
+    def stuff(number: int, name: str) -> TrueInstance:
         """Describes a stuff region. Raises DataError for an unknown name."""
         if name not in STUFF:
             raise DataError(f"unknown stuff {name!r}; the tabletop world knows {', '.join(STUFF)}")
-        return Instance(number, name, name, None, None, None, None, False)
+        return TrueInstance(number, name, name, None, None, None, None, False)
 
     def as_dict(self) -> dict:
         """Returns the plain dictionary that is written to JSON."""
@@ -54,7 +54,7 @@ class Instance:
 
 
 @dataclass(frozen=True)
-class Frame:
+class RenderedFrame:
     """One picture with ground truth.
 
     Attributes:
@@ -77,7 +77,7 @@ class Frame:
     intrinsics: np.ndarray
     world_from_camera: np.ndarray
     world_from_object: dict[int, np.ndarray]
-    instances: tuple[Instance, ...]
+    instances: tuple[TrueInstance, ...]
 
     def mask(self, instance_id: int) -> np.ndarray:
         """Returns the visible pixels of an instance, bool [H, W].
@@ -89,6 +89,6 @@ class Frame:
             raise DataError(f"no instance {instance_id}; this scene has ids 1 to {len(self.instances)}")
         return self.ids == instance_id
 
-    def find(self, name: str) -> list[Instance]:
+    def find(self, name: str) -> list[TrueInstance]:
         """Returns the instances called so (short or full name); empty when there are none."""
         return [item for item in self.instances if name in (item.name, item.name_full)]

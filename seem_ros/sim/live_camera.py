@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.sim.ground_truth import Frame, Instance
+from seem_ros.sim.ground_truth import RenderedFrame, TrueInstance
 from seem_ros.sim.scene.spec import SceneSpec, random_scene
 from seem_ros.sim.scripted_motion import Story, Waypoint, arm_story, park_tip, play
 from seem_ros.sim.world import World
@@ -51,11 +51,11 @@ class TabletopCamera:
         self._frames = self._run()
 
     @property
-    def instances(self) -> tuple[Instance, ...]:
+    def instances(self) -> tuple[TrueInstance, ...]:
         """Everything that can appear, with ids and names; constant for the camera's life."""
         return self._world.instances
 
-    def read(self) -> Frame:
+    def read(self) -> RenderedFrame:
         """Returns the next frame; there is always one."""
         return next(self._frames)
 
@@ -69,7 +69,7 @@ class TabletopCamera:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self) -> Iterator[Frame]:
+    def _run(self) -> Iterator[RenderedFrame]:
         world, home = self._world, self._world.viewpoint.azimuth
         frame = world.render()
         yield frame
@@ -89,7 +89,7 @@ class TabletopCamera:
                 yield frame
             self._tidy(frame)
 
-    def _next_story(self, frame: Frame) -> tuple[Story, float]:
+    def _next_story(self, frame: RenderedFrame) -> tuple[Story, float]:
         world = self._world
         if not world.scene.with_arm:
             return Story(), _STORY_S
@@ -99,7 +99,7 @@ class TabletopCamera:
             return Story((Waypoint(0.0, park_tip(world)),)), 1.0
         return story, story.waypoints[-1].time_s + 0.3
 
-    def _tidy(self, frame: Frame) -> None:
+    def _tidy(self, frame: RenderedFrame) -> None:
         """Drops what fell off the table, or was pushed out of the picture, back near the middle."""
         seen = np.bincount(frame.ids.ravel(), minlength=256)
         for item in self.instances:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.sim.ground_truth import Frame
+from seem_ros.sim.ground_truth import RenderedFrame
 from seem_ros.sim.world import World
 
 #: From the finger tips up to the middle of the palm, which is what hides things.
@@ -69,7 +69,7 @@ def hand_at(waypoints: tuple[Waypoint, ...], time_s: float) -> tuple[np.ndarray,
     return tip, (1 - share) * before.pitch + share * after.pitch
 
 
-def play(world: World, story: Story, frames: int, rate_hz: float, *, first: bool = True) -> Iterator[Frame]:
+def play(world: World, story: Story, frames: int, rate_hz: float, *, first: bool = True) -> Iterator[RenderedFrame]:
     """Acts a story out and yields one frame per period, the first one before anything has moved.
 
     Args:
@@ -159,7 +159,7 @@ def pushing_path(
     )
 
 
-def easiest_to_hide(world: World, frame: Frame, least_px: int = 120) -> int:
+def easiest_to_hide(world: World, frame: RenderedFrame, least_px: int = 120) -> int:
     """Returns the object that a palm hides most surely: small, well visible, in front of the arm's reach.
 
     Raises:
@@ -177,7 +177,7 @@ def easiest_to_hide(world: World, frame: Frame, least_px: int = 120) -> int:
     return min(fitting, key=lambda number: world.extent_m(number) + 0.02 * (area[number] < 2 * least_px))
 
 
-def arm_story(world: World, frame: Frame, rng: np.random.Generator, seconds: float) -> Story:
+def arm_story(world: World, frame: RenderedFrame, rng: np.random.Generator, seconds: float) -> Story:
     """Draws a clip's script: the arm hides one object, pushes another one, a third may be knocked; the camera drifts.
 
     Args:

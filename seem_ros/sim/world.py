@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.sim.ground_truth import Frame, Instance
+from seem_ros.sim.ground_truth import RenderedFrame, TrueInstance
 from seem_ros.sim.mujoco_import import mujoco
 from seem_ros.sim.render import Camera
 from seem_ros.sim.scene import layout
@@ -162,13 +162,13 @@ class World:
 
     # Seeing -----------------------------------------------------------------------------------------------------
 
-    def render(self) -> Frame:
+    def render(self) -> RenderedFrame:
         """Takes a picture from `viewpoint` at the present moment and counts it."""
         mujoco.mj_forward(self._model, self._data)
         self.viewpoint.apply(self._model)
         mujoco.mj_camlight(self._model, self._data)
         rgb, ids, depth_m = self._camera.shoot(self._data, shadows=self.scene.shadows, with_depth=True)
-        frame = Frame(
+        frame = RenderedFrame(
             self._frame,
             round(self.time_s * 1e9),
             rgb,
@@ -227,12 +227,12 @@ class World:
         add_solid(body, thing.shape, mesh.vertices_m, name)
         return mesh.vertices_m
 
-    def _describe(self) -> tuple[Instance, ...]:
+    def _describe(self) -> tuple[TrueInstance, ...]:
         things = [
-            Instance.thing(number, thing.shape, thing.colour, thing.size, thing.pattern)
+            TrueInstance.thing(number, thing.shape, thing.colour, thing.size, thing.pattern)
             for number, thing in enumerate(self.scene.objects, 1)
         ]
-        return (*things, *(Instance.stuff(number, name) for number, name in enumerate(STUFF, len(things) + 1)))
+        return (*things, *(TrueInstance.stuff(number, name) for number, name in enumerate(STUFF, len(things) + 1)))
 
     def _stuff_geoms(self) -> dict[str, np.ndarray]:
         words = [self._model.geom(index).name.split(" ")[0] for index in range(self._model.ngeom)]

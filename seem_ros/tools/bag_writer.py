@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.sim.ground_truth import Frame
+from seem_ros.sim.ground_truth import RenderedFrame
 
 PREFIX, FRAME_ID = "/tabletop/", "tabletop_camera_optical_frame"
 FIRST_STAMP_NS = 1_000_000_000
@@ -61,7 +61,7 @@ class BagWriter:
             if depth or name != "depth"
         }
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: RenderedFrame) -> None:
         """Writes one frame.
 
         Raises:
@@ -102,7 +102,7 @@ class BagWriter:
             data=data,
         )
 
-    def _camera_info(self, header: object, frame: Frame) -> object:
+    def _camera_info(self, header: object, frame: RenderedFrame) -> object:
         height, width = frame.ids.shape
         k = np.asarray(frame.intrinsics, np.float64)
         region = self._store.types["sensor_msgs/msg/RegionOfInterest"](

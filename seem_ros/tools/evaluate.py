@@ -35,15 +35,15 @@ from seem_ros.datasets.tabletop_names import names_of_clip
 from seem_ros.datasets.ycb import YcbFrames
 from seem_ros.errors import CheckpointError, DataError, SeemError
 from seem_ros.evaluation import standard_sets
-from seem_ros.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
 from seem_ros.evaluation.comparison import compare
 from seem_ros.evaluation.contact_sheet import ContactSheet
 from seem_ros.evaluation.metrics.number_of_clicks import MAX_CLICKS
 from seem_ros.evaluation.photographs import evaluate_photographs, open_photographs
-from seem_ros.evaluation.predictor import Predictor
+from seem_ros.evaluation.predictors.baselines import CopyFirst, FlowPropagation, GrabCut
+from seem_ros.evaluation.predictors.protocol import Predictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.tabletop import MIN_SHARE, evaluate_world
-from seem_ros.evaluation.video_scores import PROMPTS, Clip, Contender, VideoScores
+from seem_ros.evaluation.video_scores import PROMPTS, Contender, FollowedClip, VideoScores
 from seem_ros.files import claim_folder
 
 # Network input of weights that come without a package: a 240x320 picture, padded to a multiple of 32.
@@ -148,7 +148,7 @@ class Evaluation:
         """Ours first, then grabCut."""
         found: list[Predictor] = []
         if self.segmenter is not None:
-            from seem_ros.evaluation.our_predictors import SegmenterPredictor
+            from seem_ros.evaluation.predictors.ours import SegmenterPredictor
 
             found.append(SegmenterPredictor(self.segmenter, self.name))
         if self.options.grabcut != "none":
@@ -179,7 +179,7 @@ class Evaluation:
             run(predictor, tqdm(self.numbers(count), desc=f"{title}, {predictor.name}", disable=None), sheet)
         self.write(sheet, title)
 
-    def videos(self, title: str, clips: Sequence[Clip], min_share: float) -> None:
+    def videos(self, title: str, clips: Sequence[FollowedClip], min_share: float) -> None:
         """Run one set of clips."""
         contenders = self.contenders()
         if not contenders:
@@ -234,7 +234,7 @@ def _named(method, start: str):
 
 
 def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
-    from seem_ros.evaluation.our_predictors import MemoryTracker, ReferenceOnly
+    from seem_ros.evaluation.predictors.ours import MemoryTracker, ReferenceOnly
     from seem_ros.perception.tracking.config import TrackerConfig
 
     parts = {
@@ -310,10 +310,10 @@ def run(options: argparse.Namespace) -> Report:
                 predictor, frames, numbers, report, sheet, clicks, MIN_SHARE
             ),
         )
-        evaluation.videos("YCB video", [Clip(s.name, s) for s in frames.sequences()], MIN_SHARE)
+        evaluation.videos("YCB video", [FollowedClip(s.name, s) for s in frames.sequences()], MIN_SHARE)
     for folder in options.davis:
         videos = DavisVideos(folder, options.davis_split)
-        clips = [Clip(s.name, s, names_of_clip(folder, s.name)) for s in videos]
+        clips = [FollowedClip(s.name, s, names_of_clip(folder, s.name)) for s in videos]
         evaluation.videos(f"video {folder.resolve().name}", clips, 0.0)
     if options.coco_panoptic or options.refcoco:
         _classic(evaluation, options)

@@ -14,20 +14,20 @@ from seem_ros.errors import DataError, SeemError
 from seem_ros.files import check_name
 from seem_ros.sim.clip_writer import ClipWriter, write_list
 from seem_ros.sim.demo_scene import SECONDS, demo_scene, demo_story
-from seem_ros.sim.ground_truth import Frame
+from seem_ros.sim.ground_truth import RenderedFrame
 from seem_ros.sim.live_camera import TabletopCamera
 from seem_ros.sim.scripted_motion import play
 from seem_ros.sim.world import World
 from seem_ros.tools.bag_writer import BagWriter
 
 
-def _random_frames(options: argparse.Namespace) -> Iterator[Frame]:
+def _random_frames(options: argparse.Namespace) -> Iterator[RenderedFrame]:
     with TabletopCamera(options.seed, height_px=options.height, width_px=options.width, rate_hz=options.rate) as camera:
         while True:
             yield camera.read()
 
 
-def _demo_frames(options: argparse.Namespace) -> Iterator[Frame]:
+def _demo_frames(options: argparse.Namespace) -> Iterator[RenderedFrame]:
     with World(demo_scene(options.seed, options.height, options.width)) as world:
         world.render()
         yield from play(world, demo_story(world), options.frames, options.rate)

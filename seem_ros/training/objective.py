@@ -27,7 +27,7 @@ from seem_ros.training.prompt_sampling import (
     ask_text,
     to_tensors,
 )
-from seem_ros.training.referring_phrases import Vocabulary
+from seem_ros.training.referring_phrases import SpokenNames
 
 VOID_WEIGHT = 0.1
 PAIR_BANK = 60
@@ -46,7 +46,7 @@ class Step:
         mask_points: 0 = mask losses on all pixels (cheaper at this size), else on so many sampled points.
     """
 
-    def __init__(self, model: Seem, vocabulary: Vocabulary, device: torch.device, mask_points: int = 0) -> None:
+    def __init__(self, model: Seem, vocabulary: SpokenNames, device: torch.device, mask_points: int = 0) -> None:
         self.model, self.vocabulary, self.device, self.mask_points = model, vocabulary, device, mask_points
         self.tokenizer = Tokenizer.load()
         self._ids: dict[str, list[int]] = {}

@@ -13,7 +13,7 @@ from torch import Tensor
 from seem_ros.datasets.scenes.scene import Clip, Thing
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 from seem_ros.training import simulated_prompts as draw
-from seem_ros.training.referring_phrases import Phrase, Vocabulary, say
+from seem_ros.training.referring_phrases import Phrase, SpokenNames, say
 
 MIN_AREA_PX = 24  # smaller visible parts are neither asked for nor punished
 REFERENCES = 8
@@ -85,7 +85,7 @@ def pick(scene: Scene, frame: int, rng: np.random.Generator, stuff: float = 0.06
     return pool[rng.integers(len(pool))] if pool else None
 
 
-def ask_text(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: Vocabulary, absent: float) -> Ask:
+def ask_text(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: SpokenNames, absent: float) -> Ask:
     """A text for something visible, or with probability `absent` for something that is not there."""
     index = scene.first + frame
     if rng.random() < absent:
@@ -155,7 +155,7 @@ def lookalikes(scene: Scene, frame: int, target: int) -> tuple[int, ...]:
     return (target, *same)
 
 
-def ask_composed(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: Vocabulary) -> Ask:
+def ask_composed(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: SpokenNames) -> Ask:
     """A click together with a text or a reference of the same thing; things that share a name come first."""
     index = scene.first + frame
     named = [i for i in scene.visible[frame] if scene.things[i].isthing and scene.things[i].shape]
@@ -173,7 +173,7 @@ def ask_composed(scene: Scene, frame: int, rng: np.random.Generator, vocabulary:
     return ask
 
 
-def ask_memory(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: Vocabulary) -> Ask:
+def ask_memory(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: SpokenNames) -> Ask:
     """Follow a thing from the other frame: its look and its mask there, sometimes one of them, or its name too."""
     index, other = scene.first + frame, 1 - frame
     candidates = [i for i in scene.visible[other] if scene.things[i].isthing]

@@ -35,7 +35,7 @@ class Phrase:
         return " ".join(w for w in (self.size, pattern, self.colour, self.shape or "object") if w)
 
 
-class Vocabulary:
+class SpokenNames:
     """Names that occur in the data: shapes, colours, sizes, patterns, stuff and the pairs that may be trained."""
 
     def __init__(

@@ -12,7 +12,7 @@ POINTS = 16  # points per prompt, padded
 
 
 @dataclass
-class Geometry:
+class DrawnPrompts:
     """Points (pixels, labels) and prior of one prompt.
 
     Attributes:
@@ -68,7 +68,9 @@ def pick_click(region: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     return _random_pixel(inside if inside.any() else region, rng)
 
 
-def from_clicks(positive: list[tuple[int, int]], negative: list[tuple[int, int]], shape: tuple[int, int]) -> Geometry:
+def from_clicks(
+    positive: list[tuple[int, int]], negative: list[tuple[int, int]], shape: tuple[int, int]
+) -> DrawnPrompts:
     """Clicks as points; the prior box spans the positive ones."""
     blocks = [click_block(x, y, shape) for x, y in positive] + [click_block(x, y, shape) for x, y in negative]
     labels = [np.full(len(b), 1 if i < len(positive) else -1, np.int8) for i, b in enumerate(blocks)]
@@ -77,13 +79,15 @@ def from_clicks(positive: list[tuple[int, int]], negative: list[tuple[int, int]]
         keep = even(np.arange(len(points)), POINTS)
         points, labels = points[keep], labels[keep]
     if not positive:
-        return Geometry(points, labels)
+        return DrawnPrompts(points, labels)
     xy = np.asarray(positive, np.float32)
     low, high = xy.min(0) - 1, xy.max(0) + 2
-    return Geometry(points, labels, 1, (low[0], low[1], high[0], high[1]))
+    return DrawnPrompts(points, labels, 1, (low[0], low[1], high[0], high[1]))
 
 
-def clicks(mask: np.ndarray, others: np.ndarray, rng: np.random.Generator, positive: int, negative: int) -> Geometry:
+def clicks(
+    mask: np.ndarray, others: np.ndarray, rng: np.random.Generator, positive: int, negative: int
+) -> DrawnPrompts:
     """Clicks in the object, and negative ones on its neighbours or the surroundings."""
     good = [pick_click(mask, rng) for _ in range(positive)]
     bad = []
@@ -95,7 +99,7 @@ def clicks(mask: np.ndarray, others: np.ndarray, rng: np.random.Generator, posit
     return from_clicks(good, bad, mask.shape)
 
 
-def box(mask: np.ndarray, rng: np.random.Generator) -> Geometry:
+def box(mask: np.ndarray, rng: np.random.Generator) -> DrawnPrompts:
     """The truth box, half of the time off by up to 8 % of its size a side."""
     x0, y0, x1, y1 = box_of(mask)
     if rng.random() < 0.5:
@@ -108,10 +112,10 @@ def box(mask: np.ndarray, rng: np.random.Generator) -> Geometry:
     ys = np.arange(int(y0), max(int(y1), int(y0) + 1))
     grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2).astype(np.float32)
     points = even(grid, POINTS)
-    return Geometry(points, np.ones(len(points), np.int8), 3, (x0, y0, x1, y1))
+    return DrawnPrompts(points, np.ones(len(points), np.int8), 3, (x0, y0, x1, y1))
 
 
-def scribble(mask: np.ndarray, rng: np.random.Generator) -> Geometry:
+def scribble(mask: np.ndarray, rng: np.random.Generator) -> DrawnPrompts:
     """A polyline through two to four inner points, kept where it stays in the object."""
     corners = np.array([pick_click(mask, rng) for _ in range(int(rng.integers(2, 5)))])
     canvas = np.zeros(mask.shape, np.uint8)
@@ -119,7 +123,7 @@ def scribble(mask: np.ndarray, rng: np.random.Generator) -> Geometry:
     return region(canvas.astype(bool) & mask)
 
 
-def rough_region(mask: np.ndarray, rng: np.random.Generator) -> Geometry:
+def rough_region(mask: np.ndarray, rng: np.random.Generator) -> DrawnPrompts:
     """A polygon or mask as a user draws it: a little too large or too small."""
     size = int(rng.integers(1, 4))
     kernel = np.ones((2 * size + 1, 2 * size + 1), np.uint8)
@@ -127,11 +131,11 @@ def rough_region(mask: np.ndarray, rng: np.random.Generator) -> Geometry:
     return region(drawn if drawn.any() else mask)
 
 
-def region(drawn: np.ndarray) -> Geometry:
+def region(drawn: np.ndarray) -> DrawnPrompts:
     """A drawn region that is not empty as points."""
     ys, xs = np.nonzero(drawn)
     points = even(np.stack((xs, ys), 1).astype(np.float32), POINTS)
-    return Geometry(points, np.ones(len(points), np.int8), 2, box_of(drawn))
+    return DrawnPrompts(points, np.ones(len(points), np.int8), 2, box_of(drawn))
 
 
 def click_on_error(truth: np.ndarray, predicted: np.ndarray) -> tuple[int, int, bool] | None:
@@ -150,7 +154,7 @@ def click_on_error(truth: np.ndarray, predicted: np.ndarray) -> tuple[int, int, 
     return None if best is None else best[1:]
 
 
-def add_click(geometry: Geometry, click: tuple[int, int, bool], shape: tuple[int, int]) -> Geometry:
+def add_click(geometry: DrawnPrompts, click: tuple[int, int, bool], shape: tuple[int, int]) -> DrawnPrompts:
     """The same prompt with one click more; earlier points are thinned when there are too many."""
     x, y, positive = click
     block = click_block(x, y, shape)
@@ -158,7 +162,7 @@ def add_click(geometry: Geometry, click: tuple[int, int, bool], shape: tuple[int
     keep = even(np.arange(len(geometry.points_px)), room)
     points = np.concatenate((geometry.points_px[keep], block))
     labels = np.concatenate((geometry.labels[keep], np.full(len(block), 1 if positive else -1, np.int8)))
-    return Geometry(points, labels, geometry.kind, geometry.box_xyxy_px)
+    return DrawnPrompts(points, labels, geometry.kind, geometry.box_xyxy_px)
 
 
 def disturbed_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:

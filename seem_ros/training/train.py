@@ -33,7 +33,7 @@ from seem_ros.training.clip_dataset import crop
 from seem_ros.training.config import TrainConfig
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
-from seem_ros.training.referring_phrases import Vocabulary
+from seem_ros.training.referring_phrases import SpokenNames
 
 _WRITTEN = ("config.yaml", "last.pt", "average.pt", "curve.csv", "curve.png", "rendezvous")
 
@@ -122,7 +122,7 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
     shards = Shards(config.data)
     cutouts = CutoutFolder(config.cutouts) if config.cutouts else None
     h = shards.header
-    vocabulary = Vocabulary(h["shapes"], h["colours"], h["stuff"], h["held_out_pairs"])
+    vocabulary = SpokenNames(h["shapes"], h["colours"], h["stuff"], h["held_out_pairs"])
     model = new_model(config.seed)
     if config.init:
         model.load_state_dict(start_weights(config.init))

@@ -13,7 +13,7 @@ from seem_ros.errors import DataError
 from seem_ros.evaluation.comparison import compare
 from seem_ros.evaluation.contact_sheet import ContactSheet
 from seem_ros.evaluation.photographs import evaluate_photographs, open_photographs
-from seem_ros.evaluation.predictor import Guess
+from seem_ros.evaluation.predictors.protocol import Guess
 from seem_ros.evaluation.report import Report
 from seem_ros.tools.evaluate import main
 

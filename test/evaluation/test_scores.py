@@ -13,13 +13,13 @@ from seem_ros.errors import DataError
 from seem_ros.evaluation.absent_phrases import absent_phrases, names_one
 from seem_ros.evaluation.contact_sheet import Case, ContactSheet
 from seem_ros.evaluation.metrics.panoptic_quality import SegmentInfo
-from seem_ros.evaluation.predictor import Guess, PanopticGuess
+from seem_ros.evaluation.predictors.protocol import Guess, PanopticGuess
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.scene_scores import SceneryScores
 from seem_ros.evaluation.standard_sets import spoken_name
 from seem_ros.evaluation.still_scores import StillScores
 from seem_ros.evaluation.tabletop import evaluate_world
-from seem_ros.evaluation.video_scores import Clip, Contender, VideoScores
+from seem_ros.evaluation.video_scores import Contender, FollowedClip, VideoScores
 from seem_ros.perception.structures.prompts import Prompt
 
 SIZE = (60, 80)
@@ -226,7 +226,7 @@ def frames(hidden=()):
 
 def test_videos_score_every_contender_on_the_same_objects():
     scores = VideoScores([Contender(lambda: Walker("exact", 0)), Contender(lambda: Walker("late", 10), "true mask")])
-    scores.add(Clip("walk", frames(hidden=(3,)), {1: "red mug", 2: "red mug"}))
+    scores.add(FollowedClip("walk", frames(hidden=(3,)), {1: "red mug", 2: "red mug"}))
     report = Report({})
     scores.report(report, "v")
     table = "v: J&F from a first-frame click"
@@ -241,7 +241,7 @@ def test_videos_score_every_contender_on_the_same_objects():
 def test_a_clip_without_objects_in_its_first_frame_is_refused():
     empty = VideoFrame(np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE, np.int32), np.zeros(SIZE, bool))
     with pytest.raises(DataError, match="no object to follow"):
-        VideoScores([Contender(lambda: Walker("exact", 0))]).add(Clip("empty", [empty] * 4))
+        VideoScores([Contender(lambda: Walker("exact", 0))]).add(FollowedClip("empty", [empty] * 4))
 
 
 def test_names_of_coco_are_spoken():

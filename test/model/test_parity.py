@@ -13,7 +13,7 @@ from model_cases import DATA
 from seem_ros.errors import DataError
 from seem_ros.tools.parity.__main__ import check_fixture, main
 from seem_ros.tools.parity.fixtures import Fixture, subsampled
-from seem_ros.tools.parity.report import Report
+from seem_ros.tools.parity.report import ParityReport
 from seem_ros.tools.parity.runner import Runner
 
 FILES = sorted(p for p in DATA.glob("golden_focalt_*.npz"))
@@ -49,7 +49,7 @@ def test_a_few_queries_moved_by_a_threshold_pass_and_many_do_not():
     few, many = golden.copy(), golden.copy()
     few[:2] += 0.3
     many[:20] += 0.3
-    report = Report("x")
+    report = ParityReport("x")
     report.close("few", few, golden)
     report.close("many", many, golden)
     report.close("nan", golden * np.nan, golden)
@@ -57,7 +57,7 @@ def test_a_few_queries_moved_by_a_threshold_pass_and_many_do_not():
 
 
 def test_a_report_with_nothing_compared_is_a_failure():
-    assert not Report("x").ok
+    assert not ParityReport("x").ok
 
 
 def test_subsampling_follows_the_name_and_the_sizes():

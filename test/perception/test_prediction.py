@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from colour_backend import scene
 
-from seem_ros.evaluation.our_predictors import SegmenterPredictor
+from seem_ros.evaluation.predictors.ours import SegmenterPredictor
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Box, Click, Prompt
 from seem_ros.perception.tracking.tracker import Tracker

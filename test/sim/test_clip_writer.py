@@ -10,21 +10,21 @@ import pytest
 from seem_ros.datasets.davis import DavisVideos
 from seem_ros.errors import DataError
 from seem_ros.sim.clip_writer import ClipWriter, davis_palette, depth_to_mm, write_list
-from seem_ros.sim.ground_truth import Frame, Instance
+from seem_ros.sim.ground_truth import RenderedFrame, TrueInstance
 
 
-def _frame(index: int) -> Frame:
+def _frame(index: int) -> RenderedFrame:
     ids = np.full((48, 64), 3, np.uint8)
     ids[10:30, 10 + index : 30 + index] = 1
     ids[0:3, 0:3] = 2
     instances = (
-        Instance.thing(1, "mug", "red", None, "plain"),
-        Instance.thing(2, "ball", "blue", "small", "plain"),
-        Instance.stuff(3, "table"),
+        TrueInstance.thing(1, "mug", "red", None, "plain"),
+        TrueInstance.thing(2, "ball", "blue", "small", "plain"),
+        TrueInstance.stuff(3, "table"),
     )
     rgb = np.zeros((48, 64, 3), np.uint8)
     rgb[ids == 1] = (200, 10, 10)
-    return Frame(
+    return RenderedFrame(
         index,
         index * 66_666_667,
         rgb,

@@ -4,7 +4,7 @@
 import pytest
 
 from seem_ros.errors import DataError
-from seem_ros.sim.ground_truth import Instance
+from seem_ros.sim.ground_truth import TrueInstance
 from seem_ros.sim.vocabulary import COLOURS, HELD_OUT_PAIRS, SHAPES, check_object, full_name, object_names
 
 
@@ -34,4 +34,4 @@ def test_an_unknown_word_is_refused_with_the_list_of_known_ones(words):
 
 def test_unknown_stuff_is_refused():
     with pytest.raises(DataError, match="unknown stuff 'ceiling'"):
-        Instance.stuff(9, "ceiling")
+        TrueInstance.stuff(9, "ceiling")

@@ -8,19 +8,19 @@ import pytest
 
 from seem_ros.datasets.media import open_media
 from seem_ros.errors import DataError
-from seem_ros.sim.ground_truth import Frame, Instance
+from seem_ros.sim.ground_truth import RenderedFrame, TrueInstance
 from seem_ros.tools.bag_writer import FIRST_STAMP_NS, BagWriter
 
 pytest.importorskip("rosbags")
 STEP_NS = 66_666_667
 
 
-def _frame(index: int) -> Frame:
+def _frame(index: int) -> RenderedFrame:
     rng = np.random.default_rng(index)
     ids = np.zeros((48, 64), np.uint8)
     ids[10:30, 10 + index : 30 + index] = 1
     lens = np.array([[60.0, 0, 31.5], [0, 61.0, 23.5], [0, 0, 1]])
-    return Frame(
+    return RenderedFrame(
         index,
         index * STEP_NS,
         rng.integers(0, 256, (48, 64, 3)).astype(np.uint8),
@@ -29,7 +29,7 @@ def _frame(index: int) -> Frame:
         lens,
         np.eye(4),
         {},
-        (Instance.thing(1, "mug", "red", None, "plain"),),
+        (TrueInstance.thing(1, "mug", "red", None, "plain"),),
     )
 
 

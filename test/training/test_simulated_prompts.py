@@ -9,7 +9,7 @@ from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.training import simulated_prompts
 from seem_ros.training.clip_dataset import crop
 from seem_ros.training.prompt_sampling import Scene, ask_memory, ask_text, lookalikes
-from seem_ros.training.referring_phrases import Phrase, Vocabulary
+from seem_ros.training.referring_phrases import Phrase, SpokenNames
 
 
 @pytest.fixture()
@@ -68,7 +68,7 @@ def test_a_phrase_fits_things_that_have_all_it_names():
 
 def test_a_text_for_nothing_never_names_something_in_the_picture(shard_folder):
     shards = Shards(shard_folder)
-    vocabulary = Vocabulary(("box", "ball"), ("red", "blue", "green"), ("wall", "table"), [("red", "ball")])
+    vocabulary = SpokenNames(("box", "ball"), ("red", "blue", "green"), ("wall", "table"), [("red", "ball")])
     rng = np.random.default_rng(1)
     for i in range(40):
         scene = Scene.of(shards.clip(i % 4, (0, 1)), 0)
@@ -78,7 +78,7 @@ def test_a_text_for_nothing_never_names_something_in_the_picture(shard_folder):
 
 
 def test_held_out_pairs_are_never_spoken(shard_folder):
-    vocabulary = Vocabulary(("box", "ball"), ("red", "blue"), (), [("red", "ball")])
+    vocabulary = SpokenNames(("box", "ball"), ("red", "blue"), (), [("red", "ball")])
     assert ("red", "ball") not in vocabulary.pairs and ("blue", "ball") in vocabulary.pairs
     bank = vocabulary.pair_bank([], np.random.default_rng(0), 10)
     assert "red ball" not in bank and bank[-1] == "background"
@@ -94,7 +94,7 @@ def test_equal_looking_things_are_all_right_answers(shard_folder):
 
 def test_following_gives_a_look_or_a_previous_mask(shard_folder):
     shards, rng = Shards(shard_folder), np.random.default_rng(2)
-    vocabulary = Vocabulary(("box", "ball"), ("red", "blue"), (), [])
+    vocabulary = SpokenNames(("box", "ball"), ("red", "blue"), (), [])
     for i in range(30):
         ask = ask_memory(Scene.of(shards.clip(i % 4, (0, 2)), 0), 0, rng, vocabulary)
         if ask.counted:

@@ -15,7 +15,7 @@ from seem_ros.evaluation.metrics.iou import require_same_shape
 
 
 @dataclass(frozen=True)
-class Instance:
+class ScoredInstance:
     """One object: mask bool [H, W], class index, score in 0..1 (predictions) and crowd flag (truth)."""
 
     mask: np.ndarray
@@ -36,7 +36,9 @@ class InstancePrecision:
         self._truth: list[dict] = []
         self._predictions: list[dict] = []
 
-    def add(self, predictions: Sequence[Instance], truth: Sequence[Instance], size_hw: tuple[int, int]) -> None:
+    def add(
+        self, predictions: Sequence[ScoredInstance], truth: Sequence[ScoredInstance], size_hw: tuple[int, int]
+    ) -> None:
         """Count one picture.
 
         Args:

@@ -22,16 +22,16 @@ from seem_ros.model.unfilled import unfilled
 from seem_ros.model.variants import OFFICIAL, model_config
 from seem_ros.tools.parity.fixtures import FAMILIES, Fixture
 from seem_ros.tools.parity.network import NETWORK
-from seem_ros.tools.parity.report import Report
+from seem_ros.tools.parity.report import ParityReport
 from seem_ros.tools.parity.runner import Runner
 from seem_ros.tools.parity.small import lang, postproc
 
 _UNUSED_KEYS = ("dilation_kernel", "criterion.empty_weight")
 
 
-def check_keys(path: Path) -> Report:
+def check_keys(path: Path) -> ParityReport:
     """A recorded list of official keys and shapes against the variant we build."""
-    report = Report(path.stem)
+    report = ParityReport(path.stem)
     variant = path.stem.removeprefix("keys_")
     wanted = {
         key: tuple(shape) for key, shape in json.loads(path.read_text())["keys"].items() if key not in _UNUSED_KEYS
@@ -46,9 +46,9 @@ def check_keys(path: Path) -> Report:
 
 def check_fixture(
     fixture: Fixture, runner: Runner | None, cache_dir: Path | None, classes: int | None = None
-) -> Report:
+) -> ParityReport:
     """One fixture; errors become a failed line, so that the others still run."""
-    report = Report(fixture.name, large=bool(fixture.variant) and not fixture.variant.startswith("focalt"))
+    report = ParityReport(fixture.name, large=bool(fixture.variant) and not fixture.variant.startswith("focalt"))
     try:
         with torch.inference_mode():
             if fixture.family == "lang":
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         raise DataError(f"{options.folder} holds no golden_*.npz and no keys_*.json that match")
     failed = 0
 
-    def show(report: Report) -> None:
+    def show(report: ParityReport) -> None:
         nonlocal failed
         failed += not report.ok
         print(report.summary(), flush=True)

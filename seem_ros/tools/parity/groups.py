@@ -12,7 +12,7 @@ import numpy as np
 
 from seem_ros.model.query_decoder.attention_rules import RULES, v1_memory_owner
 from seem_ros.tools.parity.fixtures import Fixture
-from seem_ros.tools.parity.report import Report
+from seem_ros.tools.parity.report import ParityReport
 
 # Which official groups make one element of ours, and the part each plays in the rules.
 _ELEMENTS = {
@@ -67,7 +67,7 @@ def official_mask(
 
 
 def compare_self_mask(
-    report: Report,
+    report: ParityReport,
     fixture: Fixture,
     case: str,
     rules: str,

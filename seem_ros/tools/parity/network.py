@@ -15,20 +15,22 @@ from seem_ros.model.query_decoder.tensors import Decoded, ImageTensors, Official
 from seem_ros.perception.masks import panoptic
 from seem_ros.tools.parity.fixtures import Fixture, subsampled
 from seem_ros.tools.parity.groups import compare_self_mask
-from seem_ros.tools.parity.report import SAME_PANOPTIC, Report
+from seem_ros.tools.parity.report import SAME_PANOPTIC, ParityReport
 from seem_ros.tools.parity.runner import POINTS, REFERENCE, TEXT, Runner
 
 THINGS = np.arange(133) < 80
 
 
-def _close(report: Report, fixture: Fixture, case: str, name: str, ours: Tensor, query_axis: int | None = None) -> None:
+def _close(
+    report: ParityReport, fixture: Fixture, case: str, name: str, ours: Tensor, query_axis: int | None = None
+) -> None:
     full = fixture.stored(case, name)
     if full is not None:
         golden = fixture[full]
         report.close(full, subsampled(ours.numpy(), golden, full, query_axis), golden)
 
 
-def feat(runner: Runner, fixture: Fixture, report: Report) -> None:
+def feat(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     """Backbone and pixel decoder."""
     model, pixels = runner.model, runner.pixels(fixture["image"])
     report.same("padded_hw", pixels.shape[-2:], fixture["padded_hw"])
@@ -49,7 +51,7 @@ def feat(runner: Runner, fixture: Fixture, report: Report) -> None:
         report.close(f"{name}@stats", torch.stack(statistics).numpy(), fixture[f"{name}@stats"])
 
 
-def pano(runner: Runner, fixture: Fixture, report: Report) -> None:
+def pano(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     """Object queries with the class bank, every layer, then panoptic, semantic and instance results."""
     picture = fixture["image"]
     image, padded = runner.encode(picture)
@@ -90,7 +92,7 @@ def pano(runner: Runner, fixture: Fixture, report: Report) -> None:
         report.close("inst areas / pixels", areas[0] / found[0].size, areas[1] / found[0].size)
 
 
-def inter(runner: Runner, fixture: Fixture, report: Report) -> None:
+def inter(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     """Rounds of clicks, boxes and scribbles, several prompts at once, memory."""
     picture = fixture["image"]
     image, padded = runner.encode(picture)
@@ -138,7 +140,13 @@ def official_v1(count: int) -> OfficialCall:
 
 
 def _compare_spatial(
-    runner: Runner, fixture: Fixture, report: Report, case: str, image: ImageTensors, answer: Decoded, minus: Tensor
+    runner: Runner,
+    fixture: Fixture,
+    report: ParityReport,
+    case: str,
+    image: ImageTensors,
+    answer: Decoded,
+    minus: Tensor,
 ) -> None:
     """Prompted queries of n elements against the official layout: v0 [n, Q, ...], v1 [1, 3n, ...]."""
     joined = runner.rules == "v1"
@@ -167,7 +175,7 @@ def _compare_spatial(
     report.same(f"{case}/selected", selected.numpy(), golden, query=True)
 
 
-def ground(runner: Runner, fixture: Fixture, report: Report) -> None:
+def ground(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     """Texts; a stroke beside the text counts only with hook A."""
     picture = fixture["image"]
     image, padded = runner.encode(picture)
@@ -211,7 +219,7 @@ def ground(runner: Runner, fixture: Fixture, report: Report) -> None:
         report.mask(f"{case}/mask", ours > 0, golden > 0)
 
 
-def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
+def demo(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     """Strokes, texts, audio and referring pictures, alone and composed."""
     picture = fixture["image"]
     image, padded = runner.encode(picture)
@@ -275,7 +283,7 @@ def demo(runner: Runner, fixture: Fixture, report: Report) -> None:
         compare_self_mask(report, fixture, case, runner.rules, positive, negative, False)
 
 
-def refimg(runner: Runner, fixture: Fixture, report: Report) -> None:
+def refimg(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     """A region of one picture looked for in another, under the rules v0 and v1."""
     picture = fixture["image"]
     reference = _reference(runner, fixture, report, "spatial_query_pos", "spatial_query_neg", "src_spatial_queries")
@@ -298,7 +306,7 @@ def refimg(runner: Runner, fixture: Fixture, report: Report) -> None:
 
 
 def _reference(
-    runner: Runner, fixture: Fixture, report: Report, plus: str, minus: str, tokens: str
+    runner: Runner, fixture: Fixture, report: ParityReport, plus: str, minus: str, tokens: str
 ) -> tuple[Tensor, Tensor]:
     """Reads the fixture's reference region and compares what it reads."""
     image, padded = runner.encode(fixture["ref_image"])

@@ -38,7 +38,7 @@ class Line:
 
 
 @dataclass
-class Report:
+class ParityReport:
     """All comparisons of one fixture.
 
     Attributes:

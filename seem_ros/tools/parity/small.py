@@ -14,12 +14,12 @@ from seem_ros.model.text.encoder import TextEncoder
 from seem_ros.model.text.tokenizer import Tokenizer
 from seem_ros.perception.masks import panoptic
 from seem_ros.tools.parity.fixtures import Fixture
-from seem_ros.tools.parity.report import SAME_PANOPTIC, Report
+from seem_ros.tools.parity.report import SAME_PANOPTIC, ParityReport
 
 THINGS = np.arange(133) < 80
 
 
-def lang(fixture: Fixture, report: Report, cache_dir: Path | None, classes: int | None = None) -> None:
+def lang(fixture: Fixture, report: ParityReport, cache_dir: Path | None, classes: int | None = None) -> None:
     """Tokenizer, token and text embeddings, class bank.
 
     Args:
@@ -56,7 +56,7 @@ def text_encoder() -> TextEncoder:
     return encoder
 
 
-def postproc(fixture: Fixture, report: Report) -> None:
+def postproc(fixture: Fixture, report: ParityReport) -> None:
     """Panoptic, semantic and instance rules and both resizes, on recorded logits."""
     logits, masks = fixture["mask_cls"], fixture["mask_pred"]
     for name, limits in (("eval", (0.8, 0.8)), ("demo", (0.4, 0.8)), ("loose", (0.3, 0.2))):

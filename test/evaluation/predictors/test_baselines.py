@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from seem_ros.errors import PromptError
-from seem_ros.evaluation.baselines import CopyFirst, FlowPropagation, GrabCut
 from seem_ros.evaluation.metrics.iou import iou
+from seem_ros.evaluation.predictors.baselines import CopyFirst, FlowPropagation, GrabCut
 from seem_ros.evaluation.simulated_user import true_box, true_scribble
 from seem_ros.perception.structures.prompts import Click, Mask, Prompt
 

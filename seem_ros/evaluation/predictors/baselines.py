@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from seem_ros.errors import PromptError
-from seem_ros.evaluation.predictor import Guess, PanopticGuess
+from seem_ros.evaluation.predictors.protocol import Guess, PanopticGuess
 from seem_ros.perception.prompting.rasterize import draw_regions
 from seem_ros.perception.structures.letterbox import fit
 from seem_ros.perception.structures.prompts import Box, Prompt

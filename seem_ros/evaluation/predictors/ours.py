@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from seem_ros.evaluation.predictor import Guess, PanopticGuess
+from seem_ros.evaluation.predictors.protocol import Guess, PanopticGuess
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt, Reference
