@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seem_ros.model.codes import PriorKind, SelectBy
 from seem_ros.runtime.interface import Backend, PromptBatch
 from seem_ros.runtime.parity_gate import drawn_scene
 
@@ -55,7 +56,7 @@ def click_prompts(backend: Backend, count: int, points: int = 1) -> PromptBatch:
     prompts.points_xy[:, :points] = rng.uniform(0.1, 0.9, (count, 1, 2))
     prompts.points_label[:, :points] = 1
     prompts.prior_box[:, :2], prompts.prior_box[:, 2:] = prompts.points_xy[:, 0], 0.1
-    prompts.prior_kind[:] = 1
+    prompts.prior_kind[:] = PriorKind.CLICK
     return prompts
 
 
@@ -68,7 +69,7 @@ def tracked_prompts(backend: Backend, features: object, count: int) -> PromptBat
     prompts.reference_tokens[:, :slots] = first.appearance_tokens[:, None][:, :slots]
     prompts.reference_valid[:, :slots] = True
     prompts.reference_embedding[:] = first.appearance_embedding
-    prompts.select_by[:] = 1
+    prompts.select_by[:] = SelectBy.REFERENCE
     if spec.memory_slots:
         prompts.previous_mask[:], prompts.has_previous[:] = first.memory_mask, True
     return prompts

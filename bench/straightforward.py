@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seem_ros.model.codes import SelectBy
 from seem_ros.model.position import sine_position
 from seem_ros.model.query_decoder.attention_rules import RULES
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
@@ -150,7 +151,7 @@ def decode(model: Seem, image: Encoded, prompts: PromptTensors, index: int = 0) 
         x = decoder.transformer_ffn_layers[i](x)
         content.update(zip(groups, x.split([len(content[g]) for g in groups])))
         embedding, masks = head(content["query"])
-    if int(prompts.select_by[0, index]) == 2:
+    if int(prompts.select_by[0, index]) == SelectBy.TEXT:
         found = decoder.decoder_norm(content["query"]) @ decoder.class_embed
         scores = F.cosine_similarity(found, prompts.text_embedding[0, index][None], dim=-1)
     else:

@@ -21,10 +21,8 @@ MAY_IMPORT = {
     "ros": {"perception", "runtime", "datasets", "sim"},
     "demo": {"perception", "datasets", "ros"},
     "console": {"perception", "ros"},
-    "tools": {
-        "model", "runtime", "perception", "sim", "datasets", "evaluation", "export", "training", "ros", "demo", "console"
-    },
-}  # fmt: skip
+    "tools": {"model", "runtime", "perception", "sim", "datasets", "evaluation", "export", "training", "ros", "demo"},
+}
 KNOW_ROS = {"ros", "demo", "console", "tools"}
 GENERATED = {"msg", "srv", "action"}
 ROS_LIBRARIES = {"rclpy", "rcl_interfaces", "builtin_interfaces", "std_srvs", "launch", "launch_ros", "tf2_ros"}

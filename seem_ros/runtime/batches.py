@@ -17,9 +17,6 @@ import numpy as np
 from seem_ros.errors import PromptError
 from seem_ros.runtime.spec import ModelSpec
 
-PRIOR_NONE, PRIOR_CLICK, PRIOR_REGION, PRIOR_BOX, PRIOR_MASK = range(5)
-SELECT_POINTS, SELECT_REFERENCE, SELECT_TEXT = range(3)
-
 
 class _Batch:
     """Shape and type checks and row operations shared by every batch; ``_layout`` names axes by letter."""
@@ -83,8 +80,8 @@ class PromptBatch(_Batch):
         previous_mask: [B, h4, w4] float32 logits at stride 4.
         has_previous: [B] bool.
         prior_box: [B, 4] float32 (centre x, centre y, width, height), normalised.
-        prior_kind: [B] int8: ``PRIOR_*``; official models ignore both.
-        select_by: [B] int8: ``SELECT_*``: which rule picks the winning query.
+        prior_kind: [B] int8: `PriorKind`; official models ignore both.
+        select_by: [B] int8: `SelectBy`: which rule picks the winning query.
     """
 
     points_xy: np.ndarray

@@ -14,38 +14,20 @@ from typing import Any
 import numpy as np
 
 from seem_ros.errors import FrameError
-from seem_ros.runtime.batches import (
-    PRIOR_BOX,
-    PRIOR_CLICK,
-    PRIOR_MASK,
-    PRIOR_NONE,
-    PRIOR_REGION,
-    SELECT_POINTS,
-    SELECT_REFERENCE,
-    SELECT_TEXT,
-    DecodeBatch,
-    ObjectBatch,
-    PromptBatch,
-    TextFeatures,
-)
+from seem_ros.model.codes import PriorKind, SelectBy
+from seem_ros.runtime.batches import DecodeBatch, ObjectBatch, PromptBatch, TextFeatures
 from seem_ros.runtime.spec import ModelSpec, VocabularyEntry
 
 __all__ = [
-    "PRIOR_BOX",
-    "PRIOR_CLICK",
-    "PRIOR_MASK",
-    "PRIOR_NONE",
-    "PRIOR_REGION",
-    "SELECT_POINTS",
-    "SELECT_REFERENCE",
-    "SELECT_TEXT",
     "Backend",
     "BackendStatus",
     "DecodeBatch",
     "ImageFeatures",
     "ModelSpec",
     "ObjectBatch",
+    "PriorKind",
     "PromptBatch",
+    "SelectBy",
     "TextFeatures",
     "VocabularyEntry",
 ]

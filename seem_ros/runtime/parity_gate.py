@@ -12,17 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.errors import PackageError, PromptError
-from seem_ros.runtime.interface import (
-    PRIOR_BOX,
-    PRIOR_CLICK,
-    SELECT_POINTS,
-    SELECT_TEXT,
-    Backend,
-    DecodeBatch,
-    ObjectBatch,
-    PromptBatch,
-    TextFeatures,
-)
+from seem_ros.model.codes import PriorKind, SelectBy
+from seem_ros.runtime.interface import Backend, DecodeBatch, ObjectBatch, PromptBatch, TextFeatures
 from seem_ros.runtime.spec import ModelSpec
 
 
@@ -124,12 +115,12 @@ def write_gate_inputs(path: Path, spec: ModelSpec, rgb: np.ndarray | None = None
         prompts.points_label[i, :4] = 1
     prompts.points_xy[1, 4:6], prompts.points_label[1, 4:6] = [[0.1, 0.1], [0.9, 0.2]], -1
     prompts.prior_box[:] = np.concatenate([centres, np.full((4, 2), 0.2, np.float32)], 1)
-    prompts.prior_kind[:] = (PRIOR_CLICK, PRIOR_CLICK, 0, PRIOR_BOX)
+    prompts.prior_kind[:] = (PriorKind.CLICK, PriorKind.CLICK, 0, PriorKind.BOX)
     y, x = np.mgrid[: spec.memory_hw[0], : spec.memory_hw[1]]
     disc = np.hypot(x / spec.memory_hw[1] - 0.7, y / spec.memory_hw[0] - 0.3)
     if spec.memory_slots:
         prompts.previous_mask[3], prompts.has_previous[3] = 10 * (0.15 - disc), True
-    prompts.select_by[:] = (SELECT_POINTS, SELECT_POINTS, SELECT_TEXT, SELECT_POINTS)
+    prompts.select_by[:] = (SelectBy.POINTS, SelectBy.POINTS, SelectBy.TEXT, SelectBy.POINTS)
     word = spec.vocabulary[0].name if spec.vocabulary else "the red cup"
     arrays = {f.name: getattr(prompts, f.name) for f in fields(prompts)}
     texts = np.array(["", "", word, ""])

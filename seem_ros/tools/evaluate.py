@@ -46,9 +46,6 @@ from seem_ros.evaluation.tabletop import MIN_SHARE, evaluate_world
 from seem_ros.evaluation.video_scores import PROMPTS, Contender, FollowedClip, VideoScores
 from seem_ros.files import claim_folder
 
-# Network input of weights that come without a package: a 240x320 picture, padded to a multiple of 32.
-TRAINED_HW = (256, 320)
-
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -207,25 +204,13 @@ def _load(model: str, backend: str):
 
 
 def _from_training(weights: Path):
-    """A segmenter for weights as training leaves them: to judge a run before it is exported."""
-    import pickle
-
-    import torch
-
-    from seem_ros.model.config import PICO
-    from seem_ros.model.seem import Seem
+    """A segmenter for weights as training leaves them, as export makes it: to judge a run before it is exported."""
     from seem_ros.perception.segmenter import Segmenter
-    from seem_ros.runtime.backends.torch_backend import TorchBackend
-    from seem_ros.runtime.spec import ModelSpec
 
     try:
-        state = torch.load(weights, map_location="cpu", weights_only=True)
-        model = Seem(PICO)
-        model.load_state_dict(state)
-    except (OSError, RuntimeError, pickle.UnpicklingError, AttributeError) as error:
+        return Segmenter.from_checkpoint(weights)
+    except CheckpointError as error:
         raise CheckpointError(f"{weights} does not hold the built-in model's weights: {error}") from error
-    spec = ModelSpec.of_config(PICO, TRAINED_HW, logit_scale=model.text_encoder.logit_scale.item())
-    return Segmenter(TorchBackend(model, spec))
 
 
 def _named(method, start: str):

@@ -36,7 +36,7 @@ class Ask:
 
     frame: int
     answers: tuple[int, ...] = ()
-    geometry: draw.Geometry = field(default_factory=draw.Geometry)
+    geometry: draw.DrawnPrompts = field(default_factory=draw.DrawnPrompts)
     text: str | None = None
     reference: tuple[int, int] | None = None
     pooled: bool = False
@@ -190,7 +190,7 @@ def ask_memory(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: S
         # Half of the time the mask of a frame just before: where it is now, give or take a little.
         near = here and rng.random() < 0.5
         ask.previous = draw.disturbed_mask(scene.mask(frame if near else other, target), rng)
-        ask.geometry = draw.Geometry(kind=4, box_xyxy_px=draw.box_of(ask.previous))
+        ask.geometry = draw.DrawnPrompts(kind=4, box_xyxy_px=draw.box_of(ask.previous))
         if rng.random() < 0.15:
             ask.reference = None
         if rng.random() < 0.2 and scene.things[target].shape:

@@ -17,7 +17,7 @@ class DrawnPrompts:
 
     Attributes:
         points_px: [K, 2] float (x, y) pixels of the network input; labels: [K] int (+1, -1).
-        kind: index into PRIOR_KINDS; box_xyxy_px: the prior box, meaningful when kind > 0.
+        kind: a `PriorKind`; box_xyxy_px: the prior box, meaningful when kind > 0.
     """
 
     points_px: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.float32))

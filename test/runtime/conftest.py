@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seem_ros.runtime.batches import SELECT_TEXT, PromptBatch
+from seem_ros.model.codes import SelectBy
+from seem_ros.runtime.batches import PromptBatch
 from seem_ros.runtime.interface import Backend
 from seem_ros.runtime.loader import load_backend
 from seem_ros.runtime.package import Package, open_package
@@ -96,7 +97,7 @@ def with_text(stored: GateInputs) -> Callable[[Backend], PromptBatch]:
     def make(backend: Backend) -> PromptBatch:
         batch = stored.prompts.select(np.arange(len(stored.prompts)))
         text = backend.encode_text([t for t in stored.texts if t])
-        for row, i in enumerate(np.flatnonzero(batch.select_by == SELECT_TEXT)):
+        for row, i in enumerate(np.flatnonzero(batch.select_by == SelectBy.TEXT)):
             batch.text_tokens[i], batch.text_valid[i] = text.tokens[row], text.valid[row]
             batch.text_embedding[i], batch.has_text[i] = text.embedding[row], True
         return batch

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seem_ros.model.codes import PriorKind
 from seem_ros.model.layers import MLP
 from seem_ros.model.position import box_sine
-from seem_ros.model.query_decoder.prompt_tensors import PRIOR_KINDS, PromptTensors
+from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 
 OCTAVES = 8
 
@@ -27,7 +28,7 @@ class PromptPrior(nn.Module):
         self.dense = nn.Linear(dim, text_dim)
         self.reference_key = nn.Linear(dim, text_dim)
         self.dense_scale = nn.Parameter(torch.tensor(3.3))
-        self.kind = nn.Embedding(len(PRIOR_KINDS), dim)
+        self.kind = nn.Embedding(len(PriorKind), dim)
         self.box = MLP(4 * 2 * OCTAVES, dim, dim, 2)
         self.box_position = nn.Linear(4 * 2 * OCTAVES, dim)
         self.text = nn.Linear(text_dim, dim)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seem_ros.errors import PromptError
+from seem_ros.model.codes import PriorKind, SelectBy
 
 
 @dataclass
@@ -25,8 +26,8 @@ class PromptTensors:
         reference_tokens: [N, P, R, 3, C] float32, one token per level; reference_valid: [N, P, R] bool.
         reference_embedding: [N, P, Cm] float32, mean mask feature of the reference's positive points.
         previous_mask: [N, P, h4, w4] float32 logits; has_previous: [N, P] bool.
-        prior_box: [N, P, 4] float32 (cx, cy, w, h); prior_kind: [N, P] int8, see `PRIOR_KINDS`.
-        select_by: [N, P] int8: 0 points, 1 reference, 2 text.
+        prior_box: [N, P, 4] float32 (cx, cy, w, h); prior_kind: [N, P] int8, see `PriorKind`.
+        select_by: [N, P] int8, see `SelectBy`.
     """
 
     points_xy: Tensor
@@ -103,10 +104,14 @@ class PromptTensors:
         if outside.any():
             x, y = self.points_xy[outside][0].tolist()
             raise PromptError(f"a point is at ({x:g}, {y:g}) of the picture; coordinates must be within 0 and 1")
-        for name, low, high in (("points_label", -1, 1), ("select_by", 0, 2), ("prior_kind", 0, len(PRIOR_KINDS) - 1)):
+        for name, low, high in (
+            ("points_label", -1, 1),
+            ("select_by", min(SelectBy), max(SelectBy)),
+            ("prior_kind", min(PriorKind), max(PriorKind)),
+        ):
             values = getattr(self, name)
             if ((values < low) | (values > high)).any():
-                raise PromptError(f"{name} must be within {low} and {high}, got {values.min()} to {values.max()}")
+                raise PromptError(f"{name} must be within {low:d} and {high:d}, got {values.min()} to {values.max()}")
         for name, mask in (
             ("text_tokens", self.text_valid),
             ("text_embedding", self.has_text),
@@ -137,6 +142,3 @@ class PromptTensors:
     def to(self, device: torch.device | str) -> PromptTensors:
         """Moves every tensor."""
         return replace(self, **{f.name: getattr(self, f.name).to(device) for f in fields(self)})
-
-
-PRIOR_KINDS = ("none", "click", "region", "box", "previous")

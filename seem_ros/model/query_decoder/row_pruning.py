@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seem_ros.model.codes import SelectBy
 from seem_ros.model.config import DecoderConfig
 from seem_ros.model.layers import eager
 from seem_ros.model.query_decoder.attention_rules import V1_QUERIES
@@ -52,8 +53,8 @@ def needed_rows(config: DecoderConfig, prompts: PromptTensors, memory: bool, off
     elif config.rules == "v1" and not config.prompt_queries and copied is None:
         every = torch.arange(config.object_queries, device=prompts.select_by.device)
         few = torch.tensor(V1_QUERIES, device=every.device)
-        valid = (every[:, None] == few).any(-1) | (prompts.select_by == 2)[..., None]
-        if eager() and not (prompts.select_by == 2).any():
+        valid = (every[:, None] == few).any(-1) | (prompts.select_by == SelectBy.TEXT)[..., None]
+        if eager() and not (prompts.select_by == SelectBy.TEXT).any():
             copied, valid, numbers = few.expand(prompts.select_by.shape[1], -1), None, few
     if eager():
         prompts, memory = prompts.trimmed(), memory and bool(prompts.has_previous.any())

@@ -13,19 +13,7 @@ from seem_ros.perception.prompting import rasterize
 from seem_ros.perception.structures.letterbox import Geometry
 from seem_ros.perception.structures.prompts import Box, Click, Prompt, Reference, Shape
 from seem_ros.perception.structures.segments import Round
-from seem_ros.runtime.interface import (
-    PRIOR_BOX,
-    PRIOR_CLICK,
-    PRIOR_MASK,
-    PRIOR_REGION,
-    SELECT_POINTS,
-    SELECT_REFERENCE,
-    SELECT_TEXT,
-    Backend,
-    ImageFeatures,
-    PromptBatch,
-    TextFeatures,
-)
+from seem_ros.runtime.interface import Backend, ImageFeatures, PriorKind, PromptBatch, SelectBy, TextFeatures
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +36,7 @@ def put_text(batch: PromptBatch, row: int, texts: TextFeatures, which: int) -> N
     batch.text_valid[row, :length] = texts.valid[which, :length]
     batch.text_embedding[row] = texts.embedding[which]
     batch.has_text[row] = True
-    batch.select_by[row] = SELECT_TEXT
+    batch.select_by[row] = SelectBy.TEXT
 
 
 def put_reference(batch: PromptBatch, row: int, reference: ReferenceTokens) -> None:
@@ -58,7 +46,7 @@ def put_reference(batch: PromptBatch, row: int, reference: ReferenceTokens) -> N
     batch.reference_tokens[row, : len(tokens)] = tokens
     batch.reference_valid[row, : len(tokens)] = True
     batch.reference_embedding[row] = reference.embedding
-    batch.select_by[row] = SELECT_REFERENCE
+    batch.select_by[row] = SelectBy.REFERENCE
 
 
 def put_shapes(batch: PromptBatch, row: int, shapes: tuple[Shape, ...], geometry: Geometry) -> None:
@@ -71,7 +59,7 @@ def put_shapes(batch: PromptBatch, row: int, shapes: tuple[Shape, ...], geometry
     batch.points_label[row, : len(labels)] = labels
     batch.prior_box[row], batch.prior_kind[row] = rasterize.prior(shapes, positive, geometry)
     if positive.any():
-        batch.select_by[row] = SELECT_POINTS
+        batch.select_by[row] = SelectBy.POINTS
 
 
 def put_previous(batch: PromptBatch, row: int, memory_mask: np.ndarray, box: np.ndarray | None = None) -> None:
@@ -86,7 +74,7 @@ def put_previous(batch: PromptBatch, row: int, memory_mask: np.ndarray, box: np.
     batch.has_previous[row] = True
     if box is not None and not batch.prior_kind[row]:
         batch.prior_box[row] = box
-        batch.prior_kind[row] = PRIOR_MASK
+        batch.prior_kind[row] = PriorKind.MASK
 
 
 def put_point(batch: PromptBatch, row: int, mask: np.ndarray) -> None:
@@ -103,8 +91,8 @@ def put_point(batch: PromptBatch, row: int, mask: np.ndarray) -> None:
     batch.points_xy[row, :count] = block[rasterize.thin(len(block), count)] / (4 * width, 4 * height)
     batch.points_label[row, :count] = 1
     batch.prior_box[row] = ((x + 0.5) / (4 * width), (y + 0.5) / (4 * height), 3 / (4 * width), 3 / (4 * height))
-    batch.prior_kind[row] = PRIOR_CLICK
-    batch.select_by[row] = SELECT_POINTS
+    batch.prior_kind[row] = PriorKind.CLICK
+    batch.select_by[row] = SelectBy.POINTS
 
 
 def put_round(batch: PromptBatch, row: int, before: Round, more: Prompt) -> None:
@@ -135,7 +123,7 @@ def anchors(batch: PromptBatch, mask_hw: tuple[int, int]) -> list[np.ndarray | N
         for x, y in batch.points_xy[row][batch.points_label[row] > 0]:
             column, line = int(x * width), int(y * height)
             canvas[max(line - 1, 0) : line + 2, max(column - 1, 0) : column + 2] = 2
-        if batch.prior_kind[row] in (PRIOR_BOX, PRIOR_REGION):
+        if batch.prior_kind[row] in (PriorKind.BOX, PriorKind.REGION):
             x, y, w, h = batch.prior_box[row] * (width, height, width, height)
             left, top = max(int(x - w / 2), 0), max(int(y - h / 2), 0)
             canvas[top : int(np.ceil(y + h / 2)), left : int(np.ceil(x + w / 2))] = 2

@@ -13,7 +13,7 @@ import numpy as np
 
 from seem_ros.perception.structures.letterbox import Geometry
 from seem_ros.perception.structures.prompts import Box, Click, Mask, Scribble, Shape, bounds
-from seem_ros.runtime.interface import PRIOR_BOX, PRIOR_CLICK, PRIOR_NONE, PRIOR_REGION
+from seem_ros.runtime.interface import PriorKind
 
 _GOLDEN = 0.6180339887498949  # 1 / golden ratio: its multiples modulo 1 are spread most evenly
 
@@ -139,16 +139,16 @@ def prior(shapes: tuple[Shape, ...], positive: np.ndarray, geometry: Geometry) -
     A box says most about the extent, then a region; clicks only say where. So boxes win over regions over clicks.
 
     Returns:
-        float32 [4] (centre x, centre y, width, height) normalised to the padded input, and its kind ``PRIOR_*``.
+        float32 [4] (centre x, centre y, width, height) normalised to the padded input, and its `PriorKind`.
     """
     shapes = tuple(shape for shape in shapes if not shape.negative)
     if not shapes or not positive.any():
-        return np.zeros(4, np.float32), PRIOR_NONE
+        return np.zeros(4, np.float32), PriorKind.NONE
     boxes = [clipped_bounds(shape, geometry) for shape in shapes if isinstance(shape, Box)]
     if boxes:
         height, width = geometry.network_hw
         x0, y0 = min(b[0] for b in boxes) / width, min(b[1] for b in boxes) / height
         x1, y1 = max(b[2] for b in boxes) / width, max(b[3] for b in boxes) / height
-        return np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], np.float32), PRIOR_BOX
-    kind = PRIOR_CLICK if all(isinstance(shape, Click) for shape in shapes) else PRIOR_REGION
+        return np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], np.float32), PriorKind.BOX
+    kind = PriorKind.CLICK if all(isinstance(shape, Click) for shape in shapes) else PriorKind.REGION
     return region_box(positive, geometry.network_hw), kind

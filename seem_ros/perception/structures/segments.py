@@ -90,7 +90,7 @@ class Round:
         memory_mask: float32 [h4, w4], mask logits at stride 4.
         geometry: Of the picture.
         prior_box: float32 [4], the first round's extent (centre x, centre y, width, height), normalised.
-        prior_kind: Its kind, ``PRIOR_*``.
+        prior_kind: Its kind, a `PriorKind`.
     """
 
     memory_mask: np.ndarray

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seem_ros.model.codes import SelectBy
 from seem_ros.model.query_decoder.attention_rules import v1_memory_owner, v1_query_indices
 from seem_ros.model.query_decoder.tensors import Decoded, ImageTensors, OfficialCall
 from seem_ros.perception.masks import panoptic
 from seem_ros.tools.parity.fixtures import Fixture, subsampled
 from seem_ros.tools.parity.groups import compare_self_mask
 from seem_ros.tools.parity.report import SAME_PANOPTIC, ParityReport
-from seem_ros.tools.parity.runner import POINTS, REFERENCE, TEXT, Runner
+from seem_ros.tools.parity.runner import Runner
 
 THINGS = np.arange(133) < 80
 
@@ -195,7 +196,7 @@ def ground(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
         for call in calls:
             wanted = embeddings if len(calls) == 1 else embeddings[texts.index(call[0])][None]
             prompts = runner.prompts(
-                image, None, None, padded, tokens=runner.joined_tokens(call), text=wanted[0], select_by=TEXT
+                image, None, None, padded, tokens=runner.joined_tokens(call), text=wanted[0], select_by=SelectBy.TEXT
             )
             answer = runner.answer(image, prompts)
             state = answer.states[-1]
@@ -237,7 +238,7 @@ def demo(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
             stroke = {"click": "click", "box": "box", "stroke_text": "click"}.get(case, "scribble")
             positive, negative = (fixture[stroke][None] if said["stroke"] else None), None
         wanted = said["text"] or said["audio"]
-        rule = POINTS if said["stroke"] else REFERENCE if said["visual"] else TEXT
+        rule = SelectBy.POINTS if said["stroke"] else SelectBy.REFERENCE if said["visual"] else SelectBy.TEXT
         embedding = runner.texts(wanted)[2] if wanted else None
         prompts = runner.prompts(
             image,
@@ -259,9 +260,9 @@ def demo(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
         logits = runner.class_logits(found)
         minus = runner.decoder.sample(image, prompts.points_xy, -prompts.points_label)[1]
         score = {
-            POINTS: state.mask_embedding[0, 0] @ answer.sampled_embedding[0, 0],
-            REFERENCE: state.mask_embedding[0, 0] @ prompts.reference_embedding[0, 0],
-            TEXT: None if embedding is None else runner.text_scores(found, embedding)[:, 0],
+            SelectBy.POINTS: state.mask_embedding[0, 0] @ answer.sampled_embedding[0, 0],
+            SelectBy.REFERENCE: state.mask_embedding[0, 0] @ prompts.reference_embedding[0, 0],
+            SelectBy.TEXT: None if embedding is None else runner.text_scores(found, embedding)[:, 0],
         }[rule]
         _close(report, fixture, case, "pred_pspatials", answer.sampled_embedding)
         _close(report, fixture, case, "pred_nspatials", minus)
@@ -288,7 +289,7 @@ def refimg(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     picture = fixture["image"]
     reference = _reference(runner, fixture, report, "spatial_query_pos", "spatial_query_neg", "src_spatial_queries")
     image, padded = runner.encode(picture)
-    prompts = runner.prompts(image, None, None, padded, reference=reference[:2], select_by=REFERENCE)
+    prompts = runner.prompts(image, None, None, padded, reference=reference[:2], select_by=SelectBy.REFERENCE)
     answer = runner.answer(image, prompts, official_v1(1) if runner.rules == "v1" else None)
     state = answer.states[-1]
     _close(report, fixture, "", "pred_smasks", runner.decoder.coarse_masks(state, image)[0], 1)

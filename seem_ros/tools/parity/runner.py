@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seem_ros.model.codes import SelectBy
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 from seem_ros.model.query_decoder.tensors import ImageTensors, OfficialCall, QueryState
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.class_bank import encode_texts
 from seem_ros.model.text.tokenizer import Tokenizer
-
-POINTS, REFERENCE, TEXT = 0, 1, 2
 
 
 class Runner:
@@ -77,7 +76,7 @@ class Runner:
         count: int = 1,
         tokens: Tensor | None = None,
         text: Tensor | None = None,
-        select_by: int = POINTS,
+        select_by: SelectBy = SelectBy.POINTS,
         reference: tuple[Tensor, Tensor] | None = None,
         previous: Tensor | None = None,
     ) -> PromptTensors:

@@ -6,8 +6,9 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from seem_ros.model.codes import PriorKind
 from seem_ros.perception.prompting.grounding import TextRule, text_alone
-from seem_ros.runtime.interface import PRIOR_CLICK, DecodeBatch, ObjectBatch, PromptBatch
+from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 AXES = np.eye(4, dtype=np.float32)
@@ -51,7 +52,7 @@ def test_a_text_becomes_a_click_on_the_object_it_names(batch, own, objects):
     pointed, _ = ask(batch, own, objects)
     for row, (x, y) in enumerate(((50, 36), (10, 10))):
         there = pointed.points_label[row] > 0
-        assert there.any() and pointed.prior_kind[row] == PRIOR_CLICK
+        assert there.any() and pointed.prior_kind[row] == PriorKind.CLICK
         assert np.allclose(pointed.points_xy[row][there].mean(0), (x / 64, y / 48), atol=0.08)
 
 

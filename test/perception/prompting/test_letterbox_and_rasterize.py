@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 
 from seem_ros.errors import FrameError
+from seem_ros.model.codes import PriorKind
 from seem_ros.perception.prompting.rasterize import draw_regions, prior, sample_points, thin
 from seem_ros.perception.structures.letterbox import fit
 from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Scribble
-from seem_ros.runtime.interface import PRIOR_BOX, PRIOR_CLICK, PRIOR_NONE, PRIOR_REGION
 
 NET = (240, 320)
 
@@ -117,9 +117,9 @@ def test_the_prior_says_what_kind_of_prompt_it_was_and_where():
     def ask(*shapes):
         return prior(shapes, draw_regions(shapes, geometry)[0], geometry)
 
-    assert ask()[1] == PRIOR_NONE and ask(Click(3, 3, negative=True))[1] == PRIOR_NONE
+    assert ask()[1] == PriorKind.NONE and ask(Click(3, 3, negative=True))[1] == PriorKind.NONE
     box, kind = ask(Click(160, 120))
-    assert kind == PRIOR_CLICK and np.allclose(box[:2], [160.5 / 320, 120.5 / 240])
+    assert kind == PriorKind.CLICK and np.allclose(box[:2], [160.5 / 320, 120.5 / 240])
     box, kind = ask(Click(160, 120), Box(0, 0, 160, 120))
-    assert kind == PRIOR_BOX and np.allclose(box, [0.25, 0.25, 0.5, 0.5])
-    assert ask(Scribble([[10, 10], [50, 50]]))[1] == PRIOR_REGION
+    assert kind == PriorKind.BOX and np.allclose(box, [0.25, 0.25, 0.5, 0.5])
+    assert ask(Scribble([[10, 10], [50, 50]]))[1] == PriorKind.REGION
