@@ -18,12 +18,19 @@ LISTS := pyproject.toml scripts/requirements.py
 
 INTERFACES := $(wildcard msg/*.msg srv/*.srv action/*.action) CMakeLists.txt package.xml
 BUILT := install/seem_ros/.built
+# MAKEFLAGS: colcon would have make wait for a load below the number of cores, for minutes on a busy machine.
 # PyPI has neither tf2_msgs nor vision_msgs: what of them is used here is generated from definitions of our own.
 TF2_BUILT := install/interfaces/.tf2_msgs
 VISION_BUILT := install/interfaces/.vision_msgs
-COLCON = $(WITH_ROS) unset PYTHONPATH && AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) colcon --log-base log build \
+COLCON = $(WITH_ROS) unset PYTHONPATH && MAKEFLAGS=-j2 \
+  AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) colcon --log-base log build \
   --event-handlers console_direct-
 CMAKE_ARGS := --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
+
+# Fast DDS loses large best-effort pictures in its default shared memory segment; a profile of your own is left alone.
+PROFILE := $(CURDIR)/config/fastdds_large_images.xml
+LARGE_IMAGES := FASTRTPS_DEFAULT_PROFILES_FILE=$${FASTRTPS_DEFAULT_PROFILES_FILE:-$(PROFILE)} \
+  FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
 
 .PHONY: help env build test quick lint docs check hooks demo run clean
 help:
@@ -40,7 +47,7 @@ $(VENV)/.made.stamp:
 	@touch $@
 
 $(VENV)/.ros.stamp: $(VENV)/.made.stamp $(LISTS)
-	$(call INSTALL,ros_kilted openvino bags)
+	$(call INSTALL,ros_kilted openvino bags video)
 	@command -v cmake >/dev/null || $(PY) -m pip install --disable-pip-version-check -q cmake
 	$(PY) scripts/patch_ros_wheels.py
 	@touch $@
@@ -89,12 +96,12 @@ hooks: $(VENV)/.check.stamp
 	$(VENV)/bin/pre-commit install
 
 demo: build
-	$(WITH_ROS) python -m seem_ros.tools.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(TEXT),--text "$(TEXT)") \
+	$(WITH_ROS) $(LARGE_IMAGES) python -m seem_ros.tools.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(TEXT),--text "$(TEXT)") \
 	  $(if $(CLICK),--click "$(CLICK)") $(if $(BOX),--box "$(BOX)") $(ARGS)
 
 run: build
 	@test -n "$(IMAGE)" || { echo "which topic? make run IMAGE=/camera/color/image_raw"; exit 2; }
-	$(WITH_ROS) exec python scripts/seem --ros-args -r image:="$(IMAGE)" $(if $(DEPTH),-r depth:="$(DEPTH)") \
+	$(WITH_ROS) $(LARGE_IMAGES) exec python scripts/seem --ros-args -r image:="$(IMAGE)" $(if $(DEPTH),-r depth:="$(DEPTH)") \
 	  --params-file $(if $(PARAMS),"$(PARAMS)",config/seem.yaml) $(ARGS)
 
 clean:

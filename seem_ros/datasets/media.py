@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
-import numpy as np
 
+from seem_ros.datasets.bag_reader import BagReader, is_bag
 from seem_ros.errors import DataError
+from seem_ros.perception.pictures.decoder import PictureDecoder
+from seem_ros.perception.pictures.picture_file import SUFFIXES, read_picture_file
 from seem_ros.perception.structures.frame import Frame
 
-PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-_BAGS = frozenset({".mcap", ".db3", ".bag"})
-_IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+PICTURES = SUFFIXES
 _FOLDER_RATE_HZ = 30.0  # what the frames of a folder are taken for: they have no times of their own
 
 
@@ -31,6 +30,7 @@ class Media:
         count: Number of frames, None where nobody knows.
         rate_hz: Frames per second.
         frames: Pairs of a frame's name and the frame; can be walked once.
+        skipped: What could not be read and was left out, so far.
     """
 
     name: str
@@ -38,15 +38,16 @@ class Media:
     count: int | None
     rate_hz: float
     frames: Iterator[tuple[str, Frame]]
+    skipped: list[str] = field(default_factory=list)
 
 
 def open_media(source: str, topic: str = "") -> Media:
     """Opens a source.
 
     Args:
-        source: Path of a picture, a folder of pictures, a video, a bag (``.mcap``, ``.db3``, ``.bag`` or the folder of
-            a rosbag2), or the number of a webcam.
-        topic: Image topic of a bag; default the one with the most messages.
+        source: Path of a picture, a folder of pictures, a video, a bag (``.mcap``, ``.db3``, ``.bag``, one of them as
+            ``.zstd``, or the folder of a rosbag2), or the number of a webcam.
+        topic: Image topic of a bag; default the colour camera with the most messages.
 
     Raises:
         DataError: It does not exist, cannot be read or holds no frames.
@@ -56,27 +57,13 @@ def open_media(source: str, topic: str = "") -> Media:
     path = Path(source)
     if not path.exists():
         raise DataError(f"{path} does not exist; give a picture, a folder, a video, a bag or the number of a webcam")
-    if path.suffix.lower() in _BAGS or (path.is_dir() and (path / "metadata.yaml").is_file()):
+    if is_bag(path):
         return _bag(path, topic)
     if path.is_dir():
         return _folder(path)
     if path.suffix.lower() in PICTURES:
-        return Media(path.name, False, 1, 1.0, iter([(path.stem, Frame(read_picture(path)))]))
+        return Media(path.name, False, 1, 1.0, iter([(path.stem, Frame(read_picture_file(path).rgb))]))
     return _video(str(path), path.name)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """A picture file as uint8 [H, W, 3] RGB, turned upright as its EXIF data says.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    if not path.is_file():
-        raise DataError(f"the picture {path} does not exist")
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise DataError(f"{path} is not a picture that can be read")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
 
 
 def _natural(path: Path) -> list[str | int]:
@@ -84,15 +71,27 @@ def _natural(path: Path) -> list[str | int]:
 
 
 def _folder(path: Path) -> Media:
-    files = sorted((file for file in path.iterdir() if file.suffix.lower() in PICTURES), key=_natural)
+    # macOS leaves a ._x.png beside every x.png on foreign disks
+    files = [file for file in path.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
+    files.sort(key=_natural)
     if not files:
         raise DataError(f"the folder {path} holds no pictures; known are {', '.join(sorted(PICTURES))}")
+    skipped: list[str] = []
 
     def frames() -> Iterator[tuple[str, Frame]]:
+        decoder, good = PictureDecoder(), 0
         for i, file in enumerate(files):
-            yield file.stem, Frame(read_picture(file), stamp_ns=round(i * 1e9 / _FOLDER_RATE_HZ))
+            try:
+                rgb = decoder.read(file).rgb
+            except DataError as error:
+                skipped.append(str(error))
+                continue
+            good += 1
+            yield file.stem, Frame(rgb, stamp_ns=round(i * 1e9 / _FOLDER_RATE_HZ))
+        if not good:
+            raise DataError(f"none of the {len(files)} pictures of {path} can be read: {skipped[0]}")
 
-    return Media(path.name, True, len(files), _FOLDER_RATE_HZ, frames())
+    return Media(path.name, True, len(files), _FOLDER_RATE_HZ, frames(), skipped)
 
 
 def _video(source: str | int, name: str) -> Media:
@@ -121,45 +120,6 @@ def _video(source: str | int, name: str) -> Media:
 
 
 def _bag(path: Path, topic: str) -> Media:
-    try:
-        from rosbags.highlevel import AnyReader
-        from rosbags.image import ImageError, message_to_cvimage
-        from rosbags.typesys import Stores, get_typestore
-    except ImportError as error:
-        raise DataError(
-            f"reading a bag needs two more packages ({error.name} is missing): pip install rosbags rosbags-image"
-        ) from error
-    where = path.parent if path.suffix == ".db3" and (path.parent / "metadata.yaml").is_file() else path
-    try:
-        reader = AnyReader([where], default_typestore=get_typestore(Stores.LATEST))
-        reader.open()
-    except Exception as error:  # the library raises many kinds for files that are no bags
-        raise DataError(f"{path} cannot be read as a bag: {error}") from error
-    images = [connection for connection in reader.connections if connection.msgtype in _IMAGE_TYPES]
-    chosen = (
-        [one for one in images if one.topic == topic] if topic else sorted(images, key=lambda one: -one.msgcount)[:1]
-    )
-    if not chosen or not chosen[0].msgcount:
-        reader.close()
-        known = ", ".join(sorted({one.topic for one in images})) or "none"
-        raise DataError(f"{path} has no pictures on {topic or 'any topic'}; its image topics: {known}")
-    # depth and label images are no pictures for the eye: an image topic named in the request is tried as it is
-    count, span_s = chosen[0].msgcount, max(reader.duration * 1e-9, 1e-3)
-
-    def frames(opened: AbstractContextManager) -> Iterator[tuple[str, Frame]]:
-        try:
-            for number, (connection, time_ns, raw) in enumerate(reader.messages(connections=chosen)):
-                message = reader.deserialize(raw, connection.msgtype)
-                stamp = message.header.stamp
-                stamp_ns = stamp.sec * 1_000_000_000 + stamp.nanosec or time_ns
-                try:
-                    rgb = np.ascontiguousarray(message_to_cvimage(message, "rgb8"))
-                except (ImageError, ValueError, cv2.error) as error:
-                    raise DataError(f"{connection.topic} of {path}: a picture cannot be read: {error}") from error
-                if rgb.ndim != 3:
-                    raise DataError(f"{connection.topic} of {path} holds no colour or grey pictures")
-                yield f"frame_{number:06d}", Frame(rgb, stamp_ns, message.header.frame_id)
-        finally:
-            reader.close()
-
-    return Media(f"{path.name} {chosen[0].topic}", True, count, max(count / span_s, 1.0), frames(reader))
+    reader, skipped = BagReader(path, topic), []
+    name = f"{path.name} {reader.topic}" + (f" with {reader.depth_topic}" if reader.depth_topic else "")
+    return Media(name, True, reader.count, reader.rate_hz, reader.frames(skipped), skipped)

@@ -56,37 +56,6 @@ def _scaled(segments: Segments, scale: int) -> Segments:
     return replace(segments, labels=labels, segments=records, answers=())
 
 
-class Film:
-    """Writes an MP4 frame by frame.
-
-    Args:
-        path: Of the video.
-        rate_hz: Frames per second.
-    """
-
-    def __init__(self, path: Path, rate_hz: float) -> None:
-        self._path, self._rate_hz = path, rate_hz
-        self._writer: cv2.VideoWriter | None = None
-
-    def add(self, picture: np.ndarray) -> None:
-        """Add a picture, uint8 [h, w, 3]; all of one size.
-
-        Raises:
-            DataError: The video cannot be written here.
-        """
-        if self._writer is None:
-            size = (picture.shape[1], picture.shape[0])
-            self._writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter_fourcc(*"mp4v"), self._rate_hz, size)
-            if not self._writer.isOpened():
-                raise DataError(f"{self._path} cannot be written as a video")
-        self._writer.write(picture[:, :, ::-1])
-
-    def close(self) -> None:
-        """Finish the file."""
-        if self._writer is not None:
-            self._writer.release()
-
-
 def write_sheet(path: Path, pictures: Sequence[np.ndarray]) -> None:
     """A contact sheet of some pictures as PNG.
 

@@ -27,6 +27,7 @@ from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.silence import SilenceWatch
 from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.click_subscriber import Clicks
+from seem_ros.ros.declaration import declare
 from seem_ros.ros.diagnostics import camera_status, node_status
 from seem_ros.ros.executor import PatientExecutor, spin
 from seem_ros.ros.find.action_server import FindServer
@@ -92,9 +93,7 @@ class SeemNode(LifecycleNode):
         # services wait for the model, images only store: neither may hold up the other, nor the housekeeping
         self._service_group = ReentrantCallbackGroup()
         self._house_group = MutuallyExclusiveCallbackGroup()
-        rows = table()
-        self.declare_parameters("", [(row.name, row.default, row.descriptor()) for row in rows])
-        self.settings = Settings().changed({row.name: self.get_parameter(row.name).value for row in rows})
+        self.settings = declare(self)
         self._vocabulary_in_use = (self.settings.things, self.settings.stuff)
         self._showing_thread: int | None = None
         self.add_on_set_parameters_callback(self._on_parameters)
@@ -390,7 +389,11 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
     Returns:
         The exit status: 0, or 2 when the parameters cannot be used.
     """
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+    except RuntimeError as error:  # a parameter file that is missing or has another form
+        print(f"seem: {str(error).splitlines()[0]}", file=sys.stderr)
+        return 2
     try:
         node = SeemNode(load)
     except (SeemError, InvalidParameterTypeException, InvalidParameterValueException) as error:

@@ -308,6 +308,8 @@ class Settings:
             if name not in rows:
                 raise PromptError(f"there is no parameter {name!r}")
             value = list(value) if isinstance(value, (list, tuple)) else value
+            if isinstance(rows[name].default, float) and type(value) is int:
+                value = float(value)
             rows[name].check(value)
             if name in _SCORES:
                 own[_SCORES[name]] = value

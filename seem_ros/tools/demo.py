@@ -19,17 +19,21 @@ from pathlib import Path
 
 import numpy as np
 
-from seem_ros.datasets.media import open_media
+from seem_ros.datasets.media import Media, open_media
 from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
-from seem_ros.demo.film import Film, annotate, write_sheet
+from seem_ros.demo.film import annotate, write_sheet
 from seem_ros.demo.marks import Mark, mark
 from seem_ros.demo.stage import Player, Stage
 from seem_ros.demo.story import play_story
 from seem_ros.errors import SeemError
 from seem_ros.files import claim_folder
 from seem_ros.msg import Box, Click, Prompt, Target
+from seem_ros.perception.pictures.video_file import VideoFile
+from seem_ros.perception.structures import prompts
 from seem_ros.perception.structures.segments import Segments
+from seem_ros.runtime.package import open_package
 from seem_ros.srv import Segment
+from seem_ros.tools.arguments import joined_negatives
 
 STATES = {Target.TRACKED: "TRACKED", Target.OCCLUDED: "OCCLUDED", Target.LOST: "LOST"}
 SHEET_PICTURES = 9
@@ -56,7 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; returns the exit status: 1 where the clip's goals were missed, 2 for what cannot be run."""
-    options = build_parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = build_parser().parse_args(joined_negatives(given))
     begin = time.monotonic()
 
     def say(line: str) -> None:
@@ -66,6 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"    target {target_id} ({label}) is {STATES.get(state, '?')}")
 
     try:
+        asked, media = _checked(options)
         claim_folder(options.out, ("demo.mp4", "sheet.png", "node.log"))
         parameters = [
             f"model:={options.model}",
@@ -79,12 +85,27 @@ def main(arguments: list[str] | None = None) -> int:
         with Stage(parameters, options.out / "node.log", on_state) as stage:
             stage.wait_until_hearing()
             say("the node listens")
-            good = _footage(stage, options, say) if options.video else _clip(stage, options, say)
+            good = _clip(stage, options, say) if media is None else _footage(stage, options, media, asked, say)
     except (SeemError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2
     say("done")
     return 0 if good else 1
+
+
+def _checked(options: argparse.Namespace) -> tuple[list[tuple[str, Prompt]], Media | None]:
+    """Prompts and footage, before anything is started for them.
+
+    Raises:
+        SeemError: They cannot be used.
+    """
+    asked = _prompts(options)
+    if asked and not options.video:
+        raise SeemError("--text, --click and --box are about footage of your own: give --video (VIDEO= with make)")
+    if not options.seconds > 0:
+        raise SeemError(f"--seconds must be above 0, got {options.seconds:g}")
+    open_package(options.model)
+    return asked, open_media(options.video) if options.video else None
 
 
 def _clip(stage: Stage, options: argparse.Namespace, say: object) -> bool:
@@ -128,8 +149,9 @@ def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, alive
     return good
 
 
-def _footage(stage: Stage, options: argparse.Namespace, say: object) -> bool:
-    media = open_media(options.video)
+def _footage(
+    stage: Stage, options: argparse.Namespace, media: Media, asked: list[tuple[str, Prompt]], say: object
+) -> bool:
     most = max(1, round(options.seconds * media.rate_hz))
     # a webcam does not wait for us; a recording does
     patience_s = PATIENCE_S if media.count is not None else 0.0
@@ -140,7 +162,7 @@ def _footage(stage: Stage, options: argparse.Namespace, say: object) -> bool:
         raise player.error or SeemError(f"{options.video} has no pictures")
     _until_published(stage, player)
     names: dict[int, str] = {}
-    for name, prompt in _prompts(options):
+    for name, prompt in asked:
         answer = stage.call(Segment, "segment", Segment.Request(prompts=[prompt], track=True))
         found = answer.success and answer.target_ids[0]
         say(f"{name:<34} -> {f'target {answer.target_ids[0]}' if found else answer.message}")
@@ -174,9 +196,11 @@ def _prompts(options: argparse.Namespace) -> list[tuple[str, Prompt]]:
     asked = [(f'text "{text}"', Prompt(text=text)) for text in options.text]
     for text in options.click:
         x, y = _numbers(text, 2, "--click")
+        prompts.Click(x, y)  # refuses what is not finite
         asked.append((f"click {text}", Prompt(clicks=[Click(x=x, y=y)])))
     for text in options.box:
         x0, y0, x1, y1 = _numbers(text, 4, "--box")
+        prompts.Box(x0, y0, x1, y1)  # refuses corners in the wrong order
         asked.append((f"box {text}", Prompt(boxes=[Box(x0=x0, y0=y0, x1=x1, y1=y1)])))
     return asked
 
@@ -204,7 +228,7 @@ def _results(stage: Stage, player: Player) -> dict[int, Segments]:
 
 def _write(out: Path, results: dict[int, Segments], player: Player, rate_hz: float, names: dict[int, str]) -> None:
     """The annotated video of every picture, and a sheet of some."""
-    film, pictures = Film(out / "demo.mp4", rate_hz), dict(player.shown.values())
+    film, pictures = VideoFile(out / "demo.mp4", rate_hz), dict(player.shown.values())
     chosen = set(np.linspace(0, max(pictures), min(SHEET_PICTURES, len(pictures))).round().astype(int).tolist())
     sheet = []
     for number, rgb in sorted(pictures.items()):

@@ -27,9 +27,12 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from seem_ros.datasets.media import Media, open_media, read_picture
+from seem_ros.datasets.media import Media, open_media
+from seem_ros.datasets.result_bag import ResultBag
 from seem_ros.errors import DataError, PromptError, SeemError
 from seem_ros.files import claim_folder
+from seem_ros.perception.pictures.picture_file import read_mask_file, read_picture_file
+from seem_ros.perception.pictures.video_file import VideoFile
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.frame import Frame
@@ -37,9 +40,11 @@ from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Pr
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.tracker import Tracker
 from seem_ros.perception.visualize import contact_sheet, draw_overlay
+from seem_ros.tools.arguments import joined_negatives
 
 _SHEET_CELLS = 12
 _RETRY_EVERY = 5
+_SKIPPED_SHOWN = 3
 
 
 class _Part(argparse.Action):
@@ -67,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     ask.add_argument("--box", action=_Part, metavar="X0,Y0,X1,Y1")
     ask.add_argument("--scribble", action=_Part, metavar="X,Y,X,Y,...")
     ask.add_argument("--polygon", action=_Part, metavar="X,Y,X,Y,X,Y,...")
-    ask.add_argument("--mask", action=_Part, metavar="PNG", help="white = the object, of the source's size")
+    ask.add_argument("--mask", action=_Part, metavar="PNG", help="of the source's size, what is not 0 is the object")
     ask.add_argument("--reference", action=_Part, metavar="PICTURE[:X0,Y0,X1,Y1]", help="one like this")
     ask.add_argument("--and", action=_Part, nargs=0, dest="and", help="the next option is about the same object")
     ask.add_argument("--panoptic", action="store_true", help="everything, named from the vocabulary")
@@ -77,9 +82,10 @@ def build_parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how")
     how.add_argument("--model", default="builtin", help="builtin, a package folder, or a checkpoint (default builtin)")
     how.add_argument("--backend", default="auto", help="that runs a package (default %(default)s)")
-    how.add_argument("--topic", default="", help="image topic of a bag (default the one with the most messages)")
+    how.add_argument("--topic", default="", help="image topic of a bag (default the colour camera's)")
     how.add_argument("--limit", type=int, metavar="N", help="stop after N frames")
     how.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    how.add_argument("--bag", type=Path, metavar="DIR", help="write the results as a ROS 2 bag as well; DIR is made")
     how.add_argument("--no-overlay", action="store_true", help="write label images and JSON only")
     return parser
 
@@ -109,10 +115,10 @@ def _piece(option: str, value: str) -> tuple[str, Any]:
     if option == "polygon":
         return "polygons", Polygon(np.reshape(_numbers(option, value), (-1, 2)))
     if option == "mask":
-        return "masks", Mask(read_picture(Path(value))[:, :, 0] > 127)
+        return "masks", Mask(read_mask_file(Path(value)))
     path, _, place = value.rpartition(":") if not Path(value).is_file() else (value, "", "")
     shapes = (Box(*_numbers(option, place, 4)),) if place else ()
-    return "reference", Reference(read_picture(Path(path or value)), shapes)
+    return "reference", Reference(read_picture_file(Path(path or value)).rgb, shapes)
 
 
 def build_prompts(parts: Sequence[tuple[str, str]]) -> list[Prompt]:
@@ -145,12 +151,11 @@ def build_prompts(parts: Sequence[tuple[str, str]]) -> list[Prompt]:
 class Writer:
     """Label images, overlays, a video of them, a contact sheet and one JSON."""
 
-    def __init__(self, out: Path, media: Media, overlays: bool) -> None:
+    def __init__(self, out: Path, media: Media, overlays: bool, bag: Path | None = None) -> None:
         self._out, self._media, self._overlays = out, media, overlays
         self._frames: list[dict[str, Any]] = []
         self._sheet: list[tuple[str, np.ndarray]] = []
-        self._video: cv2.VideoWriter | None = None
-        self._size: tuple[int, int] | None = None
+        self._video = VideoFile(out / "overlay.mp4", media.rate_hz)
         self._step = max(1, -(-(media.count or 300) // _SHEET_CELLS))
         self._names: set[str] = set()
         claim_folder(out, ("masks", "overlays", "overlay.mp4", "contact_sheet.jpg", "segments.json"))
@@ -160,6 +165,7 @@ class Writer:
                 (out / "overlays").mkdir(exist_ok=True)
         except OSError as error:
             raise DataError(f"{out} cannot be written: {error}") from error
+        self._bag = ResultBag(bag) if bag is not None else None
 
     def add(self, name: str, frame: Frame, segments: Segments) -> None:
         """One frame's results; a name that was there already, as of photo.jpg beside photo.png, gets a number."""
@@ -176,28 +182,29 @@ class Writer:
                 "segments": [dataclasses.asdict(segment) for segment in segments],
             }
         )
-        if not self._overlays:
+        if not self._overlays and self._bag is None:
             return
         drawn = draw_overlay(frame.rgb, segments)
+        if self._bag is not None:
+            self._bag.add(frame, segments, drawn)
+        if not self._overlays:
+            return
         _write_picture(self._out / "overlays" / f"{name}.jpg", drawn[:, :, ::-1])
         if (len(self._frames) - 1) % self._step == 0:
             self._sheet.append((name, drawn))
         if self._media.moving:
-            self._film(drawn)
+            self._video.add(drawn)
 
-    def _film(self, drawn: np.ndarray) -> None:
-        if self._video is None:
-            self._size = drawn.shape[1], drawn.shape[0]
-            code = cv2.VideoWriter_fourcc(*"mp4v")
-            self._video = cv2.VideoWriter(str(self._out / "overlay.mp4"), code, self._media.rate_hz, self._size)
-        if (drawn.shape[1], drawn.shape[0]) != self._size:
-            drawn = cv2.resize(drawn, self._size, interpolation=cv2.INTER_AREA)
-        self._video.write(np.ascontiguousarray(drawn[:, :, ::-1]))
+    @property
+    def note(self) -> str:
+        """What to tell the user about the files."""
+        return self._video.note
 
     def close(self, about: dict[str, Any]) -> None:
         """Writes what is written at the end; also after an interruption."""
-        if self._video is not None:
-            self._video.release()
+        self._video.close()
+        if self._bag is not None:
+            self._bag.close()
         if len(self._sheet) > 1:
             sheet = contact_sheet([image for _, image in self._sheet], titles=[name for name, _ in self._sheet])
             _write_picture(self._out / "contact_sheet.jpg", sheet[:, :, ::-1])
@@ -269,6 +276,11 @@ def run(options: argparse.Namespace, segmenter: Segmenter | None = None) -> int:
         raise PromptError("--panoptic segments everything: leave out the prompts, or leave out --panoptic")
     if options.frame < 0 or (options.limit is not None and options.limit < 1):
         raise PromptError("--frame must be 0 or more and --limit at least 1")
+    if options.limit is not None and options.limit <= options.frame and not options.panoptic:
+        raise PromptError(
+            f"--limit {options.limit} ends before frame {options.frame}, which --frame asks about: "
+            f"give --limit {options.frame + 1} or more"
+        )
     media = open_media(options.source, options.topic)
     config = SegmenterConfig(presence_threshold=options.presence)
     if segmenter is not None:
@@ -282,7 +294,7 @@ def run(options: argparse.Namespace, segmenter: Segmenter | None = None) -> int:
             unknown = segmenter.set_vocabulary([name for name in options.vocabulary.split(",") if name.strip()])
             if unknown:
                 print(f"note: the model was never trained on {', '.join(unknown)}", file=sys.stderr)
-        writer = Writer(options.out, media, not options.no_overlay)
+        writer = Writer(options.out, media, not options.no_overlay, options.bag)
         about = {
             "source": options.source,
             "model": segmenter.spec.name,
@@ -311,13 +323,20 @@ def run(options: argparse.Namespace, segmenter: Segmenter | None = None) -> int:
                 found = sum(answer.found for answer in segments.answers)
                 writer.add(name, frame, segments)
         finally:
-            about["messages"] = notes
+            about["messages"], about["skipped"] = notes, media.skipped
             about["targets"] = [dataclasses.asdict(target) for target in tracker.targets()]
             writer.close(about)
-    for note in notes:
+    for note in (*notes, *_skipped(media), *([writer.note] if writer.note else [])):
         print(f"note: {note}", file=sys.stderr)
     print(f"{found} found; results in {options.out}")
     return found
+
+
+def _skipped(media: Media) -> list[str]:
+    """What to say about pictures that were left out."""
+    shown = [f"skipped: {reason}" for reason in media.skipped[:_SKIPPED_SHOWN]]
+    more = len(media.skipped) - len(shown)
+    return shown + ([f"{more} more pictures were skipped; segments.json has the reasons"] if more else [])
 
 
 def _plain(option: str, value: Any) -> str:
@@ -327,7 +346,8 @@ def _plain(option: str, value: Any) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; exit status 0, 1 where nothing was found, 2 for mistakes, 130 when interrupted."""
     try:
-        return 0 if run(build_parser().parse_args(arguments)) else 1
+        given = sys.argv[1:] if arguments is None else arguments
+        return 0 if run(build_parser().parse_args(joined_negatives(given))) else 1
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The parameter table, config/seem.yaml and the reference say the same; what is out of range is refused."""
 
-import ast
 import runpy
 from pathlib import Path
 
@@ -110,20 +109,3 @@ def test_a_value_that_is_a_default_elsewhere_can_be_asked_for():
 
 def test_the_vocabulary_is_read_from_commas():
     assert Settings().changed({"things": " mug, box,, "}).vocabulary == (("mug", "box"), ())
-
-
-@pytest.mark.parametrize("name", ["seem", "demo"])
-def test_launch_files_are_python_with_a_launch_description(name):
-    tree = ast.parse((ROOT / "launch" / f"{name}.launch.py").read_text())
-    assert "generate_launch_description" in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def test_launch_arguments_have_descriptions_and_defaults_that_are_among_their_choices():
-    launch = pytest.importorskip("launch", reason="ros2/launch is not on PyPI")
-    pytest.importorskip("launch_ros", reason="ros2/launch_ros is not on PyPI")
-    for name in ("seem", "demo"):
-        source = launch.launch_description_sources.PythonLaunchDescriptionSource(
-            str(ROOT / "launch" / f"{name}.launch.py")
-        )
-        for argument in source.get_launch_description(launch.LaunchContext()).get_launch_arguments():
-            assert argument.description and argument.default_value is not None

@@ -76,7 +76,7 @@ def test_pictures_depth_calibration_and_truth_read_back_as_they_were(tmp_path):
 
 
 def test_a_recorded_bag_is_footage_for_the_other_tools(tmp_path):
-    pytest.importorskip("rosbags.image")
+    pytest.importorskip("rosbags")
     media = open_media(str(_written(tmp_path / "bag")))
     frames = [frame for _, frame in media.frames]
     assert len(frames) == 3

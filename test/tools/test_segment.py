@@ -127,7 +127,7 @@ def test_everything_can_be_named_from_a_vocabulary(tmp_path):
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_a_bag_is_followed(tmp_path, storage, compressed):
-    pytest.importorskip("rosbags.image")
+    pytest.importorskip("rosbags")
     path = write_bag(tmp_path / "bag", moving(), storage, compressed)
     assert segment(path, "--text", "red", "--out", tmp_path / "o") == 1
     frames = json.loads((tmp_path / "o/segments.json").read_text())["frames"]
@@ -161,11 +161,54 @@ def write_bag(path, pictures, storage, compressed):
     return path
 
 
+@pytest.mark.parametrize("values", [(0, 1), (0, 7), (0, 255)], ids=str)
+def test_a_mask_file_means_what_is_not_0_and_our_own_label_images_are_taken(tmp_path, values):
+    picture = save(tmp_path / "photo.png", scene({(30, 30): "red", (100, 60): "blue"}))
+    mask = np.zeros((96, 128), np.uint8)
+    mask[24:36, 24:36] = values[1]
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    assert segment(picture, "--mask", tmp_path / "mask.png", "--out", tmp_path / "o") == 1
+    ours = tmp_path / "o/masks/photo.png"
+    assert segment(picture, "--mask", ours, "--out", tmp_path / "o2") == 1
+
+
+def test_files_that_macos_leaves_and_broken_ones_are_skipped_and_said(tmp_path, capsys):
+    for i, picture in enumerate(moving(5)):
+        save(tmp_path / f"f{i}.png", picture)
+        (tmp_path / f"._f{i}.png").write_bytes(b"\0\5\x16\7 Mac OS X")
+    (tmp_path / "f2.png").write_bytes(b"broken")
+    assert segment(tmp_path, "--text", "red", "--out", tmp_path / "o", "--no-overlay") == 1
+    report = json.loads((tmp_path / "o/segments.json").read_text())
+    assert [frame["name"] for frame in report["frames"]] == ["f0", "f1", "f3", "f4"]
+    assert len(report["skipped"]) == 1 and "f2.png" in capsys.readouterr().err
+
+
+def test_the_video_of_overlays_plays_in_a_browser(tmp_path):
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    for i, picture in enumerate(moving()):
+        save(tmp_path / f"f{i}.png", picture[:95, :127])  # odd sides, as cropped pictures have
+    segment(tmp_path, "--text", "red", "--out", tmp_path / "o")
+    with av.open(str(tmp_path / "o/overlay.mp4")) as video:
+        stream = video.streams.video[0]
+        assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
+        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(stream)]
+    assert len(frames) == 8 and frames[0].shape == (96, 128, 3)
+
+
+def test_coordinates_may_be_negative_and_a_limit_before_the_asked_frame_says_so(tmp_path, capsys):
+    picture = str(save(tmp_path / "photo.png", scene({(30, 30): "red"})))
+    out = ["--out", str(tmp_path / "o")]
+    assert main([picture, "--box", "-10,-5,60,60", "--no-overlay", *out]) in (0, 1)
+    assert json.loads((tmp_path / "o/segments.json").read_text())["prompts"] == ["--box -10,-5,60,60"]
+    assert main([picture, "--text", "a", "--frame", "10", "--limit", "5", *out]) == 2
+    assert "--limit 5 ends before frame 10" in capsys.readouterr().err
+
+
 def test_sources_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "empty").mkdir()
     for name, content in (("x.png", b"no picture"), ("x.mp4", b"no video"), ("x.mcap", b"no bag")):
         (tmp_path / name).write_bytes(content)
-        if name != "x.mcap" or pytest.importorskip("rosbags.image"):
+        if name != "x.mcap" or pytest.importorskip("rosbags"):
             with pytest.raises(DataError, match=name):
                 list(open_media(str(tmp_path / name)).frames)
     with pytest.raises(DataError, match="holds no pictures"):

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from seem_ros.errors import FrameError
 from seem_ros.perception.pictures.compressed_image import decode_compressed
 from seem_ros.perception.pictures.grey_scale import GreyScale, measure
 from seem_ros.perception.pictures.picture_file import read_picture_file
 from seem_ros.perception.pictures.raw_image import Picture, decode_image
+from seem_ros.perception.pictures.video_stream import VideoStream, codec_of
 
 
 class PictureDecoder:
@@ -23,6 +25,7 @@ class PictureDecoder:
 
     def __init__(self) -> None:
         self.scale: GreyScale | None = None
+        self._video = VideoStream()
 
     def decode(self, msg: Any, kept: GreyScale | None = None) -> Picture:
         """The picture of a message.
@@ -34,6 +37,11 @@ class PictureDecoder:
         Raises:
             FrameError: The message cannot be read.
         """
+        if codec_of(msg):
+            rgb = self._video.decode(msg)
+            if rgb is None:
+                raise FrameError("the video waits for its next key frame")
+            return Picture(rgb)
         decode = decode_compressed if hasattr(msg, "format") else decode_image
         if kept is not None:
             return decode(msg, lambda _: kept)

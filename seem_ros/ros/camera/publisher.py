@@ -32,6 +32,9 @@ except ImportError:  # Humble
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
+# Frames that markers outlive where the rate is limited: they fade when the node dies, and not between two frames.
+MARKERS_FRAMES = 2.0
+
 TOPICS: dict[str, tuple[type, str]] = {
     "segments": (SegmentArray, "Label image and one record per segment."),
     "labels": (Image, "The label image alone, mono8 or mono16, 0 = nothing."),
@@ -40,12 +43,17 @@ TOPICS: dict[str, tuple[type, str]] = {
     "targets": (TargetArray, "All targets with their states, seen or not."),
     "markers": (MarkerArray, "A box and a name in space for each segment with a position."),
     "points": (PointCloud2, "Coloured cloud with the label image's value per point; needs depth."),
+    "points_organized": (
+        PointCloud2,
+        "The same with a point for every pixel, NaN where there is no depth; for Nav2's semantic segmentation layer.",
+    ),
     "class_mask": (Image, "Class numbers for Nav2's semantic segmentation layer, mono8."),
-    "confidence": (Image, "How sure the class mask is, mono8, 255 = sure."),
+    "confidence": (Image, "How sure the class mask is, mono8, 255 = sure, 0 = nothing was found there."),
 }
 VISION_TOPICS = {
     "label_info": ("LabelInfo", "Names of the class mask's numbers, latched; needs vision_msgs."),
-    "detections": ("Detection2DArray", "Boxes of the segments; needs vision_msgs."),
+    "detections": ("Detection2DArray", "Boxes of the segments in pixels, class_id is the name; needs vision_msgs."),
+    "detections_3d": ("Detection3DArray", "Boxes in metres of the segments with a position; needs vision_msgs."),
 }
 
 
@@ -62,8 +70,11 @@ class CameraOutput:
     def __init__(self, node: Any, prefix: str, camera: str, statistics: Statistics) -> None:
         self._node, self._camera, self._statistics = node, camera, statistics
         kinds = {name: kind for name, (kind, _) in TOPICS.items()}
-        if semantic_mask.vision_msgs is not None:
-            kinds |= {name: getattr(semantic_mask.vision_msgs, kind) for name, (kind, _) in VISION_TOPICS.items()}
+        kinds |= {
+            name: getattr(semantic_mask.vision_msgs, kind)
+            for name, (kind, _) in VISION_TOPICS.items()
+            if semantic_mask.offered(kind)
+        }
         # rclpy's executor pays for every event of every publisher each time it waits, so `watch` looks instead
         no_events = PublisherEventCallbacks(use_default_callbacks=False)
         self._publishers = {
@@ -129,27 +140,35 @@ class CameraOutput:
             if self.wanted("targets"):
                 self._send("targets", targets_to_message(targets, segments, header, self._camera, names))
             if self.wanted("markers"):
-                message, self._markers = point_cloud.markers(segments, header, self._markers)
+                slow_s = MARKERS_FRAMES / settings.max_rate_hz if settings.max_rate_hz else 0.0
+                lifetime_s = max(settings.camera_timeout_s, slow_s)
+                message, self._markers = point_cloud.markers(segments, header, self._markers, lifetime_s)
                 self._send("markers", message)
             self._publish_classes(segments, header)
         if self.wanted("points") and frame.depth_m is not None and frame.intrinsics is not None:
             self._send("points", point_cloud.cloud(frame, segments, header, settings.cloud_stride))
+        if self.wanted("points_organized") and frame.depth_m is not None and frame.intrinsics is not None:
+            self._send("points_organized", point_cloud.organized_cloud(frame, segments, header))
         if self.wanted("overlay", "overlay/compressed"):
             with self._statistics.stage("overlay"):
                 self._publish_overlay(frame, header, segments, settings)
 
     def _publish_classes(self, segments: Segments, header: Header) -> None:
-        if self.wanted("class_mask", "confidence"):
+        if self.wanted("class_mask", "confidence", "label_info"):
             classes, confidence = semantic_mask.class_mask(segments, self._classes)
+            self._tell_classes(header)  # before the mask: a listener skips numbers that it was not told
             if self.wanted("class_mask"):
                 self._send("class_mask", array_to_image(classes, header))
             if self.wanted("confidence"):
                 self._send("confidence", array_to_image(confidence, header))
-        if semantic_mask.vision_msgs is None:
-            return
         if self.wanted("detections"):
-            self._send("detections", semantic_mask.detections(segments, self._classes, header))
-        if len(self._classes) != self._classes_told:  # latched: told once, and again when it grew
+            self._send("detections", semantic_mask.detections(segments, header))
+        if self.wanted("detections_3d"):
+            self._send("detections_3d", semantic_mask.detections_3d(segments, header))
+
+    def _tell_classes(self, header: Header) -> None:
+        """Latched: told once, and again when it grew."""
+        if "label_info" in self._publishers and len(self._classes) != self._classes_told:
             self._send("label_info", semantic_mask.label_info(self._classes, header))
             self._classes_told = len(self._classes)
 

@@ -63,7 +63,7 @@ def test_classes_are_numbered_by_name_and_confidence_follows_the_mask():
     classes, confidence = class_mask(segments((0, 0, 2, 2), (4, 4, 6, 6)), table)
     assert classes[0, 0] == table.number("name1") == 1
     assert classes[4, 4] == table.number("name2") == 2
-    assert (confidence[0, 0], confidence[3, 3], classes[3, 3]) == (round(255 * 0.8), 255, 0)
+    assert (confidence[0, 0], confidence[3, 3], classes[3, 3]) == (round(255 * 0.8), 0, 0)
     numbers = {table.number(f"class {index}") for index in range(400)}
     assert max(numbers) == UNLABELED and len(table) == 254
     assert dict(table.items())[1] == "name1"
