@@ -270,10 +270,8 @@ def test_simulated_time_without_a_clock_is_said_and_a_compressed_camera_is_found
         convert=lambda rgb, header: array_to_jpeg(rgb, header, 95),
     )
     wait_for(lambda: ask(client, "sim").success, "an answer", 30)
-    wait_for(
-        lambda: "/clock" in ((diagnostics.status("model") and diagnostics.status("model").message) or ""), "a word"
-    )
-    wait_for(lambda: node.log.count("no time has come on /clock") == 1, "one word in the log")
+    wait_for(lambda: "/clock" in diagnostics.message("model"), "a word in diagnostics")
+    wait_for(lambda: node.log.count("no time has come on /clock") == 1, "a word in the log")
     camera.close()
     node.stop()
 
