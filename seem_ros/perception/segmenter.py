@@ -15,10 +15,11 @@ from seem_ros.perception.masks import compositing
 from seem_ros.perception.masks.grabcut import all_obeyed
 from seem_ros.perception.masks.guided_filter import enlarge_along_edges
 from seem_ros.perception.masks.panoptic import panoptic as panoptic_rule
-from seem_ros.perception.masks.upsample import Patch, drop_strays, enlarge, mask_scores
+from seem_ros.perception.masks.upsample import Patch, drop_strays, enlarge, mask_scores, shrinking
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.objects.recognition import Recognition
 from seem_ros.perception.objects.taught import TaughtObject
+from seem_ros.perception.pauses import Pauses
 from seem_ros.perception.prediction import Prediction, interpret
 from seem_ros.perception.prompting import grounding, prompt_encoder
 from seem_ros.perception.prompting.naming import Naming
@@ -27,9 +28,11 @@ from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame, as_rgb
 from seem_ros.perception.structures.letterbox import Geometry, fit
-from seem_ros.perception.structures.prompts import Prompt
+from seem_ros.perception.structures.prompts import Prompt, check_call
 from seem_ros.perception.structures.segments import Answer, Segments
 from seem_ros.runtime.interface import Backend, DecodeBatch, ModelSpec, PromptBatch, TextFeatures
+
+_PROMPTS_AT_ONCE = 16  # decoded between two pauses
 
 
 class Segmenter:
@@ -45,8 +48,9 @@ class Segmenter:
         self._backend = backend
         self._config = config or SegmenterConfig()
         self._newest: EncodedFrame | None = None
+        self.pauses = Pauses()
         self._references = ReferenceCache(backend, self._encoded)
-        self._words = Naming(backend, self._config.max_texts_cached)
+        self._words = Naming(backend, self._config.max_texts_cached, self.pauses)
         self._recognition = Recognition(backend, self._encoded)
 
     @classmethod
@@ -194,6 +198,7 @@ class Segmenter:
             if not isinstance(prompt, Prompt):
                 raise PromptError(f"a prompt must be a Prompt, got {type(prompt).__name__}")
             prompt.check_image(height, width, refining)
+        check_call(prompts)
         texts = [prompt.text for prompt in prompts if prompt.text and self._recognition.named(prompt) is None]
         if texts:
             self._words.encode(texts)  # a text the model cannot take is refused here, before anything is changed
@@ -318,6 +323,7 @@ class Segmenter:
             for row, i in enumerate(usable):
                 prompt_encoder.put_text(batch, i, texts, row)
         for i, prompt in enumerate(prompts):
+            self.pauses()
             if taught[i] is not None:
                 prompt_encoder.put_reference(batch, i, self._recognition.reference(taught[i]))
             if prompt.reference is not None:
@@ -348,7 +354,12 @@ class Segmenter:
         taught = self._taught_alone(batch, prompts)
         if taught:
             batch, recognised = self._recognition.point(encoded, batch, taught)
-        result = self._backend.decode(encoded.features, batch)
+        parts = []
+        for start in range(0, max(len(batch), 1), _PROMPTS_AT_ONCE):
+            self.pauses()
+            some = batch.select(np.arange(start, min(start + _PROMPTS_AT_ONCE, len(batch))))
+            parts.append(self._backend.decode(encoded.features, some))
+        result = parts[0] if len(parts) == 1 else DecodeBatch.concatenate(parts)
         if rule is not None:
             result.presence[texts] = sure
         if taught:
@@ -359,7 +370,7 @@ class Segmenter:
             fine, coarse = drop_strays(fine, coarse, places, self._config.min_part)
         rules = self.spec.postprocess
         if prompts and rules.click_tolerance_px is not None:
-            fine, coarse = all_obeyed(fine, coarse, prompts, encoded, self.spec.mask_stride, rules)
+            fine, coarse = all_obeyed(fine, coarse, prompts, encoded, self.spec.mask_stride, rules, self.pauses)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)
         if silent.any():  # a model without presence head always answers something: how sure the outline is
@@ -395,17 +406,34 @@ class Segmenter:
         return f"{taught.name!r} is the object that was taught ({count} {'view' if count == 1 else 'views'})"
 
     def enlarge_all(self, encoded: EncodedFrame, masks: Sequence[np.ndarray | None]) -> list[Patch | None]:
-        """Masks, each as for `enlarge`, for `paint`."""
-        return [None if logits is None else self.enlarge(encoded, logits) for logits in masks]
+        """Masks, each as for `enlarge`, for `paint`.
 
-    def enlarge(self, encoded: EncodedFrame, logits: np.ndarray) -> Patch | None:
-        """One mask, float32 [hm, wm] logits, at source resolution, along the picture's edges if the model wants it."""
+        Of large pictures, and of very many masks, at a part of the source's resolution, so that a call stays short.
+        """
+        shrink = shrinking(masks, encoded.geometry, self.spec.mask_stride)
+        patches = []
+        for logits in masks:
+            self.pauses()
+            patches.append(None if logits is None else self.enlarge(encoded, logits, shrink))
+        return patches
+
+    def enlarge(self, encoded: EncodedFrame, logits: np.ndarray, shrink: int = 1) -> Patch | None:
+        """One mask, float32 [hm, wm] logits, at source resolution, along the picture's edges if the model wants it.
+
+        Args:
+            encoded: The picture.
+            logits: The mask.
+            shrink: Make it at so many times less than the source's resolution, see `Patch.scale`.
+        """
+        geometry, source_rgb = encoded.shrunk(shrink)
         radius = self.spec.postprocess.edge_radius if self._config.follow_edges else 0
         if not radius:
-            return enlarge(logits, encoded.geometry, self.spec.mask_stride)
-        return enlarge_along_edges(
-            logits, encoded.geometry, self.spec.mask_stride, encoded.network_rgb, encoded.frame.rgb, radius
-        )
+            patch = enlarge(logits, geometry, self.spec.mask_stride)
+        else:
+            patch = enlarge_along_edges(
+                logits, geometry, self.spec.mask_stride, encoded.network_rgb, source_rgb, radius
+            )
+        return patch if patch is None or shrink == 1 else replace(patch, scale=shrink)
 
     def label(
         self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch

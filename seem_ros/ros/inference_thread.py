@@ -8,6 +8,7 @@ Calls wait in a bounded queue; a call whose caller went away is not run, or undo
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ from seem_ros.errors import SeemError
 
 IDLE_WAIT_S = 0.2
 NOT_READY_WAIT_S = 0.002
+SHUTTING_DOWN = "the node is shutting down"
 
 
 class BusyError(SeemError):
@@ -63,6 +65,10 @@ class InferenceThread:
         self._stopping = False
         self._failing: set[int] = set()
         self._waiting = 0
+        self._running_job: _Job | None = None
+        self._visiting = False
+        self._progress_s: float | None = None
+        self._at_end: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
 
@@ -70,6 +76,11 @@ class InferenceThread:
         """Take frames from these sources from now on."""
         self._sources = sources
         self.wake()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs, be it told to end or not."""
+        return self._thread.is_alive()
 
     @property
     def is_stopping(self) -> bool:
@@ -101,7 +112,7 @@ class InferenceThread:
         job = _Job(work, undo)
         with self._wake:
             if self._stopping:
-                raise BusyError("the node is shutting down")
+                raise BusyError(SHUTTING_DOWN)
             if self._waiting >= self._max_waiting:
                 raise BusyError(
                     f"{self._waiting} calls wait already, and max_waiting_calls is {self._max_waiting}; try again"
@@ -121,10 +132,49 @@ class InferenceThread:
             with self._wake:
                 self._waiting -= 1
 
-    def stop(self, timeout_s: float = 30.0) -> bool:
-        """End the thread; calls that wait are answered. False if it did not end in time."""
+    @property
+    def silent_s(self) -> float:
+        """How long the work that runs has shown no progress; 0 while nothing runs."""
+        since = self._progress_s
+        return 0.0 if since is None else time.monotonic() - since
+
+    def pause(self) -> None:
+        """Called by long work between its pieces: frames that wait are processed now.
+
+        Raises:
+            BusyError: The caller is gone, or the thread is to end: the work ends here.
+        """
+        if threading.current_thread() is not self._thread or self._visiting:
+            return
+        job = self._running_job
+        if self._stopping or (job is not None and job.abandoned):
+            raise BusyError(SHUTTING_DOWN if self._stopping else "the caller is gone")
+        self._progress_s = time.monotonic()
+        self._visiting = True
+        try:
+            self._look_at_frames()
+        finally:
+            self._visiting = False
+            self._progress_s = time.monotonic()
+
+    def stop(self, timeout_s: float = 30.0, at_end: Callable[[], None] | None = None) -> bool:
+        """End the thread; calls that wait are answered at once, work that runs ends in its next pause.
+
+        Args:
+            timeout_s: How long it is waited for.
+            at_end: Run on the thread when it has ended its work, be that later than the time-out.
+
+        Returns:
+            False if it did not end in time.
+        """
         with self._wake:
-            self._stopping = True
+            self._stopping, self._at_end = True, at_end
+            running = (self._running_job,) if self._running_job is not None else ()
+            for job in (*running, *self._jobs):
+                job.abandoned = True
+                if not job.future.done():
+                    job.future.set_exception(BusyError(SHUTTING_DOWN))
+            self._jobs.clear()
             self._wake.notify()
         self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -138,19 +188,30 @@ class InferenceThread:
                 if self._stopping:
                     break
                 job = self._jobs.popleft() if self._jobs else None
+                self._running_job, self._progress_s = job, time.monotonic()
             if job is not None:
                 self._do(job)
-            for source in self._sources:
-                if source.is_ready():
-                    self._process(source)
-        for job in self._jobs:
-            job.future.set_exception(BusyError("the node is shutting down"))
-        self._jobs.clear()
+                self._running_job = None
+            self._look_at_frames()
+            self._progress_s = None
+        if self._at_end is not None:
+            try:
+                self._at_end()
+            except Exception as error:
+                self._on_error(error)
+
+    def _look_at_frames(self) -> None:
+        for source in self._sources:
+            if source.is_ready():
+                self._progress_s = time.monotonic()
+                self._process(source)
 
     def _process(self, source: FrameSource) -> None:
         try:
             source.process()
         except Exception as error:  # one bad frame must not end the thread
+            if self._stopping:
+                return  # its publishers are gone
             self._failing.add(id(source))
             self._on_error(error)
             return
@@ -165,7 +226,9 @@ class InferenceThread:
         try:
             result = job.work()
         except BaseException as error:
-            job.future.set_exception(error)
+            with self._wake:
+                if not job.future.done():
+                    job.future.set_exception(error)
             return
         with self._wake:
             abandoned = job.abandoned

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import traceback
@@ -31,6 +32,7 @@ from seem_ros.ros.declaration import declare
 from seem_ros.ros.diagnostics import camera_status, node_status
 from seem_ros.ros.executor import PatientExecutor, spin
 from seem_ros.ros.find.action_server import FindServer
+from seem_ros.ros.inference_thread import InferenceThread
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
 from seem_ros.ros.services import Services
 from seem_ros.ros.session import Running
@@ -40,6 +42,8 @@ from seem_ros.runtime.loader import fastest_cpu_precision, load_backend
 from seem_ros.runtime.package import open_package
 
 WATCH_PERIOD_S = 0.5
+MAX_WRITTEN_OFF = 2  # hung models that are replaced; of more the machine is the cause, and the process ends
+EXIT_HUNG = 3
 SPARE_THREADS = 3  # lifecycle and parameters, watching, and one to say that the others are busy
 
 
@@ -90,6 +94,10 @@ class SeemNode(LifecycleNode):
         self._clicks: list[Clicks] = []
         self._timers_of_ours: list[Any] = []
         self._thread_error = ""
+        self._changing = threading.RLock()  # transitions, and the watchdog that goes through some of them by itself
+        self._written_off: list[InferenceThread] = []
+        self._hung = 0
+        self.exit_status = 0
         # services wait for the model, images only store: neither may hold up the other, nor the housekeeping
         self._service_group = ReentrantCallbackGroup()
         self._house_group = MutuallyExclusiveCallbackGroup()
@@ -106,6 +114,7 @@ class SeemNode(LifecycleNode):
         )
         self._transforms = TransformListener(self, self._wake)
         self._find = FindServer(self, lambda: self._running if self._active else None, self._service_group)
+        self.create_timer(WATCH_PERIOD_S, self._watch_model, self._house_group, self._steady_clock)
 
     # ------------------------------------------------------------------------------------------------- lifecycle
 
@@ -141,7 +150,8 @@ class SeemNode(LifecycleNode):
         state: LifecycleState | None = None,
     ) -> TransitionCallbackReturn:
         try:
-            work()
+            with self._changing:
+                work()
             return inherited(state) if inherited is not None else TransitionCallbackReturn.SUCCESS
         except SeemError as error:
             self.get_logger().error(f"cannot {name}: {error}")
@@ -149,6 +159,8 @@ class SeemNode(LifecycleNode):
             self.get_logger().error(f"cannot {name}: internal error\n{traceback.format_exc()}")
         if name == "configure":
             self._cleanup()
+        elif name == "activate":
+            self._deactivate()
         return TransitionCallbackReturn.FAILURE
 
     def _wake(self) -> None:
@@ -259,8 +271,9 @@ class SeemNode(LifecycleNode):
         running, self._running = self._running, None
         outputs, self._outputs = self._outputs, {}
         try:
-            if running is not None:
-                running.close()
+            if running is not None and not running.close():
+                self._written_off.append(running.thread)
+                self.get_logger().warning("the model is busy still; it is freed when its work is done")
         finally:
             for output in outputs.values():
                 output.close()
@@ -333,6 +346,45 @@ class SeemNode(LifecycleNode):
             if not self.context.ok():
                 return  # the process is ending
             self.get_logger().error(f"internal error while looking at the cameras:\n{traceback.format_exc()}")
+
+    def _watch_model(self) -> None:
+        """A hung native call cannot be stopped: its thread is written off, and a fresh model takes over."""
+        running, limit_s = self._running, self.settings.watchdog_s
+        if running is None or not limit_s or running.thread.silent_s < limit_s:
+            return
+        with self._changing:
+            if self._running is not running:
+                return  # cleaned up meanwhile
+            self._hung += 1
+            silent_s, active = running.thread.silent_s, self._active
+            if self._hung > MAX_WRITTEN_OFF:
+                self.get_logger().fatal(
+                    f"the model has shown no progress for {silent_s:.0f} s, after {MAX_WRITTEN_OFF} fresh ones: ending "
+                    f"with exit status {EXIT_HUNG}"
+                )
+                self.exit_status = EXIT_HUNG
+                self.context.try_shutdown()
+                return
+            self.get_logger().error(
+                f"the model has shown no progress for {silent_s:.0f} s (watchdog_s is {limit_s:g}): it is written off, "
+                f"targets end, and a fresh one is loaded ({self._hung} of {MAX_WRITTEN_OFF})"
+            )
+            try:
+                self._deactivate()
+                self._cleanup()
+                self._configure()
+                if active:
+                    self._activate()
+                self.get_logger().info("a fresh model serves")
+            except Exception:
+                self.get_logger().fatal(f"no fresh model can be loaded:\n{traceback.format_exc()}")
+                self.exit_status = EXIT_HUNG
+                self.context.try_shutdown()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a thread that was written off still runs: Python would wait for what it calls."""
+        return any(thread.is_alive for thread in self._written_off)
 
     def _clock_problem(self) -> str:
         """What is wrong with the clock; empty where nothing is."""
@@ -413,10 +465,15 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
             node.close()
         except SeemError as error:
             print(f"seem: {error}", file=sys.stderr)
-        executor.shutdown(timeout_sec=2.0)
+        executor.shutdown(timeout_sec=0.5)
+        stuck = node.is_stuck
         node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+    if stuck:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(node.exit_status)  # a native call that hangs would be waited for at the interpreter's end
+    return node.exit_status
 
 
 if __name__ == "__main__":

@@ -186,6 +186,13 @@ class Settings:
     stamp_tolerance_s: float = _row(0.02, "How far a named stamp may be from a kept frame's, in seconds.", 0.0, 10.0)
     max_rate_hz: float = _row(0.0, "Frames segmented per second at most; 0 = as many as possible.", 0.0, 1000.0)
     call_timeout_s: float = _row(5.0, "Each service call is answered within this time, in seconds.", 0.1, 300.0)
+    watchdog_s: float = _row(
+        60.0,
+        "A model without progress for this time, in seconds, counts as hung: a fresh one is loaded, and after two the "
+        "process ends with exit status 3; 0 = never.",
+        0.0,
+        3600.0,
+    )
     camera_timeout_s: float = _row(
         2.0, "After this time without a frame a camera counts as gone, in seconds.", 0.1, 3600.0
     )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from seem_ros.errors import PromptError, SeemError, TargetError
+from seem_ros.errors import PromptError, TargetError
 from seem_ros.perception.objects.memory import ObjectMemory, objects_folder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.ros.camera.pipeline import CameraPipeline
@@ -20,6 +20,7 @@ from seem_ros.ros.parameters import Settings
 
 MAX_VOCABULARY = 1000
 LOAD_TIMEOUT_S = 1800.0
+CLOSE_TIMEOUT_S = 1.0  # of the two seconds that taking the node down may take
 # Of a call's time: the rest is for the answer itself.
 SHARE_FOR_FIRST_FRAME = 0.7
 LOOK_EVERY_S = 0.1
@@ -60,8 +61,9 @@ class Running:
                 self.thread.call(lambda: self.set_vocabulary(things, stuff), LOAD_TIMEOUT_S)
             self.thread.call(self.segmenter.warm_up, LOAD_TIMEOUT_S)
         except BaseException:
-            self.thread.stop()
+            self.thread.stop(CLOSE_TIMEOUT_S)
             raise
+        self.segmenter.pauses.let_in(self.thread.pause)
         ended = EndedSearches(lambda: [pipeline.searches for pipeline in self.cameras.values()])
         self.thread.serve((*self.cameras.values(), ended))
 
@@ -205,15 +207,14 @@ class Running:
 
         if any(len(pipeline.searches) for pipeline in self.cameras.values()):
             with contextlib.suppress(BusyError):  # told as soon as the model is free
-                self.call(end)
+                self.call(end, timeout_s=CLOSE_TIMEOUT_S)
 
-    def close(self) -> None:
-        """End the thread and free the model."""
+    def close(self) -> bool:
+        """End the thread and free the model, whatever it is doing.
+
+        Returns:
+            False where the thread is still busy: nothing waits for it any more, and it frees the model when it is done.
+        """
         self.enable(False)
         self.thread.serve(())
-        try:
-            self.thread.call(self.segmenter.close, self.settings.call_timeout_s)
-        finally:
-            ended = self.thread.stop()
-        if not ended:
-            raise SeemError("the inference thread did not end in time; the model stays loaded")
+        return self.thread.stop(CLOSE_TIMEOUT_S, at_end=self.segmenter.close)

@@ -9,7 +9,7 @@ box is certain about all that lies outside of it, and from it GrabCut starts as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -39,6 +39,7 @@ def all_obeyed(
     encoded: EncodedFrame,
     stride: int,
     rules: PostprocessConfig,
+    pause: Callable[[], None] = lambda: None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Masks that agree with the user's clicks, strokes and boxes; see `obeyed`.
 
@@ -49,6 +50,7 @@ def all_obeyed(
         encoded: The picture.
         stride: Network pixels per cell of ``fine``.
         rules: The model's; ``click_tolerance_px`` is not None.
+        pause: Called between prompts.
 
     Returns:
         New arrays like ``fine`` and ``coarse``.
@@ -56,6 +58,7 @@ def all_obeyed(
     fine, coarse = fine.copy(), coarse.copy()
     longest_px = _LONGEST_SIDE_PX * min(1.0, (_AT_FULL_SIZE / max(len(prompts), 1)) ** 0.5)
     for row, prompt in enumerate(prompts):
+        pause()
         better = obeyed(fine[row], prompt, encoded, stride, rules, longest_px)
         if better is not None:
             fine[row], coarse[row] = better, cv2.resize(better, coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from seem_ros.perception.prompting.grounding import TextRule
 from seem_ros.perception.prompting.vocabulary import TextCache, Vocabulary, unknown_words
@@ -17,10 +17,11 @@ class Naming:
     Args:
         backend: Encodes texts.
         kept: Text features kept.
+        pause: Called between texts that are encoded.
     """
 
-    def __init__(self, backend: Backend, kept: int) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, kept: int, pause: Callable[[], None] = lambda: None) -> None:
+        self._backend, self._pause = backend, pause
         known = backend.spec.known_words
         self._known_words = None if known is None else frozenset(word.lower() for word in known)
         self._vocabulary: Vocabulary | None = None
@@ -29,7 +30,7 @@ class Naming:
 
     def keep(self, count: int) -> None:
         """Starts over with room for so many texts' features."""
-        self._texts = TextCache(self._backend, count)
+        self._texts = TextCache(self._backend, count, self._pause)
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
         """Features of texts, from the cache where they are known; see `TextCache.encode`."""

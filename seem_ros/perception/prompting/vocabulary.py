@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,23 +62,30 @@ _FILLERS = frozenset(
 )
 
 
+_TEXTS_AT_ONCE = 8  # between two pauses: an official model takes 50 ms for one
+
+
 class TextCache:
     """The backend's text features by text, the most recent ``limit`` of them."""
 
-    def __init__(self, backend: Backend, limit: int) -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend, limit: int, pause: Callable[[], None] = lambda: None) -> None:
+        self._backend, self._pause = backend, pause
         self._limit = limit
         self._known: OrderedDict[str, TextFeatures] = OrderedDict()
 
     def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Features of ``texts``, one row each; what is new is encoded in one call.
+        """Features of ``texts``, one row each; what is new is encoded, a few at a time.
 
         Raises:
             PromptError: The model cannot take a text.
         """
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
-        fresh = self._backend.encode_text(missing) if missing else None
-        rows = {text: fresh.select([i]) for i, text in enumerate(missing)}
+        rows = {}
+        for start in range(0, len(missing), _TEXTS_AT_ONCE):
+            self._pause()
+            some = missing[start : start + _TEXTS_AT_ONCE]
+            fresh = self._backend.encode_text(some)
+            rows.update({text: fresh.select([i]) for i, text in enumerate(some)})
         found = [rows[text] if text in rows else self._known[text] for text in texts]
         for text in dict.fromkeys(texts):
             self._known[text] = rows[text] if text in rows else self._known[text]

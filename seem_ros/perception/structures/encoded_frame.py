@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -26,6 +27,24 @@ class EncodedFrame:
     geometry: Geometry
     features: ImageFeatures
     network_rgb: np.ndarray
+
+    def shrunk(self, factor: int) -> tuple[Geometry, np.ndarray]:
+        """The map and the picture, uint8 [H, W, 3], at a part of the source's resolution; kept, since masks share it.
+
+        Args:
+            factor: Source pixels per pixel, along each axis.
+        """
+        return (self.geometry, self.frame.rgb) if factor == 1 else self._shrunk(factor)
+
+    @cached_property
+    def _shrunk(self) -> Callable[[int], tuple[Geometry, np.ndarray]]:
+        @lru_cache(maxsize=1)
+        def made(factor: int) -> tuple[Geometry, np.ndarray]:
+            height, width = (-(-side // factor) for side in self.geometry.source_hw)
+            smaller = cv2.resize(self.frame.rgb, (width, height), interpolation=cv2.INTER_AREA)
+            return Geometry((height, width), self.geometry.network_hw, self.geometry.content_hw), smaller
+
+        return made
 
     @cached_property
     def small_picture(self) -> np.ndarray:

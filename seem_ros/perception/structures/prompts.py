@@ -9,7 +9,7 @@ All values are frozen and check themselves; what depends on the image's size is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from seem_ros.perception.structures.frame import check_rgb
 MAX_TEXT_CHARACTERS = 1000
 MAX_SHAPES = 256
 MAX_OUTLINE_POINTS = 4096
+MAX_CALL_POINTS = 20_000  # of all prompts of a call together: drawing them takes a tenth of a second
+MAX_CALL_MASK_PX = 1 << 27  # of all masks of a call together: 64 masks of a 1080p picture
 
 
 def _finite(what: str, *values: float) -> None:
@@ -186,6 +188,27 @@ def check_shapes(shapes: tuple[Shape, ...], height: int, width: int) -> None:
             if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
                 name = "box" if isinstance(shape, Box) else "polygon"
                 raise PromptError(f"the {name} from ({x0:g}, {y0:g}) to ({x1:g}, {y1:g}) is outside {size}")
+
+
+def check_call(prompts: Iterable[Prompt]) -> None:
+    """Refuses prompts that are too much work for one call together.
+
+    Raises:
+        PromptError: Says how many points or mask pixels they have and how many are allowed.
+    """
+    points = mask_px = 0
+    for prompt in prompts:
+        for shape in (*prompt.shapes, *(prompt.reference.shapes if prompt.reference is not None else ())):
+            if isinstance(shape, Mask):
+                mask_px += shape.mask.size
+            elif isinstance(shape, (Scribble, Polygon)):
+                points += len(shape.points_xy)
+            else:
+                points += 1
+    if points > MAX_CALL_POINTS:
+        raise PromptError(f"the prompts of one call may have {MAX_CALL_POINTS:,} points together, got {points:,}")
+    if mask_px > MAX_CALL_MASK_PX:
+        raise PromptError(f"the masks of one call may have {MAX_CALL_MASK_PX:,} pixels together, got {mask_px:,}")
 
 
 def bounds(shape: Box | Polygon) -> tuple[float, float, float, float]:

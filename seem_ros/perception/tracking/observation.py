@@ -193,7 +193,7 @@ def compose(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Targe
     """Label image and records of the targets that are seen in this frame; their boxes are noted."""
     visible = [target for target in targets if target.mask_logits is not None]
     image, extents = paint(
-        [segmenter.enlarge(encoded, target.mask_logits) for target in visible],
+        segmenter.enlarge_all(encoded, [target.mask_logits for target in visible]),
         [target.presence * target.mask_score for target in visible],
         [target.value for target in visible],
         encoded.geometry.source_hw,

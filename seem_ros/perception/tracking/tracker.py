@@ -344,6 +344,17 @@ class Tracker:
         replay: Sequence[Frame],
         ids: Sequence[int] | None = None,
     ) -> StartResult:
+        with self._segmenter.pauses.held():  # the new targets have not seen the frames since yet
+            return self._finished(encoded, touched, answers, replay, ids)
+
+    def _finished(
+        self,
+        encoded: EncodedFrame,
+        touched: Sequence[Target | None],
+        answers: Sequence[Answer],
+        replay: Sequence[Frame],
+        ids: Sequence[int] | None,
+    ) -> StartResult:
         wanted = list(dict.fromkeys(target for target in touched if target is not None))
         segments = compose(self._segmenter, encoded, wanted, self._ids.wide)
         for frame in replay:

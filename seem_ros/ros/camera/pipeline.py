@@ -195,7 +195,8 @@ class CameraPipeline:
             return
         begin = time.perf_counter()
         try:
-            self._process(stored)
+            with self._segmenter.pauses.held():  # it may be the visit in another call's pause
+                self._process(stored)
         except SeemError as error:
             self._complain(error)
             return
