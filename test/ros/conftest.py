@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures for tests that need ROS: a private DDS domain, a client, nodes in their own processes."""
 
+import fcntl
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+DOMAINS = 100  # higher ones come near the ports that the system gives away
 for folder in (HERE, HERE.parent / "perception"):
     sys.path.insert(0, str(folder))
 
@@ -23,11 +26,27 @@ except ImportError as error:  # without `make build` or a ROS workspace there is
 @pytest.fixture(scope="session", autouse=True)
 def private_ros(tmp_path_factory):
     """A domain of our own on this machine only, and logs outside the home folder."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+    domain, claim = _claimed_domain()
+    os.environ["ROS_DOMAIN_ID"] = str(domain)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
     os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))  # where taught objects are kept
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    yield
+    claim.close()
+
+
+def _claimed_domain():
+    """A DDS domain that no other test run on this machine has, and the lock that says so."""
+    for offset in range(DOMAINS):
+        domain = 1 + (os.getpid() + offset) % DOMAINS
+        claim = (Path(tempfile.gettempdir()) / f"seem_ros_test_domain_{domain}").open("w")
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return domain, claim
+        except OSError:
+            claim.close()
+    pytest.fail(f"all {DOMAINS} DDS domains are taken by other test runs")
 
 
 @pytest.fixture(scope="module")

@@ -87,7 +87,6 @@ def test_a_node_that_was_killed_is_replaced_by_another_one(client, camera, start
     first = start_node(name=name)
     wait_for(lambda: client.call(Segment, f"/{name}/segment", REQUEST, 60).success, "an answer", 60)
     assert first.stop(how) == (0 if how == signal.SIGINT else -9)
-    time.sleep(0.5)
     start_node(name=name)
     deadline = time.monotonic() + 120
     while True:  # a call that raced the old node's departure is not answered: ask again

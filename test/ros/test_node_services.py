@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each service over DDS, the node in its own process: what it answers, and what it leaves unchanged when it refuses."""
 
-import time
-
 import numpy as np
 import pytest
 from colour_backend import scene
@@ -129,7 +127,7 @@ def test_ids_are_never_reused(client, camera):
 
 
 def test_a_prompt_may_name_the_older_frame_it_was_drawn_on(client, camera):
-    time.sleep(0.5)
+    wait_for(lambda: len(camera.stamps_ns) > 10, "some frames")
     old = camera.stamps_ns[-8]
     index = len(camera.stamps_ns) - 8
     x = 30 + 2 * abs(index % 20 - 10)
@@ -149,7 +147,9 @@ def test_a_stamp_that_is_not_kept_is_answered_with_the_range_that_is(client, cam
 
 def test_a_target_is_refined_round_by_round_on_the_same_frame(client, camera):
     camera.pause()
-    time.sleep(0.2)
+    last = camera.stamps_ns[-1]  # the rounds are about one frame: the last one has come
+    asked = Prompt(text="green")
+    wait_for(lambda: stamp_to_ns(segment(client, asked).result.header.stamp) == last, "the last frame")
     target_id = segment(client, Prompt(text="green"), track=True).target_ids[0]
     request = Refine.Request(target_id=target_id, prompt=Prompt(clicks=[Click(x=90.0, y=60.0)]))
     response = client.call(Refine, "/seem/refine", request)
@@ -209,11 +209,11 @@ def test_a_disabled_node_lets_frames_pass_and_still_answers(client, camera):
     segments = client.listen(SegmentArray, "/seem/segments")
     segment(client, Prompt(text="red"), track=True)
     assert client.call(SetBool, "/seem/enable", SetBool.Request(data=False)).success
-    time.sleep(0.3)
-    del segments[:]
-    time.sleep(0.5)
-    assert not segments
-    assert segment(client, Prompt(text="green")).success
+    count = len(camera.stamps_ns)
+    wait_for(lambda: len(camera.stamps_ns) > count + 12, "some frames")
+    answer = segment(client, Prompt(text="green"))
+    assert answer.success and stamp_to_ns(answer.result.header.stamp) > camera.stamps_ns[count + 2]
+    assert not [m for m in segments if stamp_to_ns(m.header.stamp) > camera.stamps_ns[count + 2]]
     assert client.call(SetBool, "/seem/enable", SetBool.Request(data=True)).success
     wait_for(lambda: segments, "frames again")
 
@@ -315,15 +315,19 @@ def test_clicks_by_topic_start_a_target_and_refine_it(client, camera):
     wait_for(lambda: len(targets[-1].targets) == 2, "another one")
     pixels.publish(Point(x=30.0, y=71.0))  # on the target itself: a round, not another target
     clicks.publish(PointStamped(point=Point(x=-3.0, y=71.0)))
-    time.sleep(0.5)
+    heard = len(targets)
+    wait_for(lambda: len(targets) > heard + 8, "more frames")
     assert len(targets[-1].targets) == 2
+
+
+def _refusal(response):
+    return None if response.success else response
 
 
 def test_a_camera_that_is_gone_is_said_with_the_stamp_of_its_last_frame(client, camera):
     camera.pause()
-    time.sleep(1.3)
-    response = segment(client, Prompt(text="red"))
-    assert not response.success and "is gone" in response.message
+    response = wait_for(lambda: _refusal(segment(client, Prompt(text="red"))), "a refusal")
+    assert "is gone" in response.message
     last = ns_to_stamp(camera.stamps_ns[-1])
     assert segment(client, Prompt(text="red"), stamp=last).success
 

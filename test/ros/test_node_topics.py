@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is published and listened to: every topic, two cameras, compressed and best-effort input, depth, loops."""
 
-import time
-
 import numpy as np
 import pytest
 from colour_backend import scene
@@ -218,15 +216,22 @@ def test_diagnostics_tell_rate_latency_backend_and_targets(rich):
 
 def test_a_loop_back_in_time_keeps_the_target_and_the_stream(rich):
     camera, heard, _ = rich
+    wait_for(lambda: len(camera.stamps_ns) > 5 and heard["targets"], "some frames")
+    middle = camera.stamps_ns[-1]
     camera.rewind()
-    time.sleep(0.3)
+
+    def in_the_new_round():
+        first = next((i for i, m in enumerate(heard["targets"]) if stamp_to_ns(m.header.stamp) == middle), None)
+        later = heard["targets"][first + 1 :] if first is not None else heard["targets"]
+        return any(
+            len(message.targets) == 1
+            and message.targets[0].state == Target.TRACKED
+            and stamp_to_ns(message.header.stamp) < middle
+            for message in later
+        )
+
     heard["targets"].clear()
-    wait_for(
-        lambda: any(
-            len(message.targets) == 1 and message.targets[0].state == Target.TRACKED for message in heard["targets"]
-        ),
-        "the target in the new round",
-    )
+    wait_for(in_the_new_round, "the target in the new round")
 
 
 def test_frames_that_cannot_be_read_are_said_and_the_stream_goes_on(client, rich):
