@@ -18,11 +18,13 @@ from typing import Any
 import yaml
 
 from seem_ros.errors import BackendError, ModelError, PackageError
-from seem_ros.files import expanded
-from seem_ros.runtime.spec import ModelSpec
+from seem_ros.files import check_name, expanded, write_atomically
+from seem_ros.plain_yaml import read_yaml_mapping
+from seem_ros.runtime.spec import MAX_BUCKET, ModelSpec, mapping, whole
 
 FORMAT = 1
 DESCRIPTION = "model.yaml"
+_FIELDS = ("format", "model", "graphs", "weights", "tokenizer", "gate", "norms", "architecture", "check")
 PRECISIONS = ("fp32", "fp16", "bf16")
 BUILTIN = "builtin"  # wherever a model is named, stands for the one that comes with seem_ros
 _BUILTIN_FOLDER = "pico"
@@ -82,8 +84,8 @@ class Package:
     norms: str | None = None
 
     def path(self, name: str) -> Path:
-        """Full path of a file of this package."""
-        return self.folder / name
+        """Full path of a file of this package, links resolved: weights are looked for beside the real graph."""
+        return (self.folder / name).resolve()
 
     def graph_set(self, precision: str) -> GraphFiles:
         """The graphs of one precision.
@@ -148,9 +150,10 @@ def write_description(package: Package) -> None:
         **({"norms": package.norms} if package.norms else {}),
         "architecture": _plain(package.architecture),
     }
-    temporary = package.folder / f".{DESCRIPTION}.{os.getpid()}"
-    temporary.write_text(yaml.safe_dump(plain, sort_keys=False, width=110), encoding="utf-8")
-    temporary.replace(package.folder / DESCRIPTION)
+    text = yaml.safe_dump(plain, sort_keys=False, width=110)
+    text += f"check: {hashlib.sha256(text.encode()).hexdigest()}\n"
+    write_atomically(package.folder / DESCRIPTION, text.encode())
+    (package.folder / DESCRIPTION).chmod(0o644)
 
 
 def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) -> Package:
@@ -165,46 +168,99 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
         PackageError: No such package, another format version, a file missing or altered.
     """
     folder = find_package(name_or_folder)
-    try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        plain = yaml.load((folder / DESCRIPTION).read_text(encoding="utf-8"), loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise PackageError(f"{folder / DESCRIPTION} cannot be read: {error}") from error
-    if not isinstance(plain, dict) or "format" not in plain:
-        raise PackageError(f"{folder / DESCRIPTION} is not the description of a model package")
-    if plain["format"] != FORMAT:
+    path = folder / DESCRIPTION
+    plain = read_yaml_mapping(path, PackageError)
+    if "format" not in plain:
+        raise PackageError(f"{path} is not the description of a model package: it has no field format")
+    if type(plain["format"]) is not int or plain["format"] != FORMAT:
         raise PackageError(
-            f"{folder} has package format {plain['format']!r}, this version reads format {FORMAT}: export it again"
+            f"{folder} has package format {str(plain['format'])[:40]}, this version reads format {FORMAT}: export it "
+            "again"
         )
+    _check_own(path)
+    unknown = sorted(set(plain) - set(_FIELDS))
+    if unknown:
+        raise PackageError(f"{path}: unknown fields {', '.join(unknown)[:200]}; known are {', '.join(_FIELDS)}")
     try:
         graphs = {
-            str(precision): GraphFiles(
-                str(files["image_encoder"]),
-                str(files["text_encoder"]),
-                {int(k): str(v) for k, v in files["decoders"].items()},
-                files.get("objects"),
-                {int(k): str(v) for k, v in (files.get("small_decoders") or {}).items()},
-            )
-            for precision, files in plain["graphs"].items()
+            precision: _graph_files(files, f"graphs.{precision}")
+            for precision, files in mapping("graphs", plain.get("graphs")).items()
         }
         package = Package(
             folder,
-            ModelSpec.from_mapping(plain["model"]),
+            ModelSpec.from_mapping(mapping("model", plain.get("model"))),
             graphs,
-            str(plain["weights"]),
-            str(plain["tokenizer"]),
-            str(plain["gate"]),
-            plain["architecture"],
-            plain.get("norms"),
+            _file_name("weights", plain.get("weights")),
+            _file_name("tokenizer", plain.get("tokenizer")),
+            _file_name("gate", plain.get("gate")),
+            mapping("architecture", plain.get("architecture")),
+            None if plain.get("norms") is None else _file_name("norms", plain["norms"]),
         )
-    except (KeyError, TypeError, AttributeError, ValueError, ModelError) as error:
-        raise PackageError(f"{folder / DESCRIPTION}: {error}") from error
+    except ModelError as error:
+        raise PackageError(f"{path}: {error}") from error
     if "fp32" not in graphs or set(graphs) - set(PRECISIONS):
-        raise PackageError(
-            f"{folder / DESCRIPTION}: graphs must include fp32 and be of {PRECISIONS}, got {sorted(graphs)}"
-        )
+        raise PackageError(f"{path}: graphs must include fp32 and be of {PRECISIONS}, got {sorted(graphs)}")
+    for precision, files in graphs.items():
+        for kind, decoders in (("decoders", files.decoders), ("small_decoders", files.small_decoders)):
+            wanted = package.spec.prompt_buckets if decoders or kind == "decoders" else ()
+            if tuple(sorted(decoders)) != tuple(wanted):
+                raise PackageError(
+                    f"{path}: graphs.{precision}.{kind} must have a file for each of model.prompt_buckets "
+                    f"{list(wanted)}, got {sorted(decoders)}"
+                )
     _verify(package, contents=verify)
     return package
+
+
+def _graph_files(plain: Any, name: str) -> GraphFiles:
+    """The files of one precision.
+
+    Raises:
+        ModelError: A field is missing, unknown or no file name.
+    """
+    plain = mapping(name, plain)
+    unknown = sorted(set(plain) - {"image_encoder", "text_encoder", "decoders", "objects", "small_decoders"})
+    if unknown:
+        raise ModelError(f"{name} has unknown fields {', '.join(unknown)[:200]}")
+
+    def decoders(kind: str, given: Any) -> dict[int, str]:
+        if not isinstance(given, dict):
+            raise ModelError(f"{name}.{kind} must be a mapping from prompt counts to files, got {type(given).__name__}")
+        return {
+            whole(f"{name}.{kind}", count, 1, MAX_BUCKET): _file_name(f"{name}.{kind}[{count}]", file)
+            for count, file in given.items()
+        }
+
+    return GraphFiles(
+        _file_name(f"{name}.image_encoder", plain.get("image_encoder")),
+        _file_name(f"{name}.text_encoder", plain.get("text_encoder")),
+        decoders("decoders", plain.get("decoders")),
+        None if plain.get("objects") is None else _file_name(f"{name}.objects", plain["objects"]),
+        decoders("small_decoders", plain.get("small_decoders") or {}),
+    )
+
+
+def _file_name(field: str, value: Any) -> str:
+    """A file of a package: a name and no path, so that a package cannot name other people's files.
+
+    Raises:
+        ModelError: It is none.
+    """
+    return check_name(field, value, ModelError)
+
+
+def _check_own(path: Path) -> None:
+    """Compares the description with its own checksum, its last line; packages from before have none.
+
+    Raises:
+        PackageError: A character of it was altered.
+    """
+    body, mark, check = path.read_text(encoding="utf-8").rpartition("\ncheck: ")
+    if mark and hashlib.sha256(f"{body}\n".encode()).hexdigest() != check.strip():
+        raise PackageError(
+            f"{path} is altered or damaged: it does not fit its own checksum. If you changed it on purpose, delete its "
+            "last line, check: ..."
+        )
 
 
 def find_package(name_or_folder: str | os.PathLike[str]) -> Path:
@@ -253,12 +309,12 @@ def _all_files(package: Package) -> Iterator[str]:
 
 
 def _verify(package: Package, contents: bool) -> None:
+    homes: set[Path] = set()
     for name in _all_files(package):
         path = package.path(name)
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise PackageError(f"{package.folder / DESCRIPTION} names {name!r}, which lies outside the package")
         if not path.is_file():
             raise PackageError(f"model package {package.folder} is incomplete: {name} is missing")
+        homes.add(path.parent)
         if name not in package.spec.sha256:
             raise PackageError(f"{package.folder / DESCRIPTION} has no sha256 for {name}")
         if contents:
@@ -268,6 +324,10 @@ def _verify(package: Package, contents: bool) -> None:
                     f"model package {package.folder} is altered or damaged: {name} has sha256 {got[:16]}..., "
                     f"{DESCRIPTION} says {package.spec.sha256[name][:16]}..."
                 )
+    if len(homes) > 1:  # ONNX Runtime would look for the weights beside the graph, the others here
+        raise PackageError(
+            f"model package {package.folder} is made of links into {len(homes)} folders; copy the files into one"
+        )
 
 
 def _plain(value: Any) -> Any:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from seem_ros.errors import ModelError
@@ -17,6 +17,25 @@ if TYPE_CHECKING:
 RULES = ("v0", "v1", "demo", "joint")
 MASK_STRIDES = (2, 4)
 RESIZE_RULES = ("fit", "stretch")
+MAX_INPUT_PX = 4096  # a side of the network input
+MAX_BUCKET = 1024  # prompts of one decoder graph
+MAX_LOGIT_SCALE = 20.0  # a log: a cosine of 1 would count as five hundred million
+MAX_VOCABULARY = 4096
+MAX_NAME_CHARACTERS = 200
+# What sizes are plausible: a description beyond them asks for memory that no machine has.
+_RANGES = {
+    "size_divisor": (1, 1024),
+    "token_dim": (1, 16384),
+    "embedding_dim": (1, 16384),
+    "mask_dim": (1, 16384),
+    "text_length": (1, 4096),
+    "max_points": (1, 65536),
+    "max_references": (0, 65536),
+    "memory_slots": (0, 4096),
+    "object_queries": (0, 16384),
+    "token_levels": (1, 16),
+    "small_slots": (0, 65536),
+}
 DEFAULT_POINTS = 256  # 128 of each sign
 SMALL_SLOTS = 32
 
@@ -35,7 +54,26 @@ class VocabularyEntry:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise ModelError(f"a vocabulary entry needs a name that is not empty, got {self.name!r}")
+            raise ModelError(f"a vocabulary entry needs a name that is not empty, got {str(self.name)[:60]!r}")
+        if len(self.name) > MAX_NAME_CHARACTERS:
+            raise ModelError(
+                f"a vocabulary entry's name may have {MAX_NAME_CHARACTERS} characters, got {len(self.name)}"
+            )
+        if not isinstance(self.is_thing, bool):
+            raise ModelError(f"is_thing of {self.name[:60]!r} must be true or false, got {str(self.is_thing)[:60]!r}")
+
+    @classmethod
+    def of(cls, plain: Any) -> VocabularyEntry:
+        """Reads an entry of a description: a name, or a mapping with ``name`` and ``is_thing``.
+
+        Raises:
+            ModelError: It is neither.
+        """
+        if isinstance(plain, str):
+            return cls(plain)
+        if set(mapping("a vocabulary entry", plain)) - {"name", "is_thing"} or "name" not in plain:
+            raise ModelError(f"a vocabulary entry has a name and is_thing, got {str(plain)[:60]!r}")
+        return cls(**plain)
 
 
 @dataclass(frozen=True)
@@ -106,20 +144,28 @@ class ModelSpec:
         _one_of("mask_stride", self.mask_stride, MASK_STRIDES)
         _one_of("resize", self.resize, RESIZE_RULES)
         _one_of("precision", self.precision, ("fp32", "fp16", "bf16"))
-        if len(self.input_hw) != 2:
-            raise ModelError(f"input_hw must be (height, width), got {self.input_hw!r}")
-        for name, side in zip(("height", "width"), self.input_hw, strict=True):
-            if side < self.size_divisor or side % self.size_divisor:
-                raise ModelError(f"input {name} must be a multiple of {self.size_divisor}, got {side}")
-        for name in ("token_dim", "embedding_dim", "mask_dim", "text_length", "max_points", "token_levels"):
-            if getattr(self, name) < 1:
-                raise ModelError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("max_references", "memory_slots", "object_queries", "small_slots"):
-            if getattr(self, name) < 0:
-                raise ModelError(f"{name} must not be negative, got {getattr(self, name)}")
+        for name, (low, high) in _RANGES.items():
+            whole(name, getattr(self, name), low, high)
+        if not isinstance(self.input_hw, tuple) or len(self.input_hw) != 2:
+            raise ModelError(f"input_hw must be (height, width), got {str(self.input_hw)[:60]}")
+        for name, side in zip(("input height", "input width"), self.input_hw, strict=True):
+            if whole(name, side, self.size_divisor, MAX_INPUT_PX) % self.size_divisor:
+                raise ModelError(f"{name} must be a multiple of {self.size_divisor}, got {side}")
+        for name in ("has_presence", "has_prior", "has_box"):
+            if not isinstance(getattr(self, name), bool):
+                raise ModelError(f"{name} must be true or false, got {str(getattr(self, name))[:60]!r}")
+        scale = self.logit_scale
+        if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not abs(scale) <= MAX_LOGIT_SCALE:
+            raise ModelError(f"logit_scale must be a number within +-{MAX_LOGIT_SCALE:g}, got {str(scale)[:60]!r}")
         buckets = self.prompt_buckets
-        if not buckets or buckets[0] < 1 or list(buckets) != sorted(set(buckets)):
+        if not isinstance(buckets, tuple) or not 1 <= len(buckets) <= 16:
+            raise ModelError(f"prompt_buckets must be 1 to 16 counts, got {str(buckets)[:60]}")
+        for count in buckets:
+            whole("prompt_buckets", count, 1, MAX_BUCKET)
+        if list(buckets) != sorted(set(buckets)):
             raise ModelError(f"prompt_buckets must be ascending counts from 1, got {buckets!r}")
+        if len(self.vocabulary) > MAX_VOCABULARY:
+            raise ModelError(f"vocabulary may have {MAX_VOCABULARY} entries, got {len(self.vocabulary)}")
 
     @property
     def mask_hw(self) -> tuple[int, int]:
@@ -183,26 +229,69 @@ class ModelSpec:
             ModelError: A field is missing, unknown or of the wrong kind.
         """
         known = set(cls.__dataclass_fields__) - {"postprocess"} | {"thresholds"}
-        unknown = sorted(set(plain) - known)
+        unknown = sorted(str(name) for name in set(plain) - known)
         if unknown:
-            raise ModelError(f"unknown model fields {unknown}; known are {sorted(known)}")
+            raise ModelError(f"unknown model fields {', '.join(unknown)[:200]}; known are {', '.join(sorted(known))}")
         values = dict(plain)
-        try:
-            values["input_hw"] = tuple(int(v) for v in values["input_hw"])
-            if "prompt_buckets" in values:
-                values["prompt_buckets"] = tuple(int(v) for v in values["prompt_buckets"])
-            values["vocabulary"] = tuple(VocabularyEntry(**v) for v in values.get("vocabulary") or ())
-            if values.get("known_words") is not None:
-                values["known_words"] = tuple(str(v) for v in values["known_words"])
-            values["postprocess"] = PostprocessConfig.from_mapping(values.pop("thresholds", None) or {})
-            values["sha256"] = {str(k): str(v) for k, v in (values.get("sha256") or {}).items()}
-            return cls(**values)
-        except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, ModelError):
-                raise
-            raise ModelError(f"the model description cannot be read: {error}") from error
+        for name in ("input_hw", "prompt_buckets"):
+            if name in values:
+                values[name] = tuple(sequence(name, values[name]))
+        values["vocabulary"] = tuple(
+            VocabularyEntry.of(one) for one in sequence("vocabulary", values.get("vocabulary") or ())
+        )
+        if values.get("known_words") is not None:
+            values["known_words"] = tuple(sequence("known_words", values["known_words"]))
+            if not all(isinstance(word, str) for word in values["known_words"]):
+                raise ModelError("known_words must be texts; quote those that YAML takes for numbers or truth values")
+        values["postprocess"] = PostprocessConfig.from_mapping(
+            mapping("thresholds", values.pop("thresholds", None) or {})
+        )
+        values["sha256"] = mapping("sha256", values.get("sha256") or {})
+        if not all(isinstance(one, str) for one in values["sha256"].values()):
+            raise ModelError("sha256 must map file names to digests")
+        missing = [
+            one.name
+            for one in fields(cls)
+            if one.default is MISSING and one.default_factory is MISSING and one.name not in values
+        ]
+        if missing:
+            raise ModelError(f"model lacks {', '.join(missing)}")
+        return cls(**values)
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """A whole number in a range.
+
+    Raises:
+        ModelError: It is none; says the field, what was got and what is allowed.
+    """
+    if type(value) is not int or not low <= value <= high:
+        raise ModelError(f"{name} must be a whole number in {low}..{high}, got {str(value)[:60]!r}")
+    return value
+
+
+def mapping(name: str, value: Any) -> Mapping[str, Any]:
+    """A mapping from names.
+
+    Raises:
+        ModelError: It is none.
+    """
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise ModelError(f"{name} must be a mapping from names to values, got {str(value)[:60]!r}")
+    return value
+
+
+def sequence(name: str, value: Any) -> Sequence[Any]:
+    """A list.
+
+    Raises:
+        ModelError: It is none.
+    """
+    if not isinstance(value, (list, tuple)):
+        raise ModelError(f"{name} must be a list, got {str(value)[:60]!r}")
+    return value
 
 
 def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        raise ModelError(f"{name} must be one of {allowed}, got {value!r}")
+    if not any(type(value) is type(one) and value == one for one in allowed):
+        raise ModelError(f"{name} must be one of {allowed}, got {str(value)[:60]!r}")

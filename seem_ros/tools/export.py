@@ -17,12 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from seem_ros.errors import ModelError, PackageError, SeemError
+from seem_ros.plain_yaml import read_yaml_mapping
 from seem_ros.runtime.package import PRECISIONS, Package, open_package
 from seem_ros.runtime.postprocess_config import PostprocessConfig
-from seem_ros.runtime.spec import VocabularyEntry
+from seem_ros.runtime.spec import VocabularyEntry, mapping, sequence
 
 _CARD_FIELDS = ("name", "vocabulary", "known_words", "thresholds", "max_points", "max_references", "prompt_buckets")
 
@@ -82,24 +81,19 @@ def read_card(path: Path) -> dict[str, Any]:
     Raises:
         ModelError: The file is missing or has unknown fields.
     """
-    try:
-        card = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ModelError(f"model card {path} cannot be read: {error}") from error
-    if not isinstance(card, dict):
-        raise ModelError(f"model card {path} must be a mapping of fields, got {type(card).__name__}")
-    unknown = sorted(str(key) for key in set(card) - set(_CARD_FIELDS))
+    card = read_yaml_mapping(path, ModelError)
+    unknown = sorted(set(card) - set(_CARD_FIELDS))
     if unknown:
         raise ModelError(f"model card {path} has unknown fields {unknown}; allowed are {', '.join(_CARD_FIELDS)}")
     if "vocabulary" in card:
         card["vocabulary"] = tuple(
-            VocabularyEntry(**({"name": entry} if isinstance(entry, str) else entry)) for entry in card["vocabulary"]
+            VocabularyEntry.of(entry) for entry in sequence("vocabulary", card["vocabulary"] or ())
         )
     if "thresholds" in card:
-        card["postprocess"] = PostprocessConfig.from_mapping(card.pop("thresholds") or {})
+        card["postprocess"] = PostprocessConfig.from_mapping(mapping("thresholds", card.pop("thresholds") or {}))
     for name in ("known_words", "prompt_buckets"):
         if card.get(name) is not None:
-            card[name] = tuple(card[name])
+            card[name] = tuple(sequence(name, card[name]))
     return card
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from seem_ros.errors import DataError
+from seem_ros.plain_yaml import read_yaml_mapping
 
 
 @dataclass(frozen=True)
@@ -67,15 +68,16 @@ class TrainConfig:
         Raises:
             DataError: the file is missing or names a field that does not exist.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise DataError(f"training configuration {path} does not exist")
-        values = yaml.safe_load(path.read_text()) or {}
+        values = read_yaml_mapping(Path(path), DataError)
         values.update({k: v for k, v in changes.items() if v is not None})
         known = {f.name for f in fields(TrainConfig)}
         unknown = sorted(set(values) - known)
         if unknown:
             raise DataError(f"{path}: unknown field {unknown[0]!r}; allowed are {', '.join(sorted(known))}")
+        for one in fields(TrainConfig):
+            kind, value = type(one.default), values.get(one.name, one.default)
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise DataError(f"{path}: {one.name} must be {kind.__name__}, got {str(value)[:60]!r}")
         return TrainConfig(**values)
 
     def save(self, path: str | Path) -> None:

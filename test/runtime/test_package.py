@@ -16,6 +16,7 @@ def edit(linked_package, replace_file):
 
     def change_description(change):
         plain = yaml.safe_load((linked_package / "model.yaml").read_text())
+        plain.pop("check", None)
         change(plain)
         replace_file(linked_package / "model.yaml", yaml.safe_dump(plain).encode())
 
