@@ -32,7 +32,7 @@ PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 LARGE_IMAGES := FASTRTPS_DEFAULT_PROFILES_FILE=$${FASTRTPS_DEFAULT_PROFILES_FILE:-$(PROFILE)} \
   FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
 
-.PHONY: help env build test quick lint docs check hooks demo run clean
+.PHONY: help env build test quick lint types docs check hooks demo run clean
 help:
 	@sed -n '3,6s/^# //p' Makefile
 
@@ -88,8 +88,12 @@ lint: $(VENV)/.check.stamp
 docs: $(VENV)/.check.stamp
 	$(WITH_ROS) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet --strict
 
+# Types: clean rooms stay clean, the others get no worse.
+types: $(BUILT) $(VENV)/.check.stamp
+	$(WITH_ROS) python scripts/check_types.py $(ARGS)
+
 # What CI looks at before it runs a test.
-check: lint docs
+check: lint types docs
 
 hooks: $(VENV)/.check.stamp
 	$(PY) -m pip install --disable-pip-version-check -q pre-commit

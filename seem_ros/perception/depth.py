@@ -88,7 +88,9 @@ def _extent(points: np.ndarray, in_optical_frame: bool) -> tuple[Vector, Vector]
     centre = (low + high) / 2
     if in_optical_frame:
         centre[2] = np.median(points[:, 2])
-    return tuple(float(v) for v in centre), tuple(float(v) for v in high - low)
+    x, y, z = (float(v) for v in centre)
+    width, height, length = (float(v) for v in high - low)
+    return (x, y, z), (width, height, length)
 
 
 def add_positions(

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from seem_ros.errors import PromptError
 from seem_ros.runtime.spec import ModelSpec
 
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing has it from Python 3.11 on
 
+
+@dataclass(frozen=True)
 class _Batch:
     """Shape and type checks and row operations shared by every batch; ``_layout`` names axes by letter."""
 
@@ -43,7 +47,7 @@ class _Batch:
     def __len__(self) -> int:
         return getattr(self, fields(self)[0].name).shape[0]
 
-    def select(self, indices: Sequence[int] | np.ndarray):
+    def select(self, indices: Sequence[int] | np.ndarray) -> Self:
         """The rows named by ``indices`` (integers, or a boolean per row), in that order."""
         rows = np.asarray(indices)
         if rows.size == 0:
@@ -51,7 +55,7 @@ class _Batch:
         return type(self)(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 
     @classmethod
-    def concatenate(cls, parts: Sequence):
+    def concatenate(cls, parts: Sequence[Self]) -> Self:
         """All rows of ``parts`` in order; ``parts`` must not be empty and must agree in every other axis."""
         if not parts:
             raise PromptError(f"{cls.__name__}.concatenate needs at least one batch")

@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -130,7 +131,7 @@ class SwitchingBackend(Backend):
         for backend in backends:
             backend.close()
 
-    def _ask(self, features: ImageFeatures, question: Callable[[Backend, ImageFeatures], object]):
+    def _ask(self, features: ImageFeatures, question: Callable[[Backend, ImageFeatures], Any]) -> Any:
         if features.owner != self._owner:
             raise BackendError(f"these features were made by {features.owner}, not by {self._owner}: encode again")
         backend, own, rgb = features.tensors
@@ -176,7 +177,7 @@ class SwitchingBackend(Backend):
 
     def _work(self) -> None:
         try:
-            made = self._prepare(self._report)
+            made: Backend | None = self._prepare(self._report)
         except BackendError as error:
             _log.error("%s cannot serve, going on without it: %s", self._wanted, error)
             with self._lock:

@@ -34,8 +34,8 @@ def norm_pairs(model: nn.Module) -> list[tuple[str, str]]:
     for parent in model.modules():
         previous: nn.Conv2d | None = parent if isinstance(parent, nn.Conv2d) else None
         for child in parent.children():
-            fits = previous is not None and isinstance(child, nn.BatchNorm2d)
-            if fits and previous.out_channels == child.num_features:
+            norm = child if isinstance(child, nn.BatchNorm2d) else None
+            if norm is not None and previous is not None and previous.out_channels == norm.num_features:
                 pairs.append((names[previous], names[child]))
                 previous = None
             else:

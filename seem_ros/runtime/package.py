@@ -299,7 +299,7 @@ def _model_roots() -> Iterator[Path]:
 
 
 def _all_files(package: Package) -> Iterator[str]:
-    seen = set()
+    seen: set[str] = set()
     for files in package.graphs.values():
         seen.update(files.files())
     seen.update((package.weights, package.tokenizer, package.gate))

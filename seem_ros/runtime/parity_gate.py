@@ -108,8 +108,8 @@ def write_gate_inputs(path: Path, spec: ModelSpec, rgb: np.ndarray | None = None
     height, width = spec.input_hw
     rgb = drawn_scene(height, width) if rgb is None else rgb
     prompts = PromptBatch.empty(spec, 4, points=8, references=0)
-    centres = np.float32([[0.3, 0.4], [0.6, 0.6], [0.5, 0.5], [0.7, 0.3]])
-    around = np.float32([[0, 0], [0.02, 0], [-0.02, 0], [0, 0.02]])
+    centres = np.array([[0.3, 0.4], [0.6, 0.6], [0.5, 0.5], [0.7, 0.3]], np.float32)
+    around = np.array([[0, 0], [0.02, 0], [-0.02, 0], [0, 0.02]], np.float32)
     for i in (0, 1, 3):
         prompts.points_xy[i, :4] = centres[i] + around
         prompts.points_label[i, :4] = 1

@@ -114,7 +114,7 @@ class CachedText:
         """Removes the oldest entries beyond the limit, and what dead processes left; returns the bytes that stay."""
         entries = []
         now_s = time.time()
-        for path in self._root.glob("*/*"):
+        for path in self._root.glob("*/*") if self._root is not None else ():
             with contextlib.suppress(OSError):  # another node may remove it at the same time
                 about = path.stat()
                 if path.suffix == ".text" and not path.name.startswith("."):

@@ -31,7 +31,10 @@ def read_picture_file(path: Path, choose_scale: ChooseScale = measure) -> Pictur
     pixels = _read(path)
     if pixels.dtype == np.uint8:
         # OpenCV turns a picture upright only where it may convert it
-        pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        upright = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        if upright is None:
+            raise DataError(f"{path} cannot be read as a colour picture")
+        pixels = upright
     try:
         return to_picture(pixels, choose_scale)
     except FrameError as error:

@@ -90,5 +90,5 @@ def fit(source_hw: tuple[int, int], network_hw: tuple[int, int], rule: str = "fi
     if rule == "stretch":
         return Geometry(source_hw, network_hw, network_hw)
     scale = min(network_hw[0] / source_hw[0], network_hw[1] / source_hw[1])
-    content = tuple(min(max(1, round(side * scale)), limit) for side, limit in zip(source_hw, network_hw, strict=True))
-    return Geometry(source_hw, network_hw, content)
+    height, width = (min(max(1, round(side * scale)), limit) for side, limit in zip(source_hw, network_hw, strict=True))
+    return Geometry(source_hw, network_hw, (height, width))

@@ -64,7 +64,8 @@ def fit_oriented_box(points_m: np.ndarray) -> OrientedBox | None:
     axes = _least_turned(best)
     low, high = np.percentile(points @ axes.T, (LOW_PERCENTILE, HIGH_PERCENTILE), axis=0)
     centre = middle + axes.T @ ((low + high) / 2)
-    return OrientedBox(_floats(centre), _floats(high - low), _floats(quaternion_of(axes.T)))
+    x, y, z, w = _floats(quaternion_of(axes.T))
+    return OrientedBox(_three(centre), _three(high - low), (x, y, z, w))
 
 
 def _within(points: np.ndarray, spread: np.ndarray) -> np.ndarray:
@@ -135,6 +136,11 @@ def _least_turned(axes: np.ndarray) -> np.ndarray:
     """The same box's axes (rows), named and signed so that they are turned least from the frame's."""
     named = _NAMINGS @ axes
     return named[np.trace(named, axis1=1, axis2=2).argmax()]
+
+
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = _floats(values)
+    return x, y, z
 
 
 def _floats(values: np.ndarray) -> tuple[float, ...]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -148,11 +149,11 @@ class Reference:
         check_shapes(self.shapes, *self.image.shape[:2])
 
 
-def _shapes(shapes: object, what: str) -> tuple[Shape, ...]:
+def _shapes(given: Any, what: str) -> tuple[Shape, ...]:
     try:
-        shapes = tuple(shapes)
+        shapes = tuple(given)
     except TypeError as error:
-        raise PromptError(f"{what} needs a sequence of shapes, got {type(shapes).__name__}") from error
+        raise PromptError(f"{what} needs a sequence of shapes, got {type(given).__name__}") from error
     for shape in shapes:
         if not isinstance(shape, Shape):
             raise PromptError(f"{what} takes clicks, boxes, scribbles, polygons and masks, got {type(shape).__name__}")

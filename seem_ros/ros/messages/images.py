@@ -92,7 +92,7 @@ def image_to_labels(msg: Image) -> np.ndarray:
 def to_data(pixels: np.ndarray) -> array.array:
     """Bytes for a message's data field. rclpy takes an array.array as it is and checks anything else byte by byte."""
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    data.frombytes(np.ascontiguousarray(pixels).data.cast("B"))
     return data
 
 

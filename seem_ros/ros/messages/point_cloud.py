@@ -13,6 +13,7 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from seem_ros.errors import FrameError
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.visualize import colour_of
@@ -41,6 +42,8 @@ def cloud(frame: Frame, segments: Segments, header: Header, stride: int) -> Poin
         header: Of the source image.
         stride: Every how many rows and columns a point is made.
     """
+    if frame.depth_m is None or frame.intrinsics is None:
+        raise FrameError("a point cloud needs depth and intrinsics")
     depth = frame.depth_m[::stride, ::stride]
     valid = np.isfinite(depth) & (depth > 0)
     rows, columns = np.nonzero(valid)

@@ -99,7 +99,7 @@ class Cuda:
         size = max(count * kind.itemsize, 1)
         pointer = int(self.call(self._api.cudaHostAlloc, size, 0))
         buffer = (ctypes.c_byte * size).from_address(pointer)
-        return np.frombuffer(buffer, kind, count=count).reshape(shape)
+        return np.frombuffer(memoryview(buffer), kind, count=count).reshape(shape)
 
     def free_pinned(self, array: np.ndarray) -> None:
         """Frees what ``pinned`` gave."""

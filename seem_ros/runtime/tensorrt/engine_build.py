@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from seem_ros.errors import BackendError
@@ -52,6 +53,6 @@ def build_engines(
         key = engine_key(package, name, "tensorrt_rtx", own, target)
         started = time.monotonic()
         job = BuildJob("tensorrt_rtx", package.path(name), own, target)
-        engine = cache.get_or_build(key, lambda job=job: build_plan(job))
+        engine = cache.get_or_build(key, partial(build_plan, job))
         took = f"built in {time.monotonic() - started:.1f} s" if engine.built else "was in the cache"
         yield f"{name} for {target}: {len(engine.plan) / 1e6:.1f} MB, {took}"

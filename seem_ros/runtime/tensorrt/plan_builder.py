@@ -92,7 +92,7 @@ def build_plan(job: BuildJob, progress: Callable[[float], None] = lambda share: 
     monitor = _Monitor.make(trt, progress)
     config.progress_monitor = monitor
     if job.compute_capability is not None:
-        _target(trt, config, job)
+        _target(trt, config, job, job.compute_capability)
     timing = None
     if job.timing_cache is not None and job.flavour == "tensorrt":
         known = read_sealed(job.timing_cache) or b""
@@ -101,19 +101,18 @@ def build_plan(job: BuildJob, progress: Callable[[float], None] = lambda share: 
     plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BackendError(f"{job.flavour} cannot build {job.onnx}: {logger.errors() or 'no reason was given'}")
-    if timing is not None:
+    if timing is not None and job.timing_cache is not None:
         write_sealed(job.timing_cache, bytes(config.get_timing_cache().serialize()))
     progress(1.0)
     return bytes(plan)
 
 
-def _target(trt: ModuleType, config: Any, job: BuildJob) -> None:
+def _target(trt: ModuleType, config: Any, job: BuildJob, wanted: str) -> None:
     """Builds for a named GPU generation: only TensorRT-RTX can, without a GPU."""
     if not hasattr(trt, "ComputeCapability") or not hasattr(config, "set_compute_capability"):
-        wanted = job.compute_capability
         raise BackendError(f"{job.flavour} builds only for the GPU it runs on; use tensorrt_rtx for {wanted}")
     known = [name for name in dir(trt.ComputeCapability) if name.startswith("SM")]
-    targets = job.compute_capability.split(",")
+    targets = wanted.split(",")
     for target in targets:
         if target not in known:
             raise BackendError(f"{job.flavour} {trt.__version__} builds for {', '.join(known)}, got {target}")
@@ -142,7 +141,7 @@ class _Logger:
     """TensorRT's messages, kept so that an error can say why."""
 
     @staticmethod
-    def make(trt: ModuleType) -> Any:
+    def make(trt: Any) -> Any:
         class Logger(trt.ILogger):
             def __init__(self) -> None:
                 trt.ILogger.__init__(self)
@@ -162,7 +161,7 @@ class _Monitor:
     """Build progress as one number: nested phases weigh by their steps."""
 
     @staticmethod
-    def make(trt: ModuleType, progress: Callable[[float], None]) -> Any:
+    def make(trt: Any, progress: Callable[[float], None]) -> Any:
         class Monitor(trt.IProgressMonitor):
             def __init__(self) -> None:
                 trt.IProgressMonitor.__init__(self)
