@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cameras as drivers really send them: stamps, clocks, calibration, durability, silence, deep pixels, clicks."""
 
+import itertools
 import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
-from seem_ros.ros.messages.images import array_to_image, array_to_jpeg, ns_to_stamp
+from seem_ros.ros.messages.images import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
 from seem_ros.srv import RemoveTargets, Segment
 
 PICTURE = scene({(30, 30): "red", (90, 60): "green"})
@@ -304,6 +306,30 @@ def test_the_first_call_waits_for_the_first_picture(client, start_node):
     answer = client.wait(future, "an answer")
     assert answer.success and answer.result.segments, answer.message
     camera.close()
+    node.stop()
+
+
+@pytest.mark.parametrize(("codec", "encoder"), [("h264", "libx264"), ("h265", "libx265")])
+def test_a_camera_that_streams_video_is_a_camera(client, start_node, codec, encoder):
+    av = pytest.importorskip("av", reason="PyAV is not installed")
+    context = av.CodecContext.create(encoder, "w")
+    context.width, context.height, context.pix_fmt, context.time_base = 128, 96, "yuv420p", Fraction(1, 20)
+    context.options = {"tune": "zerolatency", "crf": "10", "g": "10"}
+
+    def packet(rgb, header):
+        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        frame.pts = next(numbers)
+        data = b"".join(bytes(one) for one in context.encode(frame))
+        return CompressedImage(header=header, format=codec, data=data)
+
+    numbers = itertools.count()
+    node = start_node(remaps=(f"image:=/{codec}/image/compressed",), name=codec)
+    camera = Camera(client, f"/{codec}/image/compressed", lambda index: PICTURE, kind=CompressedImage, convert=packet)
+    answer = wait_for(lambda: (one := ask(client, codec)).success and one.result.segments and one, "an answer", 30)
+    assert (answer.result.labels.width, answer.result.header.frame_id) == (128, "optical")
+    assert stamp_to_ns(answer.result.header.stamp) in camera.stamps_ns
+    camera.close()
+    assert "Traceback" not in node.log
     node.stop()
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from seem_ros.perception.pictures.video_stream import codec_of
 from seem_ros.ros.camera.starvation import StarvationWatch
 from seem_ros.ros.camera.topic_follower import Choice, TopicFollower, base_topic, choose, is_best_effort, sibling_info
+from seem_ros.ros.camera.video_input import PACKET_TYPE, VIDEO_CLASSES, VIDEO_TYPE, VideoInput
 from seem_ros.ros.executor import PacedGroup, StoringGroup
 from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.parameters import Settings
@@ -28,6 +31,35 @@ IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 INFO_PERIOD_S = 0.2
+# Video packets that may wait: one that is lost spoils the picture until the next key frame.
+VIDEO_DEPTH = 60
+
+
+@dataclass(frozen=True)
+class Offers:
+    """Publishers (rclpy TopicEndpointInfo) of a camera's pictures.
+
+    Attributes:
+        raw, same: Of raw and compressed images on the image topic itself.
+        packed, packets: Of compressed images and of video packets on the topics that image_transport puts beside it.
+        video: Of Foxglove's video on the image topic.
+    """
+
+    raw: list[Any]
+    same: list[Any]
+    packed: list[Any]
+    packets: list[Any]
+    video: list[Any]
+
+    @property
+    def pictures(self) -> list[Any]:
+        """Those that send pictures one by one."""
+        return [*self.raw, *self.same, *self.packed]
+
+    @property
+    def found(self) -> list[Any]:
+        """All of them."""
+        return [*self.pictures, *self.packets, *self.video]
 
 
 class CameraInput:
@@ -53,7 +85,8 @@ class CameraInput:
     ) -> None:
         self._node, self._name, self._prefix, self._settings = node, name, prefix, settings
         self._on_image, self._starvation = on_image, StarvationWatch()
-        self.problem, self._info_topic = "", ""
+        self._video = VideoInput(on_image, lambda problem: node.get_logger().warning(f"camera {name}: {problem}"))
+        self.problem, self._info_topic, self._is_video = "", "", False
         # only pictures have an event worth waiting for: for the others the watching finds out
         quiet = SubscriptionEventCallbacks(use_default_callbacks=False)
         told = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible, use_default_callbacks=False)
@@ -109,44 +142,66 @@ class CameraInput:
         return choose(topic, Image, raw)
 
     def _watch_image(self) -> None:
-        topic, packed_topic = self.topic, f"{self.topic}/compressed"
+        topic, packed_topic, packet_topic = self.topic, f"{self.topic}/compressed", f"{self.topic}/ffmpeg"
         publishers = self._node.get_publishers_info_by_topic(topic)
-        raw = [info for info in publishers if info.topic_type == IMAGE_TYPE]
-        same = [info for info in publishers if info.topic_type == COMPRESSED_TYPE]
-        packed = self._publishers(packed_topic, COMPRESSED_TYPE)
+        offers = Offers(
+            raw=[info for info in publishers if info.topic_type == IMAGE_TYPE],
+            same=[info for info in publishers if info.topic_type == COMPRESSED_TYPE],
+            packed=self._publishers(packed_topic, COMPRESSED_TYPE),
+            packets=self._publishers(packet_topic, PACKET_TYPE),
+            video=[info for info in publishers if info.topic_type == VIDEO_TYPE],
+        )
         transport, reliability = self._settings.transport, self._settings.reliability
-        if transport == "auto" and self._resolved("image") == packed_topic and (packed or not raw):
+        asked_for_packed = self._resolved("image") in (packed_topic, packet_topic)
+        if transport == "auto" and asked_for_packed and (offers.packed or offers.packets or not offers.raw):
             transport = "compressed"
-        if transport == "raw" or (transport == "auto" and (raw or not (same or packed))):
-            choice = choose(topic, Image, raw, reliability)
-        elif same:
-            choice = choose(topic, CompressedImage, same, reliability)
+        if transport == "raw" or (transport == "auto" and (offers.raw or not offers.found)):
+            choice = choose(topic, Image, offers.raw, reliability)
+        elif offers.same:
+            choice = choose(topic, CompressedImage, offers.same, reliability)
+        elif offers.packed or not (offers.video or offers.packets):
+            choice = choose(packed_topic, CompressedImage, offers.packed, reliability)
         else:
-            choice = choose(packed_topic, CompressedImage, packed, reliability)
-        found = raw or same or packed
-        if not found and self._image.choice is not None:
+            kind, users = (VIDEO_TYPE, offers.video) if offers.video else (PACKET_TYPE, offers.packets)
+            choice = self._video_choice(topic if offers.video else packet_topic, kind, users)
+        if self._is_video:
+            choice = replace(choice, depth=VIDEO_DEPTH)
+        if not offers.found and self._image.choice is not None:
             choice = self._image.choice  # nobody there now: keep the ears open as they are
         if self._image.follow(choice):
             self._node.get_logger().info(f"camera {self._name}: listening to {choice}")
-        self._judge(choice, publishers, raw, same, packed)
+        self._judge(choice, publishers, offers)
 
-    def _judge(self, choice: Choice, publishers: list[Any], raw: list[Any], same: list[Any], packed: list[Any]) -> None:
+    def _video_choice(self, topic: str, kind: str, users: list[Any]) -> Choice:
+        """Video where its messages are installed; else what is listened to already, and a word about it."""
+        message = VIDEO_CLASSES[kind]
+        if message is None:
+            return self._image.choice or choose(self.topic, Image, [], self._settings.reliability)
+        return replace(choose(topic, message, users, self._settings.reliability), depth=VIDEO_DEPTH)
+
+    def _judge(self, choice: Choice, publishers: list[Any], offers: Offers) -> None:
         """Say what is wrong with the publishers there are."""
-        topic, found = self.topic, raw or same or packed
-        foreign = {info.topic_type for info in publishers} - {IMAGE_TYPE, COMPRESSED_TYPE}
-        heard = packed if choice.topic != topic else publishers
-        if foreign and not found:
+        topic = self.topic
+        foreign = {info.topic_type for info in publishers} - {IMAGE_TYPE, COMPRESSED_TYPE, VIDEO_TYPE}
+        heard = publishers if choice.topic == topic else [*offers.packed, *offers.packets]
+        video = PACKET_TYPE if offers.packets else VIDEO_TYPE if offers.video else ""
+        if foreign and not offers.found:
             self._say(f"{topic} carries {', '.join(sorted(foreign))}, but {IMAGE_TYPE} or {COMPRESSED_TYPE} is needed")
+        elif video and not offers.pictures and VIDEO_CLASSES[video] is None:
+            package = video.partition("/")[0]
+            self._say(
+                f"{topic} is sent as video ({video}): install {package.replace('_', '-')} and PyAV (pip install av)"
+            )
         elif choice.reliable and any(is_best_effort(info) for info in heard):
             self._say(
                 f"{choice.topic} is published as best effort, and reliability is set to reliable: nothing can arrive; "
                 "set it to auto or best_effort"
             )
-        elif not found:
+        elif not offers.found:
             self.problem = f"nobody publishes {topic} or {topic}/compressed"
-        elif self._settings.transport == "raw" and not raw:
+        elif self._settings.transport == "raw" and not offers.raw:
             self._say(f"{topic} has no raw image, only a compressed one, and transport is set to raw; set it to auto")
-        elif self._settings.transport == "compressed" and not (same or packed):
+        elif self._settings.transport == "compressed" and not (offers.found and offers.found != offers.raw):
             self._say(f"{topic} has no compressed image, and transport is set to compressed; set it to auto")
         else:
             self.problem = ""
@@ -159,6 +214,10 @@ class CameraInput:
     # ------------------------------------------------------------------------------------------------- messages
 
     def _take_image(self, msg: Any) -> None:
+        if codec_of(msg):
+            self._is_video = True
+            self._video.put(msg)
+            return
         self._on_image(msg)
         choice = self._image.choice
         if choice is None or choice.reliable:
@@ -194,3 +253,4 @@ class CameraInput:
         for follower in (self._image, self._depth, self._info):
             if follower is not None:
                 follower.close()
+        self._video.close()

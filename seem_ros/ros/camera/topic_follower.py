@@ -43,12 +43,14 @@ class Choice:
         kind: The message class.
         reliable: Whether to ask for reliable delivery.
         latched: Whether to ask for what was sent before.
+        depth: Messages that may wait; 1 = only the newest counts.
     """
 
     topic: str
     kind: type
     reliable: bool
     latched: bool = False
+    depth: int = 1
 
     def __str__(self) -> str:
         words = {"Image": "raw", "CompressedImage": "compressed"}
@@ -56,9 +58,9 @@ class Choice:
         return f"{self.topic} ({', '.join(how + (['latched'] if self.latched else []))})"
 
     def qos(self) -> QoSProfile:
-        """As rclpy takes it; only the newest message counts."""
+        """As rclpy takes it."""
         return QoSProfile(
-            depth=1,
+            depth=self.depth,
             history=HistoryPolicy.KEEP_LAST,
             reliability=ReliabilityPolicy.RELIABLE if self.reliable else ReliabilityPolicy.BEST_EFFORT,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if self.latched else DurabilityPolicy.VOLATILE,
