@@ -2,6 +2,7 @@
 # ROS 2 without a ROS installation: everything below lives in .venv, build/, install/ and out/, and nothing else is touched.
 #   make demo                   watch it work on a recorded tabletop clip             (about 3 minutes the first time)
 #   make demo VIDEO=my.mp4 TEXT="the red mug"   ... or BOX=x0,y0,x1,y1 / CLICK=x,y; also a folder of pictures, a bag, a webcam's number
+#   make console                point, click and say in a browser; VIDEO=my.mp4 or VIDEO=0 for a webcam
 #   make run IMAGE=/camera/color/image_raw      serve a real topic
 #   make test                   all tests (installs torch and the simulator too)
 SHELL := /bin/bash
@@ -32,9 +33,9 @@ PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 LARGE_IMAGES := FASTRTPS_DEFAULT_PROFILES_FILE=$${FASTRTPS_DEFAULT_PROFILES_FILE:-$(PROFILE)} \
   FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
 
-.PHONY: help env build test quick lint types docs check hooks demo run clean
+.PHONY: help env build test quick lint types docs check hooks demo console run clean
 help:
-	@sed -n '3,6s/^# //p' Makefile
+	@sed -n '3,7s/^# //p' Makefile
 
 env: $(VENV)/.ros.stamp
 build: $(BUILT) $(TF2_BUILT)
@@ -102,6 +103,13 @@ hooks: $(VENV)/.check.stamp
 demo: build
 	$(WITH_ROS) $(LARGE_IMAGES) python -m seem_ros.tools.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(TEXT),--text "$(TEXT)") \
 	  $(if $(CLICK),--click "$(CLICK)") $(if $(BOX),--box "$(BOX)") $(ARGS)
+
+$(VENV)/.console.stamp: $(VENV)/.ros.stamp $(LISTS)
+	$(call INSTALL,console)
+	@touch $@
+
+console: build $(VENV)/.console.stamp
+	$(WITH_ROS) $(LARGE_IMAGES) exec python scripts/console --demo $(if $(VIDEO),--video "$(VIDEO)") $(ARGS)
 
 run: build
 	@test -n "$(IMAGE)" || { echo "which topic? make run IMAGE=/camera/color/image_raw"; exit 2; }

@@ -22,9 +22,15 @@ def resident_mb() -> float:
 
 
 def node_status(
-    name: str, backend_status: Any, spec: Any, waiting_calls: int, thread_errors: str, clock_problem: str = ""
+    name: str,
+    backend_status: Any,
+    spec: Any,
+    waiting_calls: int,
+    thread_errors: str,
+    clock_problem: str = "",
+    vocabulary: tuple[list[str], list[str]] = ([], []),
 ) -> DiagnosticStatus:
-    """The model and the process."""
+    """The model, its vocabulary (things and stuff) and the process."""
     status = DiagnosticStatus(name=f"{name}: model", hardware_id=backend_status.device)
     status.level, status.message = DiagnosticStatus.OK, backend_status.message
     if backend_status.degraded or backend_status.building_percent is not None:
@@ -42,13 +48,17 @@ def node_status(
             "input_size": f"{spec.input_hw[1]}x{spec.input_hw[0]}",
             "engine_building_percent": backend_status.building_percent,
             "waiting_calls": waiting_calls,
+            "things": ", ".join(vocabulary[0]),
+            "stuff": ", ".join(vocabulary[1]),
             "resident_memory_mb": f"{resident_mb():.0f}",
         }
     )
     return status
 
 
-def camera_status(name: str, pipeline: CameraPipeline, describe: str, problem: str) -> DiagnosticStatus:
+def camera_status(
+    name: str, pipeline: CameraPipeline, describe: str, problem: str, image_topic: str = ""
+) -> DiagnosticStatus:
     """One camera and its targets."""
     statistics, settings = pipeline.statistics, pipeline.settings
     status = DiagnosticStatus(name=f"{name}: camera {pipeline.name}", hardware_id=pipeline.name)
@@ -67,6 +77,7 @@ def camera_status(name: str, pipeline: CameraPipeline, describe: str, problem: s
     counts = statistics.counts()
     states = Counter(target.state.value for target in pipeline.targets)
     values: dict[str, Any] = {
+        "image_topic": image_topic,
         "enabled": pipeline.enabled,
         "published_hz": f"{statistics.rate_hz():.1f}",
         **{f"frames_{key}": counts.get(key, 0) for key in ("received", "published", "dropped")},

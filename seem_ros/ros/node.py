@@ -410,10 +410,13 @@ class SeemNode(LifecycleNode):
                     running.thread.waiting,
                     self._thread_error,
                     self._clock_problem(),
+                    running.vocabulary(),
                 )
             )
             for camera, opened in list(self._inputs.items()):
-                array.status.append(camera_status(name, running.cameras[camera], opened.describe(), opened.problem))
+                array.status.append(
+                    camera_status(name, running.cameras[camera], opened.describe(), opened.problem, opened.topic)
+                )
             self._diagnostics.publish(array)
         except Exception:  # nothing escapes a callback
             if not self.context.ok():

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ROS side: a node on a thread of its own, and the bridge from its callbacks to the server's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+
+from seem_ros.console.client.graph import SeemNode, find_nodes
+from seem_ros.errors import BackendError
+from seem_ros.ros.executor import spin
+
+# the node answers within its call_timeout_s, 5 s by default; this is for a node that is gone
+CALL_TIMEOUT_S = 30.0
+NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class RosLink:
+    """A ROS node for the console. Its callbacks run on one thread, everything else may be called from any.
+
+    Args:
+        arguments: Of ROS, ``["--ros-args", ...]``.
+    """
+
+    def __init__(self, arguments: list[str] | None = None) -> None:
+        self._context = rclpy.Context()
+        # rclpy's own handlers would swallow the signals that the web server ends by
+        rclpy.init(args=arguments, context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self.node = rclpy.create_node(
+            f"seem_console_{os.getpid()}", context=self._context, enable_rosout=False, start_parameter_services=False
+        )
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self._clients: dict[tuple[type, str], Any] = {}
+        self._statuses: dict[str, tuple[float, Any]] = {}
+        self._lock = threading.Lock()
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self._thread = threading.Thread(target=spin, args=(self._executor, self.node), daemon=True, name="ros")
+        self._thread.start()
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        now = time.monotonic()
+        with self._lock:
+            for status in msg.status:
+                # another robot software may say a lot here; only what looks like ours is kept
+                if ": model" in status.name or ": camera " in status.name:
+                    self._statuses[status.name] = (now, status)
+            for name in [name for name, (at, _) in self._statuses.items() if now - at > 60.0]:
+                del self._statuses[name]
+
+    def nodes(self) -> tuple[SeemNode, ...]:
+        """The segmentation nodes that are there now."""
+        with self._lock:
+            statuses = dict(self._statuses)
+        return find_nodes(
+            self.node.get_service_names_and_types(), self.node.get_topic_names_and_types(), statuses, time.monotonic()
+        )
+
+    def statuses(self, node: str) -> list[tuple[float, Any]]:
+        """A node's newest diagnostics: age in seconds and DiagnosticStatus."""
+        now, prefix = time.monotonic(), f"{node.lstrip('/')}: "
+        with self._lock:
+            return [(now - at, status) for name, (at, status) in self._statuses.items() if name.startswith(prefix)]
+
+    def publishers(self, topic: str) -> list[Any]:
+        """Who publishes a topic."""
+        return self.node.get_publishers_info_by_topic(topic)
+
+    def subscribe(self, kind: type, topic: str, take: Callable[[Any], None], qos: QoSProfile = NEWEST) -> Any:
+        """A subscription; ``take`` runs on the ROS thread and must only store."""
+        subscription = self.node.create_subscription(kind, topic, take, qos)
+        self._executor.wake()
+        return subscription
+
+    def unsubscribe(self, subscription: Any) -> None:
+        """Drop a subscription."""
+        self.node.destroy_subscription(subscription)
+
+    async def call(self, kind: type, service: str, request: Any, timeout_s: float = CALL_TIMEOUT_S) -> Any:
+        """A service's answer.
+
+        Raises:
+            BackendError: Nobody offers it, or no answer came in time.
+        """
+        with self._lock:
+            client = self._clients.get((kind, service))
+            if client is None:
+                client = self._clients[kind, service] = self.node.create_client(kind, service)
+        self._executor.wake()
+        end = time.monotonic() + min(timeout_s, 5.0)
+        while not client.service_is_ready():
+            if time.monotonic() > end:
+                raise BackendError(f"nobody offers the service {service}")
+            await asyncio.sleep(0.02)
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Any] = loop.create_future()
+
+        def settle(future: Any) -> None:
+            def hand_over() -> None:
+                if not answer.done():
+                    answer.set_result(future)
+
+            try:
+                loop.call_soon_threadsafe(hand_over)
+            except RuntimeError:
+                pass  # the server has ended meanwhile
+
+        future = client.call_async(request)
+        future.add_done_callback(settle)
+        try:
+            return (await asyncio.wait_for(answer, timeout_s)).result()
+        except asyncio.TimeoutError:
+            client.remove_pending_request(future)
+            raise BackendError(f"no answer of {service} within {timeout_s:g} s") from None
+
+    def close(self) -> None:
+        """Take the node down."""
+        self._executor.shutdown(timeout_sec=2.0)
+        self._context.try_shutdown()
+        self._thread.join(5.0)

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of the browser console.
+
+ros2 run seem_ros console
+ros2 run seem_ros console --host 0.0.0.0          reachable from other machines; prints an address with a token
+python -m seem_ros.console.main --demo            with a node and a camera of its own: the recorded clip in a loop
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import signal
+import socket
+import sys
+import webbrowser
+
+from seem_ros.errors import BackendError, PromptError, SeemError
+
+# a page loads its files over at most 6 connections; beyond these requests are answered 503
+MAX_CONNECTIONS = 100
+MAX_SOCKET_MESSAGE_BYTES = 8192
+# a page whose Wi-Fi went away does not say so
+PING_S = 10.0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="console", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; default this machine only")
+    parser.add_argument("--port", type=int, default=8080, help="default 8080; 0 = any free one")
+    parser.add_argument(
+        "--token",
+        default=os.environ.get("SEEM_CONSOLE_TOKEN", ""),
+        help=(
+            "what a browser must show once, at least 16 characters; default SEEM_CONSOLE_TOKEN, else drawn where the "
+            "address needs one"
+        ),
+    )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME", help="another name of this machine"
+    )
+    parser.add_argument("--max-rate-hz", type=float, default=15.0, help="pictures a second at most; default 15")
+    parser.add_argument("--jpeg-quality", type=int, default=80, help="1 to 100; default 80")
+    parser.add_argument("--max-side", type=int, default=1280, help="larger pictures are shown smaller; default 1280")
+    parser.add_argument("--no-open", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--demo", action="store_true", help="start a node and a camera as well, away from other ROS nodes"
+    )
+    parser.add_argument("--video", help="with --demo: your video, folder of pictures, bag, or a webcam's number")
+    parser.add_argument("--model", default="pico", help="with --demo: model package, a name or a folder")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to end.
+
+    Returns:
+        The exit status: 0, or 2 for what cannot be run.
+    """
+    words = sys.argv[1:] if arguments is None else arguments
+    own, ros = (
+        (words[: words.index("--ros-args")], words[words.index("--ros-args") :])
+        if "--ros-args" in words
+        else (words, [])
+    )
+    options = build_parser().parse_args(own)
+    # the web server raises the signal again that it ended by; the node and camera of a demo must not stay behind then
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return _serve(options, ros)
+    except KeyboardInterrupt:
+        return 0
+    except (SeemError, OSError) as error:
+        print(f"console: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(options: argparse.Namespace, ros: list[str]) -> int:
+    try:
+        import uvicorn
+
+        from seem_ros.console.server.app import make_app
+    except ImportError as error:
+        raise BackendError(
+            f"the console needs starlette, uvicorn and websockets (pip install 'seem_ros[console]'): {error}"
+        ) from error
+    from seem_ros.console.client.link import RosLink
+    from seem_ros.console.demo import DemoStage
+    from seem_ros.console.pictures.feed import FeedSettings
+    from seem_ros.console.server.access import Access, is_loopback
+
+    if not 0 <= options.port <= 65535:
+        raise PromptError(f"--port must lie in 0 to 65535, got {options.port}")
+    settings = FeedSettings(options.max_rate_hz, options.jpeg_quality, options.max_side)
+    token = options.token or ("" if is_loopback(options.host) else secrets.token_urlsafe(24))
+    opened = _listen(options.host, options.port)
+    port = opened.getsockname()[1]
+    access = Access(options.host, port, token, tuple(name.lower() for name in options.allow_host))
+    stage = DemoStage(options.video, options.model) if options.demo else None
+    link = None
+    try:
+        link = RosLink(ros)
+        config = uvicorn.Config(
+            make_app(link, access, settings),
+            log_level="warning",
+            access_log=False,
+            lifespan="on",
+            ws="auto",
+            ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            ws_ping_interval=PING_S,
+            ws_ping_timeout=PING_S,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=15,
+            timeout_graceful_shutdown=1,
+            server_header=False,
+            http="h11",
+        )
+        address = _address(options.host, port, token)
+        print(f"console: {address}", flush=True)
+        if not options.no_open and _is_desktop():
+            webbrowser.open(address)
+        uvicorn.Server(config).run(sockets=[opened])
+    finally:
+        opened.close()
+        if link is not None:
+            link.close()
+        if stage is not None:
+            stage.close()
+    return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as error:
+        raise PromptError(f"--host {host[:80]!r} is no address: {error}") from error
+    opened = socket.socket(family, kind)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind(where)
+        opened.listen()  # who comes before the server is ready waits
+    except OSError as error:
+        opened.close()
+        raise BackendError(f"cannot listen on {host} port {port}: {error.strerror}; choose another --port") from error
+    return opened
+
+
+def _address(host: str, port: int, token: str) -> str:
+    """What to type into a browser."""
+    name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
+    name = f"[{name}]" if ":" in name else name
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _is_desktop() -> bool:
+    seen = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("darwin", "win32")
+    return bool(seen) and sys.stdout.isatty()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
