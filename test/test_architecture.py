@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "training": {"model", "runtime", "datasets"},
     "ros": {"perception", "runtime", "datasets", "sim"},
     "demo": {"perception", "datasets", "ros"},
-    "console": {"perception", "ros"},
+    "console": {"perception", "datasets", "ros"},
     "tools": {"model", "runtime", "perception", "sim", "datasets", "evaluation", "export", "training", "ros", "demo"},
 }
 KNOW_ROS = {"ros", "demo", "console", "tools"}

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plays footage as a ROS camera, over and over: a video, a folder of pictures, a bag, or a webcam's number.
 
-python -m seem_ros.console.footage my.mp4
+    python -m seem_ros.console.footage my.mp4
+
+Stamps are the time of publication.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line of the browser console.
+"""Serves the browser console: see the camera, point, say, correct, name.
 
-ros2 run seem_ros console
-ros2 run seem_ros console --host 0.0.0.0          reachable from other machines; prints an address with a token
-python -m seem_ros.console.main --demo            with a node and a camera of its own: the recorded clip in a loop
+    ros2 run seem_ros console
+    ros2 run seem_ros console --host 0.0.0.0          reachable from other machines; prints an address with a token
+    python -m seem_ros.console.main --demo            with a node and a camera of its own: the recorded clip in a loop
+
+It finds nodes and cameras by itself; what follows --ros-args goes to ROS.
 """
 
 from __future__ import annotations

@@ -68,6 +68,7 @@ ARGUMENTS: dict[str, Argument] = {
     "use_sim_time": Argument(
         "", "Take time from /clock; empty = as the parameter file or a SetParameter says.", OR_SWITCH
     ),
+    "console": Argument("false", "Start the browser console, on this machine's port 8080.", SWITCH),
     "rviz": Argument("false", "Start RViz, where it is installed.", SWITCH),
     "rviz_frame": Argument("", "RViz' fixed frame; empty = target_frame, else the RealSense's."),
     "params_file": Argument("", "Parameter file; empty = the package's config/seem.yaml."),
@@ -77,6 +78,7 @@ ARGUMENTS: dict[str, Argument] = {
 DEMO_ARGUMENTS: dict[str, Argument] = {
     "clip": Argument("tabletop", f"Folder or name of a recorded clip; {LIVE} = the living world (MuJoCo, EGL)."),
     "seed": Argument("7", "Draws the living world."),
+    "console": Argument("false", "Start the browser console, on this machine's port 8080.", SWITCH),
     "rviz": Argument("true", "Start RViz, where it is installed.", SWITCH),
     "panoptic": Argument("false", "Segment the whole vocabulary in every frame.", SWITCH),
 }
@@ -125,7 +127,7 @@ def plan_seem(
     has_package: Callable[[str], bool],
     environment: Mapping[str, str] | None = None,
 ) -> Plan:
-    """The segmentation node on cameras, and RViz.
+    """The segmentation node on cameras, and where wanted the console and RViz.
 
     Args:
         given: Every argument of `ARGUMENTS`.
@@ -164,11 +166,12 @@ def plan_seem(
             raise PromptError(f"device must be the number of a GPU, got {given['device']!r}")
         variables["CUDA_VISIBLE_DEVICES"] = given["device"]
     rviz, notes = _rviz(given, share, has_package, cameras)
-    return Plan((node, *rviz), variables, notes)
+    console = (Process(package="seem_ros", executable="console"),) if given["console"] == "true" else ()
+    return Plan((node, *console, *rviz), variables, notes)
 
 
 def plan_demo(given: Mapping[str, str], share: Path, has_package: Callable[[str], bool]) -> Plan:
-    """The tabletop camera, the node on it, and RViz.
+    """The tabletop camera, the node on it, and where wanted the console and RViz.
 
     Args:
         given: Every argument of `DEMO_ARGUMENTS`.
@@ -188,7 +191,8 @@ def plan_demo(given: Mapping[str, str], share: Path, has_package: Callable[[str]
     )
     others = {name: argument.default for name, argument in ARGUMENTS.items()}
     others |= {"image": "/tabletop/image", "depth": "/tabletop/depth", "rviz_frame": "tabletop_camera_optical_frame"}
-    seem = plan_seem(others | {"rviz": given["rviz"], "panoptic": given["panoptic"]}, share, has_package)
+    passed_on = {name: given[name] for name in ("console", "rviz", "panoptic")}
+    seem = plan_seem(others | passed_on, share, has_package)
     return Plan((camera, *seem.processes), seem.environment, seem.notes)
 
 

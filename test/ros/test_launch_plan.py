@@ -56,6 +56,14 @@ def test_what_is_given_overrides_and_names_a_parameter_that_there_is():
     assert set(given) <= {row.name for row in table()}
 
 
+def test_the_console_is_started_where_it_is_wanted():
+    assert [one.executable for one in plan().processes] == ["seem"]
+    assert [one.executable for one in plan(console="true").processes] == ["seem", "console"]
+    values = {name: argument.default for name, argument in DEMO_ARGUMENTS.items()} | {"console": "true"}
+    started = plan_demo(values, ROOT, lambda package: False).processes
+    assert [one.executable for one in started] == ["tabletop_camera", "seem", "console"]
+
+
 def test_several_cameras_are_one_argument():
     both = node(cameras="front:=/front/image_raw, left:=/left/image_raw+/left/depth")
     assert both.parameters[1] == {"cameras": ["front", "left"]}

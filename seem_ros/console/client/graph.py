@@ -14,7 +14,7 @@ SILENT_S = 4.0
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraTopics:
     """One camera of a node.
 
     Attributes:
@@ -30,7 +30,7 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class SeemNode:
+class FoundNode:
     """One segmentation node.
 
     Attributes:
@@ -42,10 +42,10 @@ class SeemNode:
 
     name: str
     services: tuple[tuple[str, str], ...]
-    cameras: tuple[Camera, ...]
+    cameras: tuple[CameraTopics, ...]
     active: bool
 
-    def camera(self, name: str) -> Camera | None:
+    def camera(self, name: str) -> CameraTopics | None:
         """A camera by its name; the first one for an empty name."""
         if not name:
             return self.cameras[0] if self.cameras else None
@@ -66,7 +66,7 @@ def find_nodes(
     topics: Iterable[tuple[str, list[str]]],
     statuses: Mapping[str, tuple[float, Any]],
     now_s: float,
-) -> tuple[SeemNode, ...]:
+) -> tuple[FoundNode, ...]:
     """The nodes, sorted by name.
 
     Args:
@@ -88,13 +88,13 @@ def find_nodes(
         )
         cameras = tuple(_cameras(name, published, statuses, now_s))
         active = now_s - statuses.get(f"{name.lstrip('/')}: model", (float("-inf"), None))[0] < SILENT_S
-        found.append(SeemNode(name, tuple(sorted(own)), cameras, active))
+        found.append(FoundNode(name, tuple(sorted(own)), cameras, active))
     return tuple(sorted(found, key=lambda node: node.name))
 
 
 def _cameras(
     node: str, published: set[str], statuses: Mapping[str, tuple[float, Any]], now_s: float
-) -> Iterable[Camera]:
+) -> Iterable[CameraTopics]:
     prefix = f"{node.lstrip('/')}: camera "
     for name, (arrived_s, status) in statuses.items():
         if not name.startswith(prefix) or now_s - arrived_s >= SILENT_S:
@@ -103,4 +103,4 @@ def _cameras(
         several = f"{node}/{camera}/segments" in published
         base = f"{node}/{camera}" if several else node
         topic = next((one.value for one in status.values if one.key == "image_topic"), "")
-        yield Camera(camera, topic, f"{base}/segments", f"{base}/targets")
+        yield CameraTopics(camera, topic, f"{base}/segments", f"{base}/targets")

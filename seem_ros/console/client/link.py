@@ -16,7 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from seem_ros.console.client.graph import SeemNode, find_nodes
+from seem_ros.console.client.graph import FoundNode, find_nodes
 from seem_ros.errors import BackendError
 from seem_ros.ros.executor import spin
 
@@ -58,7 +58,7 @@ class RosLink:
             for name in [name for name, (at, _) in self._statuses.items() if now - at > 60.0]:
                 del self._statuses[name]
 
-    def nodes(self) -> tuple[SeemNode, ...]:
+    def nodes(self) -> tuple[FoundNode, ...]:
         """The segmentation nodes that are there now."""
         with self._lock:
             statuses = dict(self._statuses)

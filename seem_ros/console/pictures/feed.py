@@ -15,7 +15,7 @@ from typing import Any
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
-from seem_ros.console.client.graph import Camera
+from seem_ros.console.client.graph import CameraTopics
 from seem_ros.console.client.link import RosLink
 from seem_ros.console.client.message_values import to_plain
 from seem_ros.console.pictures.pairing import Pair, Pairing
@@ -71,7 +71,7 @@ class CameraFeed:
     def __init__(
         self,
         link: RosLink,
-        camera: Camera,
+        camera: CameraTopics,
         settings: FeedSettings,
         pool: Executor,
         on_targets: Callable[[dict[str, Any]], None],

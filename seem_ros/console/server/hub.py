@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from seem_ros.console.client.calls import Calls, PictureStore
-from seem_ros.console.client.graph import SeemNode
+from seem_ros.console.client.graph import FoundNode
 from seem_ros.console.client.link import RosLink
 from seem_ros.console.pictures.feed import CameraFeed, FeedSettings
 
@@ -34,7 +34,7 @@ class Hub:
 
     def __init__(self, link: RosLink, settings: FeedSettings) -> None:
         self.link, self._settings = link, settings
-        self.nodes: tuple[SeemNode, ...] = ()
+        self.nodes: tuple[FoundNode, ...] = ()
         self.viewers: set[Viewer] = set()
         self.pictures = PictureStore()
         self.calls = Calls(link, self.pictures, lambda entry: self._tell({"type": "call", "entry": entry}))
