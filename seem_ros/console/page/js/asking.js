@@ -12,6 +12,7 @@ const FORGOTTEN = /there is no frame of stamp/;
 export class Asking extends EventTarget {
   #place;
   #view;
+  #listed = [];
 
   /** @param place gives {node, camera} @param view knows what is under a pixel */
   constructor(place, view) {
@@ -26,12 +27,14 @@ export class Asking extends EventTarget {
     this.#changed();
   }
 
-  /** Targets that are gone are not refined any more. */
+  /** Targets that are gone are not refined any more; one that was just started need not be in the list yet. */
   keepOnly(ids) {
-    const before = this.refining;
-    if (!ids.includes(this.refining)) this.refining = 0;
-    if (!ids.includes(this.last)) this.last = 0;
-    if (before !== this.refining) this.#changed();
+    const gone = this.#listed.filter((id) => !ids.includes(id));
+    this.#listed = ids;
+    if (gone.includes(this.last)) this.last = 0;
+    if (!gone.includes(this.refining)) return;
+    this.refining = 0;
+    this.#changed();
   }
 
   /** One mark, drawn on the picture of a stamp. A refusal alone goes to the target that it lies on, else the last one. */
