@@ -21,6 +21,7 @@ from unittest import mock
 
 import seem_ros
 from seem_ros.ros.interface_docs import documentation_tables, table_rows, yaml_text
+from seem_ros.ros.launch_plan import ARGUMENTS, DEMO_ARGUMENTS, Argument
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTE = "<!-- Written by scripts/write_reference.py from the code. -->\n"
@@ -232,13 +233,29 @@ def _value(default: object) -> str:
     return MACHINE.sub("", str(default))
 
 
+def launch_section(file: str, arguments: dict[str, Argument]) -> str:
+    """Arguments of a launch file."""
+    rows = [
+        (
+            f"`{name}:=`",
+            f"`{one.default}`" if one.default else "",
+            ", ".join(filter(None, one.choices)),
+            one.description,
+        )
+        for name, one in arguments.items()
+    ]
+    head = ("Argument", "Default", "Allowed", "What it does")
+    return f"## ros2 launch seem_ros {file}\n\n{table_rows(head, rows)}"
+
+
 def command_lines_page() -> str:
     """Every command line."""
     intro = f"""{NOTE}# Command lines
 
-All take `--help`. From a source tree: `. scripts/env.sh` first. A wrong argument or an unreadable file ends with one
+`ros2 launch seem_ros seem.launch.py --show-args` and `--help` of the others say the same. From a source tree: `. scripts/env.sh` first. A wrong argument or an unreadable file ends with one
 line and exit code 2."""
-    return "\n\n".join([intro, *(command_section(*one) for one in command_modules())]) + "\n"
+    launch = [launch_section("seem.launch.py", ARGUMENTS), launch_section("demo.launch.py", DEMO_ARGUMENTS)]
+    return "\n\n".join([intro, *launch, *(command_section(*one) for one in command_modules())]) + "\n"
 
 
 # ---------------------------------------------------------------------------------------------------------------- files
