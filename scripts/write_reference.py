@@ -252,8 +252,8 @@ def command_lines_page() -> str:
     """Every command line."""
     intro = f"""{NOTE}# Command lines
 
-`ros2 launch seem_ros seem.launch.py --show-args` and `--help` of the others say the same. From a source tree: `. scripts/env.sh`
-first. A wrong argument or an unreadable file ends with one line and exit code 2."""
+`ros2 launch seem_ros seem.launch.py --show-args` and `--help` of the others say the same. From a source tree:
+`. scripts/env.sh` first. A wrong argument or an unreadable file ends with one line and exit code 2."""
     launch = [launch_section("seem.launch.py", ARGUMENTS), launch_section("demo.launch.py", DEMO_ARGUMENTS)]
     return "\n\n".join([intro, *launch, *(command_section(*one) for one in command_modules())]) + "\n"
 
