@@ -15,8 +15,3 @@ def test_the_reference_lists_every_option_of_every_command_line():
     written = runpy.run_path(str(ROOT / "scripts" / "write_reference.py"))
     text = (ROOT / "docs" / "reference" / "command_lines.md").read_text()
     assert text == written["command_lines_page"](), "run scripts/write_reference.py"
-
-
-def test_one_version_is_everywhere():
-    written = runpy.run_path(str(ROOT / "scripts" / "write_reference.py"))
-    assert (ROOT / "package.xml").read_text() == written["package_xml"](), "run scripts/write_reference.py"
