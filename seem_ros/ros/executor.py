@@ -24,6 +24,7 @@ from rclpy.executors import (
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
 TAKE_UP_S = 0.005
+LAST_WAIT_S = 1.0
 
 
 class StoringGroup(MutuallyExclusiveCallbackGroup):
@@ -100,9 +101,20 @@ class PatientExecutor(MultiThreadedExecutor):
         started.wait(TAKE_UP_S)
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """See rclpy's; threads that still run a callback are not waited for."""
+        """See rclpy's; callbacks that still run are waited for a moment, and what they raise now is nobody's concern.
+
+        An answer to a call that waited cannot be sent any more, and rclpy would print a line about each.
+        """
         self._pool.shutdown(wait=False, cancel_futures=True)
-        return super().shutdown(timeout_sec)
+        ended = super().shutdown(timeout_sec)
+        until_s = time.monotonic() + LAST_WAIT_S
+        while any(not task.done() for task in self._running) and time.monotonic() < until_s:
+            time.sleep(TAKE_UP_S)
+        for task in self._running:
+            if task.done():
+                task.exception()
+        self._running.clear()
+        return ended
 
 
 def spin(executor: Executor, node: Any) -> None:

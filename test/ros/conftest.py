@@ -66,8 +66,8 @@ def start_node(private_ros):
 
     started = []
 
-    def start(*parameters, remaps=(), name="seem"):
-        node = NodeProcess(HERE / "colour_node.py", *parameters, remaps=remaps, name=name)
+    def start(*parameters, remaps=(), name="seem", extra=()):
+        node = NodeProcess(HERE / "colour_node.py", *parameters, remaps=remaps, name=name, extra=extra)
         started.append(node)
         return node
 

@@ -44,14 +44,21 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = WAIT_S)
 class NodeProcess:
     """The node as a user starts it: `ros2 run seem_ros seem --ros-args ...`, killed at the end at the latest."""
 
-    def __init__(self, script: Path, *parameters: str, remaps: tuple[str, ...] = (), name: str = "seem") -> None:
+    def __init__(
+        self,
+        script: Path,
+        *parameters: str,
+        remaps: tuple[str, ...] = (),
+        name: str = "seem",
+        extra: tuple[str, ...] = (),
+    ) -> None:
         arguments = [word for one in parameters for word in ("-p", one)]
         arguments += [word for one in remaps for word in ("-r", one)]
         self.name = name
         self.log_path = Path(os.environ["ROS_LOG_DIR"]) / f"node_{time.monotonic_ns()}.txt"
         self._log = self.log_path.open("w")
         self.process = subprocess.Popen(
-            [sys.executable, str(script), "--ros-args", "-r", f"__node:={name}", *arguments],
+            [sys.executable, str(script), "--ros-args", "-r", f"__node:={name}", *arguments, *extra],
             stdout=self._log,
             stderr=subprocess.STDOUT,
             cwd=ROOT,

@@ -121,3 +121,47 @@ def test_a_node_that_shall_not_start_by_itself_waits_for_its_manager(client, cam
     assert change(client, "managed", Transition.TRANSITION_CONFIGURE)
     assert change(client, "managed", Transition.TRANSITION_ACTIVATE)
     wait_for(lambda: client.call(Segment, "/managed/segment", REQUEST).success, "an answer", 60)
+
+
+def test_ctrl_c_while_calls_wait_leaves_no_stray_lines(client, start_node):
+    node = start_node("call_timeout_s:=20.0", remaps=("image:=/nobody/image",), name="leaving")
+    wait_for(lambda: "listening" in node.log, "the node to listen", 60)
+    futures = [client.send(Segment, "/leaving/segment", REQUEST) for _ in range(4)]
+    wait_for(lambda: client.node.count_clients("/leaving/segment") > 0, "the calls")
+    time.sleep(0.5)  # so that they have arrived and wait for a picture; nothing tells when
+    assert node.stop() == 0
+    assert "exception" not in node.log and "Traceback" not in node.log, node.log
+    assert not any(future.done() and future.result().success for future in futures)
+
+
+def test_parameters_are_taken_as_people_write_them_and_a_mistyped_one_is_said(client, start_node, tmp_path):
+    from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+    from rcl_interfaces.srv import GetParameters, SetParameters
+
+    path = tmp_path / "params.yaml"
+    path.write_text("/**:\n  ros__parameters:\n    max_rate_hz: 5\n    kamera_timeout_s: 3.0\n")
+    node = start_node(name="written", extra=("--params-file", str(path)))
+    wait_for(lambda: "listening" in node.log, "the node to listen", 60)
+    assert "there is no parameter kamera_timeout_s" in node.log and "did you mean camera_timeout_s" in node.log
+    whole = ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=7)
+    request = SetParameters.Request(parameters=[Parameter(name="max_rate_hz", value=whole)])
+    assert client.call(SetParameters, "/written/set_parameters", request).results[0].successful
+    asked = client.call(GetParameters, "/written/get_parameters", GetParameters.Request(names=["max_rate_hz"]))
+    assert asked.values[0].double_value == 7.0
+    node.stop()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("/**:\n  ros__parameters:\n    cameras: []\n", "cameras must name 1 to 16 cameras, got 0"),
+        ("seem:\n  max_rate_hz: 5\n", "ros__parameters"),
+    ],
+    ids=["no camera", "wrong form"],
+)
+def test_a_parameter_file_that_cannot_be_used_is_told_in_a_line(start_node, tmp_path, text, words):
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    node = start_node(name="refused", extra=("--params-file", str(path)))
+    wait_for(lambda: node.process.poll() is not None, "the end", 60)
+    assert node.process.returncode == 2 and words in node.log and "Traceback" not in node.log

@@ -12,11 +12,6 @@ import numpy as np
 
 from seem_ros.errors import DataError
 
-try:
-    import av
-except ImportError:
-    av = None
-
 _CODECS = ("libx264", "libopenh264")
 # Of libx264: hardly to be told from the source, at a size that can be sent around.
 _QUALITY = {"crf": "20", "preset": "veryfast"}
@@ -24,7 +19,11 @@ _QUALITY = {"crf": "20", "preset": "veryfast"}
 
 def h264_encoder() -> str:
     """The H.264 encoder that PyAV has here; empty = none."""
-    for name in _CODECS if av is not None else ():
+    try:
+        import av
+    except ImportError:
+        return ""
+    for name in _CODECS:
         try:
             av.codec.Codec(name, "w")
         except Exception:  # PyAV's error types moved between its versions
@@ -49,6 +48,7 @@ class VideoFile:
         self._size: tuple[int, int] | None = None
         self._container: Any = None
         self._stream: Any = None
+        self._make_frame: Any = None
         self._writer: cv2.VideoWriter | None = None
         self.note = ""
 
@@ -68,7 +68,7 @@ class VideoFile:
         if self._writer is not None:
             self._writer.write(np.ascontiguousarray(rgb[:, :, ::-1]))
             return
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+        frame = self._make_frame(np.ascontiguousarray(rgb), format="rgb24")
         self._mux(self._stream.encode(frame))
 
     def _open(self, rgb: np.ndarray) -> None:
@@ -82,6 +82,9 @@ class VideoFile:
             if not self._writer.isOpened():
                 raise DataError(f"{self._path} cannot be written as a video")
             return
+        import av
+
+        self._make_frame = av.VideoFrame.from_ndarray
         try:
             # the index in front, so that a player can begin before it has everything
             self._container = av.open(str(self._path), "w", options={"movflags": "+faststart"})

@@ -11,11 +11,6 @@ import numpy as np
 
 from seem_ros.errors import FrameError
 
-try:
-    import av
-except ImportError:
-    av = None
-
 # How the field encoding or format begins, and FFmpeg's decoder of it.
 _DECODERS = {
     "h264": "h264",
@@ -54,8 +49,10 @@ class VideoStream:
             FrameError: PyAV is missing, or the packet cannot be decoded.
         """
         codec = codec_of(msg)
-        if av is None:
-            raise FrameError(f"{codec} video needs PyAV: pip install av")
+        try:
+            import av  # only where video comes: it takes 18 MB
+        except ImportError as error:
+            raise FrameError(f"{codec} video needs PyAV: pip install av") from error
         if self._context is None or codec != self._codec:
             self._codec, self._context = codec, av.CodecContext.create(codec, "r")
             # no reordering and no frame threads: a picture comes out with its own packet, not some packets later
