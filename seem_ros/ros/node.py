@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
@@ -20,6 +21,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from seem_ros.errors import SeemError
+from seem_ros.files import expanded
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.tracking.target import IdAllocator
@@ -54,15 +56,17 @@ def load_segmenter(settings: Settings) -> Segmenter:
         SeemError: It cannot be found or run.
     """
     package = open_package(settings.model)
-    options: dict[str, Any] = {"cache_dir": settings.cache_dir} if settings.cache_dir else {}
+    options: dict[str, Any] = {"cache_dir": expanded(settings.cache_dir, "cache_dir")} if settings.cache_dir else {}
+    if settings.threads:
+        cv2.setNumThreads(settings.threads)
 
     def load(precision: str | None) -> Segmenter:
-        backend = load_backend(package, settings.backend, precision=precision, **options)
+        backend = load_backend(package, settings.backend, precision=precision, threads=settings.threads, **options)
         return Segmenter(backend, settings.segmenter_config())
 
     if settings.precision != "auto":
         return load(settings.precision)
-    faster = fastest_cpu_precision(package, settings.backend)
+    faster = fastest_cpu_precision(package, settings.backend, threads=settings.threads, **options)
     if faster is not None:
         try:
             return load(faster)

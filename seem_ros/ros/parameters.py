@@ -134,9 +134,16 @@ class Settings:
     )
     precision: str = _row(
         "auto",
-        "Numbers the backend computes with; auto: the package's on a GPU, bf16 for the image "
-        "encoder of a small model where the CPU has it, else fp32.",
-        choices=("auto", "fp32", "fp16", "bf16"),
+        "Numbers the backend computes with; auto: the package's on a GPU, int8 or bf16 for the image "
+        "encoder of a small model where the CPU gains by it, else fp32.",
+        choices=("auto", "fp32", "fp16", "bf16", "int8"),
+        fixed=True,
+    )
+    threads: int = _row(
+        0,
+        "CPU threads of the model and of picture operations; 0 = all cores. Fewer leave cores to others.",
+        0,
+        256,
         fixed=True,
     )
     cache_dir: str = _row("", "Folder of built engines and encoded texts; empty = ~/.cache/seem_ros.", fixed=True)

@@ -55,7 +55,7 @@ class BackendStatus:
     Attributes:
         backend: Name of the backend that answers, e.g. ``openvino``.
         device: E.g. ``CPU`` or the GPU's name.
-        precision: ``fp32``, ``fp16`` or ``bf16``.
+        precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``.
         message: One line; "ready", or why something else than asked for serves, or "building, 42 %".
         building_percent: Progress of an engine being built in the background, else None.
         degraded: True where what was asked for could not be had and something slower serves.

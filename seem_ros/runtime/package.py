@@ -25,7 +25,7 @@ from seem_ros.runtime.spec import MAX_BUCKET, ModelSpec, mapping, whole
 FORMAT = 1
 DESCRIPTION = "model.yaml"
 _FIELDS = ("format", "model", "graphs", "weights", "tokenizer", "gate", "norms", "architecture", "check")
-PRECISIONS = ("fp32", "fp16", "bf16")
+PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 BUILTIN = "builtin"  # wherever a model is named, stands for the one that comes with seem_ros
 _BUILTIN_FOLDER = "pico"
 

@@ -3,6 +3,7 @@
 
     python -m seem_ros.tools.export seem_focalt_v0.pt --size 480x640 --precision fp16 --out models/focalt
     python -m seem_ros.tools.export out/train/average.pt --card models/pico.card.yaml --out models/pico
+    python -m seem_ros.tools.export --package models/pico --precision int8 --calibration pictures
     python -m seem_ros.tools.export --package models/pico --build-engine --gpu SM89
 
 A package runs without torch: ``model.yaml``, ONNX graphs with static shapes, their weights stored once, the tokenizer,
@@ -38,7 +39,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", help="folder of the package; default models/<name>")
     parser.add_argument("--size", metavar="HxW", type=parse_size, help="network input; default the model's usual size")
     parser.add_argument("--rules", choices=("v0", "v1", "demo"), help="where the file's name does not say")
-    parser.add_argument("--precision", choices=PRECISIONS, default="fp32", help="fp16 and bf16 add such graphs")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="fp32",
+        help="fp16 and bf16 add such graphs; int8 adds an eight-bit image encoder, also to a --package",
+    )
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FOLDER", help="with int8: pictures of what the camera sees, 8 or more"
+    )
     parser.add_argument(
         "--half-weights",
         action="store_true",
@@ -119,9 +128,21 @@ def export(arguments: argparse.Namespace) -> Package:
             fields[name] = value
     model, spec = open_checkpoint(arguments.checkpoint, arguments.size, arguments.rules, **fields)
     folder = check_target(Path(arguments.out) if arguments.out else Path("models") / spec.name)
+    precision = "fp32" if arguments.precision == "int8" else arguments.precision
     return write_package(
-        model, spec, folder, arguments.precision, arguments.half_weights or None, progress=lambda line: print(line)
+        model, spec, folder, precision, arguments.half_weights or None, progress=lambda line: print(line)
     )
+
+
+def with_int8(package: Package, calibration: Path) -> Package:
+    """The package with an eight-bit image encoder.
+
+    Raises:
+        SeemError: The pictures cannot be used, or the masks differ too much.
+    """
+    from seem_ros.export.int8 import add_int8, calibration_pictures
+
+    return add_int8(package, calibration_pictures(calibration, package.spec), print)[0]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -130,8 +151,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if bool(arguments.checkpoint) == bool(arguments.package):
         parser.error("give either a checkpoint or --package")
+    if (arguments.precision == "int8") != bool(arguments.calibration):
+        parser.error("--precision int8 and --calibration FOLDER go together: its ranges are read from pictures")
     try:
         package = open_package(arguments.package) if arguments.package else export(arguments)
+        if arguments.calibration:
+            package = with_int8(package, arguments.calibration)
         size = sum(package.path(name).stat().st_size for name in package.spec.sha256)
         print(f"{package.folder}: {package.spec.name}, {package.spec.precision}, {size / 1e6:.1f} MB")
         if arguments.build_engine:
@@ -139,8 +164,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             for line in build_engines(package, arguments.gpu, arguments.cache_dir):
                 print(line)
-        elif arguments.package:
-            raise PackageError("--package alone does nothing: add --build-engine")
+        elif arguments.package and not arguments.calibration:
+            raise PackageError("--package alone does nothing: add --build-engine, or --precision int8")
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -48,7 +48,7 @@ def test_bf16_is_proposed_only_where_openvino_serves_and_the_cpu_computes_in_it(
 
 def test_fp16_in_openvino_is_refused(package):
     pytest.importorskip("openvino")
-    with pytest.raises(BackendError, match="fp32 or bf16"):
+    with pytest.raises(BackendError, match="fp32 or bf16 or int8"):
         load_backend(package, "openvino", precision="fp16")
 
 
