@@ -9,12 +9,15 @@ graph keeps its float weights, in the package's one file, and rounds them when i
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,10 @@ import onnx
 import onnx_ir as ir
 
 from seem_ros.errors import DataError, ModelError
+from seem_ros.model.codes import PriorKind
 from seem_ros.perception.structures.letterbox import fit
 from seem_ros.runtime.backends.onnxruntime_backend import open_onnxruntime
-from seem_ros.runtime.interface import PRIOR_CLICK, Backend, PromptBatch
+from seem_ros.runtime.interface import Backend, PromptBatch
 from seem_ros.runtime.package import DESCRIPTION, GraphFiles, Package, open_package, write_description
 from seem_ros.runtime.spec import ModelSpec
 
@@ -125,7 +129,9 @@ def add_int8(
     with tempfile.TemporaryDirectory(prefix=".int8.", dir=package.folder) as name:
         work = Path(name)
         progress(f"int8: reading ranges from {len(reading)} pictures")
-        quantiser = _Quantiser(package.path(package.graphs["fp32"].image_encoder), work, reading)
+        quantiser = _Quantiser(
+            package.path(package.graphs["fp32"].image_encoder), package.path(package.weights), work, reading
+        )
         for count in _MORE_FLOAT:
             if count:
                 quantiser.keep_worst(count, held_out[:4])
@@ -148,14 +154,16 @@ def add_int8(
 class _Quantiser:
     """A float graph with its activations' ranges, to be rounded as a whole or a layer at a time."""
 
-    def __init__(self, graph: Path, work: Path, pictures: Sequence[NetworkPicture]) -> None:
+    def __init__(self, graph: Path, weights: Path, work: Path, pictures: Sequence[NetworkPicture]) -> None:
         from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
         self._stored = ir.load(graph)
-        self._plain, self._folded = _with_plain_weights(ir.load(graph), work / "float.onnx")
+        self._plain, self._made = _with_plain_weights(ir.load(graph), work / "float.onnx")
         nodes = [node for node in self._plain.graph.node if node.op_type in _QUANTISED]
         constants = {value.name for value in self._plain.graph.initializer}
-        self.layers = {node.name: _layer_name(node.input[1]) for node in nodes if node.input[1] in constants}
+        self.layers = {
+            node.name: self._layer_name(node.input[1], weights) for node in nodes if node.input[1] in constants
+        }
         self._always = {n for n, layer in self.layers.items() if f"{layer}.".startswith(_FRAGILE)}
         self._hurts: list[tuple[str, float]] = []
         self.fragile = list(self._always)
@@ -167,6 +175,13 @@ class _Quantiser:
         )
         calibrator.collect_data(_Reader(pictures))
         self._ranges = calibrator.compute_data()
+
+    def _layer_name(self, weight: str, weights: Path) -> str:
+        """What a layer is called in the model: the exporter names turned weights by numbers."""
+        tensor = self._stored.graph.initializers[self._made[weight].source].const_value
+        if isinstance(tensor, ir.ExternalTensor):
+            weight = _names_by_offset(weights).get(tensor.offset, weight)
+        return weight.removeprefix("model.").split(".weight")[0]
 
     def graph(self, layers: Sequence[str]) -> onnx.ModelProto:
         """The graph with these layers rounded."""
@@ -198,7 +213,7 @@ class _Quantiser:
     def write(self, path: Path) -> None:
         """The whole graph but its fragile layers, with its weights where the float graph has them."""
         model = ir.from_proto(self.graph([n for n in self.layers if n not in self.fragile]))
-        _with_stored_weights(model, self._stored, self._folded)
+        _with_stored_weights(model, self._stored, self._made)
         for value in (*model.graph.inputs, *model.graph.outputs):
             value.metadata_props.clear()
         ir.save(model, path)
@@ -231,6 +246,15 @@ class _Quantiser:
         return self._hurts
 
 
+@lru_cache(maxsize=2)
+def _names_by_offset(weights: Path) -> dict[int, str]:
+    """Names of a safetensors file's tensors by where they lie in it."""
+    with weights.open("rb") as stream:
+        length = struct.unpack("<Q", stream.read(8))[0]
+        header = json.loads(stream.read(length))
+    return {8 + length + entry["data_offsets"][0]: name for name, entry in header.items() if name != "__metadata__"}
+
+
 class _Reader:
     """Pictures one by one, as the calibrator asks for them."""
 
@@ -254,10 +278,6 @@ class _Reader:
 
 def _feed(picture: NetworkPicture) -> dict[str, np.ndarray]:
     return {"image": picture.rgb, "content_hw": np.array(picture.content_hw, np.int32)}
-
-
-def _layer_name(weight: str) -> str:
-    return weight.removeprefix("model.").split(".weight")[0]
 
 
 @dataclass(frozen=True)
@@ -359,7 +379,7 @@ def _agreements(plain: Backend, rounded: Backend, picture: NetworkPicture) -> li
     prompts = PromptBatch.empty(plain.spec, len(clicks))
     prompts.points_xy[:, 0], prompts.points_label[:, 0] = clicks, 1
     prompts.prior_box[:, :2], prompts.prior_box[:, 2:] = clicks, 0.1
-    prompts.prior_kind[:] = PRIOR_CLICK
+    prompts.prior_kind[:] = PriorKind.CLICK
     answers = [b.decode(b.encode_image(picture.rgb, picture.content_hw), prompts) for b in (plain, rounded)]
     first, second = (answer.mask_logits > 0 for answer in answers)
     seen = np.nan_to_num(answers[0].presence, nan=1.0) >= 0.5
