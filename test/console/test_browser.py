@@ -39,8 +39,13 @@ PARAMETERS = ("camera_timeout_s:=1.0", "history_frames:=60", "call_timeout_s:=10
 
 
 @pytest.fixture(scope="module")
-def node(start_node):
-    return start_node(*PARAMETERS)
+def objects_dir(tmp_path_factory):
+    return f"objects_dir:={tmp_path_factory.mktemp('objects')}"
+
+
+@pytest.fixture(scope="module")
+def node(start_node, objects_dir):
+    return start_node(*PARAMETERS, objects_dir)
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +262,52 @@ def test_targets_are_removed_one_by_one_and_together(page):
     wait_for(lambda: page.coloured(SHOWN)[16:].sum() == 0, "a picture without masks")
 
 
+def test_a_name_is_changed_in_the_list_and_kept_by_the_node(page, browser, console):
+    page.click(90, 60)
+    page.wait_for_targets(1)
+    name = page.page.locator("#targets .name")
+    name.fill("my square")
+    name.press("Enter")
+    asked(page, "/seem/rename", "label: my square")
+    other = Page(browser, console.url)
+    wait_for(lambda: list(other.targets().values()) == ["my square"], "the new name in another browser")
+    other.close()
+
+
+def test_undo_takes_the_last_round_back(page):
+    page.click(90, 60)
+    page.wait_for_targets(1)
+    before = page.page.locator("#calls strong", has_text="refine").count()
+    page.click(70, 60, modifiers=["Shift"])
+    refined(page, before + 1)
+    page.page.click("#undo")
+    asked(page, "/seem/undo")
+    assert "done" in page.page.locator("#calls li").first.text_content()
+    page.page.keyboard.press("Control+z")
+    wait_for(lambda: page.page.locator("#calls strong", has_text="undo").count() == 2, "the second undo")
+    assert "refused" in page.page.locator("#calls li").first.text_content(), "the target's first round stays"
+
+
+def test_a_target_is_taught_found_by_its_name_and_forgotten(page):
+    page.click(90, 60)
+    page.wait_for_targets(1)
+    wait_for(lambda: overlap(page.coloured(SHOWN)[16:], square(90, 60)[16:]) > 0.8, "the mask")
+    page.page.once("dialog", lambda dialog: dialog.accept("my square"))
+    page.page.get_by_role("button", name="Teach").click()
+    taught = page.page.locator("#objects li", has_text="my square")
+    taught.wait_for()
+    assert taught.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 8
+    options = "() => [...document.querySelectorAll('#names option')].map(option => option.value)"
+    assert page.page.evaluate(options)[0] == "my square"
+    page.page.click("[aria-label^='Remove target']")
+    page.wait_for_targets(0)
+    page.say("my square")
+    assert list(page.wait_for_targets(1).values()) == ["my square"]
+    wait_for(lambda: overlap(page.coloured(SHOWN)[16:], square(90, 60)[16:]) > 0.8, "the taught thing")
+    page.page.get_by_role("button", name="Forget my square").click()
+    page.page.wait_for_selector("#taught", state="hidden")
+
+
 def test_a_target_shows_its_thumbnail_state_and_presence(page):
     page.click(90, 60)
     page.wait_for_targets(1)
@@ -444,14 +495,14 @@ def test_a_wrong_token_shows_what_to_do_and_the_right_one_the_page(browser, star
     right.close()
 
 
-def test_the_page_goes_on_when_the_node_was_started_again(shared, node, start_node, camera):
+def test_the_page_goes_on_when_the_node_was_started_again(shared, node, start_node, objects_dir):
     shared.click(90, 60)
     shared.wait_for_targets(1)
     node.stop()
     wait_for(lambda: shared.page.locator("#cover").is_visible(), "that the node is away", 40)
     words = shared.page.locator("#cover").text_content()
     assert "went away" in words or "not active" in words or "Looking for" in words
-    start_node(*PARAMETERS)
+    start_node(*PARAMETERS, objects_dir)
     shared.page.wait_for_selector("#cover", state="hidden")
     stamp = shared.stamp
     wait_for(lambda: shared.stamp != stamp, "pictures again")

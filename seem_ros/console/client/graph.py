@@ -74,16 +74,16 @@ def find_nodes(
         statuses: DiagnosticStatus and monotonic time of its arrival by its name.
         now_s: Monotonic time.
     """
-    services = [(name, kinds[0]) for name, kinds in services if kinds]
+    offered = [(name, kinds[0]) for name, kinds in services if kinds]
     published = {name for name, kinds in topics if SEGMENTS_TYPE in kinds}
     found = []
-    for service, kind in services:
+    for service, kind in offered:
         if kind != SEGMENT_TYPE or not service.endswith("/segment"):
             continue
         name = service.removesuffix("/segment")
         own = tuple(
             (other.removeprefix(f"{name}/"), its)
-            for other, its in services
+            for other, its in offered
             if other.startswith(f"{name}/") and "/" not in other.removeprefix(f"{name}/")
         )
         cameras = tuple(_cameras(name, published, statuses, now_s))

@@ -154,8 +154,8 @@ def _without_pictures(values: Any) -> tuple[Any, int]:
         parts = {name: _without_pictures(one) for name, one in values.items()}
         return {name: one for name, (one, _) in parts.items()}, sum(count for _, count in parts.values())
     if isinstance(values, list):
-        parts = [_without_pictures(one) for one in values]
-        return [one for one, _ in parts], sum(count for _, count in parts)
+        entries = [_without_pictures(one) for one in values]
+        return [one for one, _ in entries], sum(count for _, count in entries)
     return values, 0
 
 

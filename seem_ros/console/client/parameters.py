@@ -20,7 +20,7 @@ _FIELDS = {
     ParameterType.PARAMETER_STRING: ("str", "string_value"),
     ParameterType.PARAMETER_STRING_ARRAY: ("list", "string_array_value"),
 }
-_TYPES = {"bool": bool, "int": int, "float": (int, float), "str": str, "list": list}
+_TYPES: dict[str, type | tuple[type, ...]] = {"bool": bool, "int": int, "float": (int, float), "str": str, "list": list}
 # rclpy's own, which say nothing about segmentation
 _NOT_OURS = ("use_sim_time", "qos_overrides", "start_type_description_service")
 ONE_OF = "one of: "

@@ -216,7 +216,8 @@ class CameraFeed:
         else:
             source = (message.width, message.height)
             data = to_jpeg(image_to_rgb(message), settings.jpeg_quality, settings.max_side_px)
-        runs, segments = None, ()
+        runs: Runs | None = None
+        segments: tuple[dict[str, Any], ...] = ()
         if pair.segments is not None and pair.segments.labels.data:
             runs = Runs.of(image_to_labels(pair.segments.labels))
             segments = tuple(

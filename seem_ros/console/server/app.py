@@ -57,16 +57,14 @@ def make_app(link: RosLink, access: Access, settings: FeedSettings) -> Guard:
         settings: How pictures go out.
     """
     files = page_files()
-    hub: Hub | None = None
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        nonlocal hub
-        hub = Hub(link, settings)
+        app.state.hub = Hub(link, settings)
         try:
             yield
         finally:
-            hub.close()
+            app.state.hub.close()
 
     async def page(request: Request) -> Response:
         found = files.get(request.url.path)
@@ -75,23 +73,28 @@ def make_app(link: RosLink, access: Access, settings: FeedSettings) -> Guard:
         return Response(found[0], media_type=found[1])
 
     async def call(request: Request) -> Response:
+        hub: Hub = request.app.state.hub
         body = await _json_body(request, {"node": str, "service": str, "request": dict})
         return JSONResponse(await hub.calls.call(body["node"], body["service"], body["request"]))
 
     async def parameters(request: Request) -> Response:
+        hub: Hub = request.app.state.hub
         return JSONResponse(
             {"parameters": await read_parameters(link, _node(hub, request.query_params.get("node", "")))}
         )
 
     async def parameter(request: Request) -> Response:
+        hub: Hub = request.app.state.hub
         body = await _json_body(request, {"node": str, "name": str, "type": str, "value": object})
         node = _node(hub, body["node"])
         return JSONResponse(await set_parameter(hub.calls, link, node, body["name"], body["type"], body["value"]))
 
     async def pictures(request: Request) -> Response:
+        hub: Hub = request.app.state.hub
         return JSONResponse(hub.pictures.add(await request.body()))
 
     async def bundle(request: Request) -> Response:
+        hub: Hub = request.app.state.hub
         node = _node(hub, request.query_params.get("node", ""))
         packed = await request.body()
         try:
@@ -102,6 +105,7 @@ def make_app(link: RosLink, access: Access, settings: FeedSettings) -> Guard:
         return Response(data, media_type="application/zip")
 
     async def socket(websocket: WebSocket) -> None:
+        hub: Hub = websocket.app.state.hub
         await websocket.accept()
         if len(hub.viewers) >= MAX_VIEWERS:
             await websocket.close(TRY_AGAIN_LATER, f"{MAX_VIEWERS} pages are open already; close one")
