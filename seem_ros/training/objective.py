@@ -289,6 +289,8 @@ class Step:
             named = any(t.shape for t in scene.things.values())
             if not named:  # cut-outs: what they are is unknown, so the class says nothing
                 wanted[0][n], wanted[1][n] = -1, -1
+            if scene.clip.exhaustive_for is not None:  # unlabelled things are not "nothing": only finds are named
+                wanted[0][n], wanted[1][n] = -1, -1
             if not ids:
                 continue
             places = np.stack([normalised_box(scene.mask(f, i)) for i in ids])

@@ -72,7 +72,9 @@ class Scene:
         return tuple(i for i in self.visible[frame] if phrase.matches(self.things[i]))
 
     def absent(self, frame: int, phrase: Phrase) -> bool:
-        """True when not even a sliver of a fitting thing is on the frame."""
+        """True when it is certain that not even a sliver of a fitting thing is on the frame."""
+        if self.clip.exhaustive_for is not None and (phrase.shape is None or not self.clip.absent(phrase.shape)):
+            return False
         ids = set(np.unique(self.clip.ids[frame]).tolist())
         return not any(i in ids and phrase.matches(t) for i, t in self.things.items())
 

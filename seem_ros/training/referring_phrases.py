@@ -12,6 +12,8 @@ from seem_ros.datasets.scenes.scene import Thing
 
 TEMPLATES = ("{}", "{}", "the {}", "the {}", "a {}", "pick up the {}", "find the {}", "where is the {}")
 BACKGROUND = "background"
+#: Part of the absent names that are said without a colour where there are colours; photographs know none.
+UNCOLOURED = 0.15
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class SpokenNames:
 
     def pair_bank(self, things: Sequence[Thing], rng: np.random.Generator, size: int) -> tuple[str, ...]:
         """Colour-and-shape names: those present plus random others, stuff, and "background" last."""
-        present = {f"{t.colour} {t.shape}" for t in things if t.isthing and t.shape}
+        present = {f"{t.colour} {t.shape}" for t in things if t.isthing and t.shape and t.colour}
         for i in rng.permutation(len(self.pairs)):
             if len(present) >= size:
                 break
@@ -61,7 +63,7 @@ class SpokenNames:
 
     def phrase_for(self, thing: Thing, rng: np.random.Generator) -> Phrase:
         """A phrase that fits the thing."""
-        if not thing.isthing:
+        if not thing.isthing or thing.colour is None:  # of photographs the name is all that is known
             return Phrase(thing.shape)
         kind = rng.random()
         if kind < 0.45:
@@ -77,6 +79,11 @@ class SpokenNames:
         """A phrase that fits none of the visible things; half of the time close to one that is there."""
         named = [t for t in things if t.isthing and t.shape]
         for _ in range(8):
+            if not self.pairs or rng.random() < UNCOLOURED:
+                phrase = Phrase(self.shapes[rng.integers(len(self.shapes))])
+                if not any(phrase.matches(t) for t in things):
+                    return phrase
+                continue
             colour, shape = self.pairs[rng.integers(len(self.pairs))]
             if named and rng.random() < 0.6:
                 near = named[rng.integers(len(named))]

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trains the built-in model: `python -m seem_ros.training.train --config config/train_pico.yaml --out out/train`.
+"""Trains the built-in model, or teaches a package new things.
+
+    python -m seem_ros.training.train --config config/train_pico.yaml --out out/train           # from nothing
+    python -m seem_ros.training.train --data labels --init builtin --minutes 15 --out out/mine  # what `label` made
+    torchrun --standalone --nproc-per-node 8 -m seem_ros.training.train --data labels --out out/mine         # on 8 GPUs
 
 Resumes by itself from `last.pt` in the output folder. Every step draws from a generator seeded by (seed, step,
 process), so that a run that was interrupted goes on as if it had not been, as long as the data folder is the same.
@@ -8,11 +12,13 @@ process), so that a run that was interrupted goes on as if it had not been, as l
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +37,7 @@ from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import find_package, open_package
 from seem_ros.training.clip_dataset import crop
 from seem_ros.training.config import TrainConfig
+from seem_ros.training.fine_tune import FineTuneConfig, fine_tune
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
 from seem_ros.training.referring_phrases import SpokenNames
@@ -115,7 +122,7 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
     torch.set_flush_denormal(True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out = Path(config.out)
-    if config.processes > 1:
+    if config.processes > 1 and not dist.is_initialized():
         dist.init_process_group(
             "gloo", init_method=f"file://{out.resolve()}/rendezvous", rank=rank, world_size=config.processes
         )
@@ -243,10 +250,57 @@ def check_out(out: Path) -> None:
         ) from error
 
 
+def join_processes() -> tuple[int, int]:
+    """This process's rank and their number, as `torchrun` says: (0, 1) where it was not used."""
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if processes > 1:
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (dist.get_rank() if processes > 1 else 0), processes
+
+
+def teach(given: dict[str, Any], replay: tuple[str, ...], minutes: float, rank: int, processes: int) -> int:
+    """Fine-tunes a package; returns the exit code.
+
+    Raises:
+        SeemError: an option does not belong here, or data and package cannot be used.
+    """
+    strange = [name for name in ("cutouts", "images") if given[name] is not None]
+    if strange:
+        raise DataError(f"--{strange[0]} belongs to a run with --config")
+    if not given["data"] or not given["out"]:
+        raise DataError("give --data and --out (a package is taught), or --config (a model is trained from it)")
+    torch.set_num_threads(1 if processes > 1 else torch.get_num_threads())
+    usual = {"init": given["init"]} if given["init"] else {}
+    usual |= {"minutes": minutes} if minutes else {}
+    config = FineTuneConfig(given["data"], given["out"], replay=replay, **usual)
+    out = fine_tune(config, rank, processes)
+    if rank == 0:
+        height, width = open_package(find_package(config.init)).spec.input_hw
+        print(
+            f"{out}: taught. Make a package of it:\n  python -m seem_ros.tools.export {out}/average.pt "
+            f"--card {out}/card.yaml --size {height}x{width} --out {out}/package"
+        )
+    if processes > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m seem_ros.training.train", description=__doc__.splitlines()[0])
-    parser.add_argument("--config", required=True, help="YAML file of TrainConfig's fields")
+    parser = argparse.ArgumentParser(
+        prog="python -m seem_ros.training.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", help="YAML file of TrainConfig's fields; without one a package is taught --data")
+    parser.add_argument(
+        "--replay",
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="without --config: old scenes that go along; repeatable",
+    )
     for name, kind in (
         ("data", str),
         ("cutouts", str),
@@ -263,15 +317,22 @@ def main(arguments: list[str] | None = None) -> int:
         "--most-steps", type=int, default=0, help="stop after so many steps, with a checkpoint to go on from"
     )
     given = vars(parser.parse_args(arguments))
-    minutes, most_steps = given.pop("minutes"), given.pop("most_steps")
+    minutes, most_steps, replay = given.pop("minutes"), given.pop("most_steps"), given.pop("replay")
     try:
+        rank, processes = join_processes()
+        if given["config"] is None:
+            return teach(given, tuple(replay), minutes, rank, processes)
         config = TrainConfig.load(given.pop("config"), **given)
+        if processes > 1:
+            config = dataclasses.replace(config, processes=processes)
         out = Path(config.out)
         check_out(out)
         config.save(out / "config.yaml")
         (out / "rendezvous").unlink(missing_ok=True)
         Shards(config.data)
-        if config.processes > 1:
+        if processes > 1:
+            work(rank, config, most_steps, minutes)
+        elif config.processes > 1:
             mp.spawn(work, (config, most_steps, minutes), nprocs=config.processes)
         else:
             work(0, config, most_steps, minutes)
