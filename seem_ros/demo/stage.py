@@ -15,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from seem_ros.action import Find
 from seem_ros.errors import BackendError, SeemError
-from seem_ros.msg import SegmentArray, TargetArray
+from seem_ros.msg import Prompt, SegmentArray, TargetArray
 from seem_ros.perception.structures.frame import Intrinsics
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.ros.executor import spin
@@ -78,6 +80,7 @@ class Stage:
         self._node.create_subscription(TargetArray, "/seem/targets", self._on_targets, ALL)
         self._thread.start()
         self._clients: dict[str, Any] = {}
+        self._find: ActionClient | None = None
 
     def _on_segments(self, msg: SegmentArray) -> None:
         stamp_ns, now = stamp_to_ns(msg.header.stamp), time.monotonic()
@@ -120,6 +123,24 @@ class Stage:
         ].call_async(request)
         self._until(future.done, f"an answer of {service}", timeout_s)
         return future.result()
+
+    def find(self, prompt: Prompt, timeout_s: float, on_end: Callable[[Find.Result], None]) -> None:
+        """Have the node wait until it sees something; does not block.
+
+        Args:
+            prompt: What.
+            timeout_s: How long.
+            on_end: Called with the result, on the thread that listens.
+        """
+        if self._find is None:
+            self._find = ActionClient(self._node, Find, "/seem/find")
+        self._until(self._find.server_is_ready, "action find", START_S)
+
+        def accepted(future: Any) -> None:
+            ended = future.result().get_result_async()
+            ended.add_done_callback(lambda done: on_end(done.result().result))
+
+        self._find.send_goal_async(Find.Goal(prompt=prompt, timeout_s=timeout_s)).add_done_callback(accepted)
 
     def _until(self, condition: Callable[[], bool], what: str, timeout_s: float) -> bool:
         end = time.monotonic() + timeout_s

@@ -3,21 +3,24 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from std_msgs.msg import Header
 
+from seem_ros.action import Find
 from seem_ros.datasets.recorded_clip import Shot
 from seem_ros.demo.stage import Player, Stage
 from seem_ros.msg import Box, Click, Prompt, Reference
 from seem_ros.ros.messages.images import array_to_image
-from seem_ros.srv import Refine, RemoveTargets, Segment
+from seem_ros.srv import Refine, RemoveTargets, Segment, Teach
 
 RED_MUG, CYLINDER, BOWL, CONE, BOTTLE = 1, 2, 4, 5, 7  # ids in the clip's truth
 REFERENCE_FRAME = 150
 REMOVE_AT, ASK_AT = 110, 172
+FIND_S = 300.0  # a slow machine plays the clip for minutes
 
 
 @dataclass
@@ -90,6 +93,22 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
     )
     start('text "the purple plate"', Prompt(text="the purple plate"))
 
+    if bottle:
+        answer = stage.call(Teach, "teach", Teach.Request(name="my bottle", target_id=bottle))
+        say(f"{f'teach target {bottle} as my bottle':<34} -> {answer.message}")
+    seen = threading.Event()
+
+    def found(result: Find.Result) -> None:
+        if result.success:
+            target_id = result.target.target_id
+            cast.names[target_id], cast.since[target_id] = "waited for", max(player.index, 0)
+            say(f"{'the green box is seen':<34} -> target {target_id}, after {result.frames_looked_at} pictures")
+        else:
+            say(f"waiting for the green box: {result.message}")
+        seen.set()
+
+    say('waiting for "the green box", which is not there yet')
+    stage.find(Prompt(text="the green box"), FIND_S, found)
     say("the arm moves in")
     player.play(until=REMOVE_AT)
     player.wait_for(REMOVE_AT)
@@ -102,7 +121,8 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
         refine(cylinder, "  refine: here it is (click)", Prompt(clicks=[Click(x=x, y=y)]))
     player.play(until=ASK_AT)
     player.wait_for(ASK_AT)
-    start('text "the green box"', Prompt(text="the green box"))
+    seen.wait(FIND_S)
+    start('text "my bottle", as it was taught', Prompt(text="my bottle"))
     player.play()
     player.join()
     return cast

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -82,7 +83,11 @@ def main(arguments: list[str] | None = None) -> int:
         if options.video and not (options.text or options.click or options.box):
             parameters.append("panoptic:=true")
         say("starting the node")
-        with Stage(parameters, options.out / "node.log", on_state) as stage:
+        # what the demo teaches is not to be among what the user has taught
+        with (
+            tempfile.TemporaryDirectory() as taught,
+            Stage([*parameters, f"objects_dir:={taught}"], options.out / "node.log", on_state) as stage,
+        ):
             stage.wait_until_hearing()
             say("the node listens")
             good = _clip(stage, options, say) if media is None else _footage(stage, options, media, asked, say)

@@ -23,7 +23,13 @@ def run(*words):
 def test_the_demo_ends_by_itself_and_its_targets_match_the_truth(private_ros, tmp_path):
     done = run("-m", "seem_ros.tools.demo", "--out", tmp_path)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    for words in ("TRACKED", "OCCLUDED", "removed 1", "0 id switches", "mean IoU of the tracked targets"):
+    story = ("TRACKED", "OCCLUDED", "removed 1", "'my bottle' is remembered by 1 view", "the green box is seen")
+    for words in (
+        *story,
+        "'my bottle' is the object that was taught",
+        "0 id switches",
+        "mean IoU of the tracked targets",
+    ):
         assert words in done.stdout, done.stdout
     video = cv2.VideoCapture(str(tmp_path / "demo.mp4"))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == len(RecordedClip(find_clip("tabletop")))
