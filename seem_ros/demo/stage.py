@@ -78,9 +78,9 @@ class Stage:
         self._on_state = on_state
         self._node.create_subscription(SegmentArray, "/seem/segments", self._on_segments, ALL)
         self._node.create_subscription(TargetArray, "/seem/targets", self._on_targets, ALL)
+        self._find = ActionClient(self._node, Find, "/seem/find")  # before the node spins: rclpy adds it half made
         self._thread.start()
         self._clients: dict[str, Any] = {}
-        self._find: ActionClient | None = None
 
     def _on_segments(self, msg: SegmentArray) -> None:
         stamp_ns, now = stamp_to_ns(msg.header.stamp), time.monotonic()
@@ -132,8 +132,6 @@ class Stage:
             timeout_s: How long.
             on_end: Called with the result, on the thread that listens.
         """
-        if self._find is None:
-            self._find = ActionClient(self._node, Find, "/seem/find")
         self._until(self._find.server_is_ready, "action find", START_S)
 
         def accepted(future: Any) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
@@ -15,7 +17,7 @@ from seem_ros.action import Find
 from seem_ros.errors import ServiceError
 from seem_ros.ros.client.find_calls import Finding, FindReply, Progress, exchange
 from seem_ros.ros.client.replies import Asked, KnownObject, UndoReply, known_object, prompt_message, undo_reply
-from seem_ros.ros.client.service_calls import Reply, ServiceCaller
+from seem_ros.ros.client.service_calls import LOOK_S, Reply, ServiceCaller
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 from seem_ros.srv import Forget, Objects, Rename, Teach, Undo
 
@@ -23,7 +25,10 @@ from seem_ros.srv import Forget, Objects, Rename, Teach, Undo
 class MemoryCalls(ServiceCaller):
     """The part of `SeemClient` that is about what lasts."""
 
-    _find: ActionClient | None = None
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self._find: ActionClient | None = None
+        self._find_lock = threading.Lock()
 
     def undo(self, target_id: int, *, timeout_s: float | None = None) -> UndoReply:
         """Takes back the newest round on a target.
@@ -89,15 +94,13 @@ class MemoryCalls(ServiceCaller):
         timeout_s: float | None = None,
     ) -> Finding:
         """See `find`; what it gives can be cancelled."""
-        name = self.full_name("find")
-        with self._lock:
-            if self._find is None:
-                self._find = ActionClient(self.node, Find, name, callback_group=self._group)
         goal, finding = Find.Goal(prompt=prompt_message(prompt), camera=camera, timeout_s=seconds), Finding()
-        actions, limit_s = self._find, self.limit_s(timeout_s)
-        self.carry(
-            finding.future, lambda: exchange(self, actions, name, goal, finding, on_progress, limit_s), "call find"
-        )
+        name, limit_s = self.full_name("find"), self.limit_s(timeout_s)
+
+        def work() -> FindReply:
+            return exchange(self, self._actions(name, limit_s), name, goal, finding, on_progress, limit_s)
+
+        self.carry(finding.future, work, "call find")
         return finding
 
     def teach(
@@ -169,6 +172,25 @@ class MemoryCalls(ServiceCaller):
             self._find.destroy()
             self._find = None
         super().close()
+
+    def _actions(self, name: str, timeout_s: float) -> ActionClient:
+        """The client of the action, made where the node spins: rclpy adds it to the node while it is half made.
+
+        Raises:
+            ServiceTimeoutError: The node does not spin.
+        """
+        with self._find_lock:
+            executor = self.node.executor
+            if self._find is None and executor is None:
+                self._find = ActionClient(self.node, Find, name, callback_group=self._group)
+            elif self._find is None:
+                making = executor.create_task(ActionClient, self.node, Find, name, callback_group=self._group)
+                end_s = time.monotonic() + timeout_s
+                while not making.done():
+                    self.look(end_s, f"the client's own node has not run within {timeout_s:g} s")
+                    time.sleep(LOOK_S)
+                self._find = making.result()
+            return self._find
 
     def _typed(
         self, kind: type, service: str, request: Any, read: Callable[[Any], Reply], timeout_s: float | None

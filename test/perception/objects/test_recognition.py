@@ -3,10 +3,11 @@
 
 import numpy as np
 import pytest
-from colour_backend import scene
+from colour_backend import ColourBackend, scene
 
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.objects.taught import TaughtView
+from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Click, Prompt
 from seem_ros.perception.tracking.tracker import Tracker
@@ -79,6 +80,13 @@ def test_it_is_followed_as_a_target_with_its_name(taught):
     for i, frame in enumerate(frames[1:], 1):
         segment = tracker.step(frame).by_target(1)
         assert round(segment.centroid_xy_px[0] + 0.5) == 30 + 4 * i and segment.label == "my thing"
+
+
+def test_views_outlive_a_change_of_model(taught):
+    with Segmenter(ColourBackend(max_points=4)) as later_model:
+        later_model.objects = taught.objects
+        found = later_model.segment([Prompt(text="my thing")], Frame(scene({(90, 60): "yellow", (30, 70): "blue"})))
+    assert centre(found) == (90, 60)
 
 
 def test_what_is_forgotten_is_a_word_again(taught):
