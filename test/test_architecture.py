@@ -17,11 +17,24 @@ MAY_IMPORT = {
     "datasets": {"perception", "evaluation"},
     "evaluation": {"perception", "datasets", "sim"},
     "export": {"model", "runtime"},
+    "labelling": {"perception", "datasets"},
     "training": {"model", "runtime", "datasets"},
     "ros": {"perception", "runtime", "datasets", "sim"},
     "demo": {"perception", "datasets", "ros"},
     "console": {"perception", "datasets", "ros"},
-    "tools": {"model", "runtime", "perception", "sim", "datasets", "evaluation", "export", "training", "ros", "demo"},
+    "tools": {
+        "model",
+        "runtime",
+        "perception",
+        "sim",
+        "datasets",
+        "evaluation",
+        "export",
+        "training",
+        "labelling",
+        "ros",
+        "demo",
+    },
 }
 KNOW_ROS = {"ros", "demo", "console", "tools"}
 GENERATED = {"msg", "srv", "action"}

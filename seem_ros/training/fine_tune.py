@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,6 @@ from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.datasets.scenes.views import ViewConfig
 from seem_ros.errors import DataError, SeemError
 from seem_ros.files import claim_folder
-from seem_ros.perception.prompting.word_resolution import words_of
 from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import Package, find_package, open_package
 from seem_ros.training.objective import Step
@@ -177,7 +177,9 @@ def make_card(package: Package, names: tuple[str, ...], config: FineTuneConfig, 
     new = {name: True for name in names if name not in old}
     known = None
     if spec.known_words is not None:
-        known = list(dict.fromkeys([*spec.known_words, *(word for name in new for word in words_of(name))]))
+        known = list(
+            dict.fromkeys([*spec.known_words, *(word for name in new for word in re.findall(r"[^\W_]+", name.lower()))])
+        )
     return {
         "name": Path(config.out).resolve().name,
         "vocabulary": [{"name": name, "is_thing": thing} for name, thing in {**old, **new}.items()],
