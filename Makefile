@@ -30,8 +30,7 @@ CMAKE_ARGS := --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
 
 # Fast DDS loses large best-effort pictures in its default shared memory segment; a profile of your own is left alone.
 PROFILE := $(CURDIR)/config/fastdds_large_images.xml
-LARGE_IMAGES := FASTRTPS_DEFAULT_PROFILES_FILE=$${FASTRTPS_DEFAULT_PROFILES_FILE:-$(PROFILE)} \
-  FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
+LARGE_IMAGES := FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
 
 .PHONY: help env build test quick lint types docs check hooks demo console run clean
 help:

@@ -28,8 +28,9 @@ RVIZ_FRAME = "camera_color_optical_frame"
 _CAMERA = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Topics of config/seem.rviz, below the node's name.
 _RVIZ_TOPICS = ("overlay", "points", "markers", "click")
-# Fast DDS 2 reads the first, 3 the second.
-_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+# Fast DDS 3 reads the first and warns about the second, which Fast DDS 2 of older distributions reads.
+_PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+_WITH_FAST_DDS_2 = ("humble", "iron", "jazzy")
 LIVE = "live"
 
 
@@ -204,7 +205,8 @@ def large_images(share: Path, environment: Mapping[str, str]) -> dict[str, str]:
     dds = environment.get("RMW_IMPLEMENTATION", "")
     if (dds and "fastrtps" not in dds) or any(environment.get(name) for name in _PROFILE_VARIABLES):
         return {}
-    return dict.fromkeys(_PROFILE_VARIABLES, str(share / "config" / "fastdds_large_images.xml"))
+    names = _PROFILE_VARIABLES if environment.get("ROS_DISTRO", "") in _WITH_FAST_DDS_2 else _PROFILE_VARIABLES[:1]
+    return dict.fromkeys(names, str(share / "config" / "fastdds_large_images.xml"))
 
 
 def check_params_file(path: Path) -> None:

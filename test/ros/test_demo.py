@@ -62,6 +62,33 @@ def test_the_demo_runs_on_footage_of_ones_own(private_ros, tmp_path):
     assert refused.returncode == 2 and "does not exist" in refused.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--text", "the red mug"), "give --video"),
+        (("--video", "CLIP", "--box", "10,20,5"), "4 numbers"),
+        (("--video", "CLIP", "--box", "50,50,10,10"), "box"),
+        (("--video", "CLIP", "--click", "a,b"), "2 numbers"),
+        (("--video", "CLIP", "--text", "mug", "--seconds", "0"), "--seconds"),
+        (("--video", "gone.mp4", "--text", "mug"), "does not exist"),
+        (
+            (
+                "--model",
+                "no_such_model",
+            ),
+            "no_such_model",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)
+def test_the_demo_checks_its_arguments_before_it_starts_anything(private_ros, tmp_path, words, said):
+    cv2.imwrite(str(tmp_path / "clip.png"), RecordedClip(find_clip("tabletop")).read(0).rgb)
+    given = [str(tmp_path / "clip.png") if word == "CLIP" else word for word in words]
+    refused = run("-m", "seem_ros.tools.demo", *given, "--out", tmp_path / "out")
+    assert refused.returncode == 2 and said in refused.stderr and "Traceback" not in refused.stderr, refused.stderr
+    assert not (tmp_path / "out" / "node.log").exists()
+
+
 @pytest.mark.slow
 def test_a_task_planner_finds_the_red_mug_on_the_tabletop_camera(private_ros):
     camera = NodeProcess(ROOT / "scripts" / "tabletop_camera", name="tabletop_camera")

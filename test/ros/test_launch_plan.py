@@ -132,7 +132,8 @@ def test_log_level_respawn_and_device_reach_the_node():
 
 def test_large_pictures_get_their_shared_memory_unless_the_user_chose_otherwise():
     set_here = plan().environment
-    assert all(Path(value).is_file() for value in set_here.values()) and "FASTRTPS_DEFAULT_PROFILES_FILE" in set_here
+    assert list(set_here) == ["FASTDDS_DEFAULT_PROFILES_FILE"] and Path(*set_here.values()).is_file()
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" in plan(environment={"ROS_DISTRO": "humble"}).environment
     assert plan(environment={"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}).environment == set_here
     assert plan(environment={"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}).environment == {}
     assert plan(environment={"FASTDDS_DEFAULT_PROFILES_FILE": "mine.xml"}).environment == {}

@@ -226,7 +226,7 @@ class CameraInput:
             self._node.get_logger().warning(
                 f"camera {self._name}: most pictures of {choice.topic} get lost on their way (best effort, "
                 f"{len(msg.data) / 1e6:.1f} MB each): Fast DDS's shared memory segment is too small for them; start "
-                "camera and node with FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds_large_images.xml of this package, "
+                "camera and node with config/fastdds_large_images.xml of this package as Fast DDS's default profile, "
                 "or have the camera publish reliably"
             )
 
