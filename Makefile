@@ -32,7 +32,7 @@ CMAKE_ARGS := --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
 PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 LARGE_IMAGES := FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
 
-.PHONY: help env build test quick lint types docs check hooks demo console run clean
+.PHONY: help env build test fuzz soak quick lint types docs check hooks demo console run clean
 help:
 	@sed -n '3,7s/^# //p' Makefile
 
@@ -80,6 +80,14 @@ test: build $(VISION_BUILT) $(VENV)/.test.stamp
 
 quick: build $(VISION_BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
+
+# Hostile input for so long, and frames for so long: what breaks is written to out/
+MINUTES ?= 10
+fuzz: build $(VENV)/.test.stamp
+	$(WITH_ROS) python test/fuzz/fuzzing.py --minutes $(MINUTES) $(ARGS)
+
+soak: build $(VENV)/.test.stamp
+	$(WITH_ROS) python test/fuzz/soak.py --minutes $(MINUTES) $(ARGS)
 
 lint: $(VENV)/.check.stamp
 	$(WITH_ROS) ruff check . && ruff format --check --quiet .

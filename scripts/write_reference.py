@@ -144,7 +144,7 @@ def messages_page() -> str:
 # -------------------------------------------------------------------------------------------------------- command lines
 
 
-class _Caught(Exception):
+class _Caught(BaseException):
     """Carries the parser out of a command line that was about to read its arguments."""
 
 

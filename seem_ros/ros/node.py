@@ -36,7 +36,7 @@ from seem_ros.ros.executor import PatientExecutor, spin
 from seem_ros.ros.find.action_server import FindServer
 from seem_ros.ros.inference_thread import InferenceThread
 from seem_ros.ros.parameters import Settings, changed_but_fixed, table
-from seem_ros.ros.services import Services
+from seem_ros.ros.services import Services, guard_parameter_services
 from seem_ros.ros.session import Running
 from seem_ros.ros.statistics import Statistics
 from seem_ros.ros.transforms.listener import TransformListener, need_tf2_msgs
@@ -116,6 +116,7 @@ class SeemNode(LifecycleNode):
         self._seem_services = Services(
             self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
         )
+        guard_parameter_services(self)
         self._transforms = TransformListener(self, self._wake)
         self._find = FindServer(self, lambda: self._running if self._active else None, self._service_group)
         self.create_timer(WATCH_PERIOD_S, self._watch_model, self._house_group, self._steady_clock)

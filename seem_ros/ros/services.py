@@ -7,6 +7,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from rcl_interfaces.msg import ParameterType, SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -46,6 +48,44 @@ SERVICES: dict[str, tuple[type, str]] = {
     "forget": (Forget, "Forget an object that was taught, or some of its views."),
     "enable": (SetBool, "Process the cameras' frames, or let them pass; calls are answered either way."),
 }
+
+
+LONGEST_MESSAGE = 1000  # characters: an answer does not echo what was sent by the hundred kilobytes
+
+
+def shortened(message: str) -> str:
+    """A message for people, at most so long."""
+    if len(message) <= LONGEST_MESSAGE:
+        return message
+    return f"{message[: LONGEST_MESSAGE - 60]} ... ({len(message):,} characters)"
+
+
+def guard_parameter_services(node: Any) -> None:
+    """Has rclpy's parameter services answer what they raise at: an unknown type number would escape the callback, leave
+    the caller without an answer, and show as an internal error."""
+    for service in list(node.services):
+        if service.srv_type in (SetParameters, SetParametersAtomically):
+            service.callback = _typed(service.callback)
+
+
+def _typed(inner: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def answer(request: Any, response: Any) -> Any:
+        unknown = [one for one in request.parameters if not 0 <= one.value.type <= ParameterType.PARAMETER_STRING_ARRAY]
+        if not unknown:
+            response = inner(request, response)
+        else:
+            first = unknown[0]
+            reason = f"{first.name[:60]!r} has the unknown type number {first.value.type}; 0 to 9 are known"
+            result = SetParametersResult(successful=False, reason=reason)
+            if hasattr(response, "results"):
+                response.results = [result] * len(request.parameters)
+            else:
+                response.result = result
+        for result in response.results if hasattr(response, "results") else [response.result]:
+            result.reason = shortened(result.reason)
+        return response
+
+    return answer
 
 
 class Services:
@@ -95,6 +135,7 @@ class Services:
             except Exception as error:
                 self._node.get_logger().error(f"internal error in a service:\n{traceback.format_exc()}")
                 response.message = f"internal error: {type(error).__name__}: {error}"
+            response.message = shortened(response.message)
             return response
 
         return answer

@@ -19,6 +19,7 @@ from seem_ros.ros.inference_thread import BusyError, InferenceThread
 from seem_ros.ros.parameters import Settings
 
 MAX_VOCABULARY = 1000
+MAX_NAME_CHARACTERS = 200
 LOAD_TIMEOUT_S = 1800.0
 CLOSE_TIMEOUT_S = 1.0  # of the two seconds that taking the node down may take
 # Of a call's time: the rest is for the answer itself.
@@ -160,13 +161,17 @@ class Running:
         Raises:
             PromptError: A name is empty, twice there, has a comma, or there are too many.
         """
+        things, stuff = ([" ".join(name.split()) for name in names] for names in (things, stuff))
         names = [*things, *stuff]
         if len(names) > MAX_VOCABULARY:
             raise PromptError(f"a vocabulary may have {MAX_VOCABULARY} names, got {len(names)}")
         for name in names:
-            if not name.strip() or "," in name:
-                raise PromptError(f"a vocabulary's name must have a letter and no comma, got {name[:40]!r}")
-        lowered = [name.strip().lower() for name in names]
+            if not name or "," in name or len(name) > MAX_NAME_CHARACTERS:
+                raise PromptError(
+                    f"a vocabulary's name must have 1 to {MAX_NAME_CHARACTERS} characters and no comma, "
+                    f"got {name[:40]!r}, {len(name)} characters"
+                )
+        lowered = [name.lower() for name in names]
         if len(set(lowered)) != len(lowered):
             twice = next(name for name in lowered if lowered.count(name) > 1)
             raise PromptError(f"a vocabulary's names must differ, {twice[:40]!r} is there twice")

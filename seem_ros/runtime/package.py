@@ -180,7 +180,8 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
     _check_own(path)
     unknown = sorted(set(plain) - set(_FIELDS))
     if unknown:
-        raise PackageError(f"{path}: unknown fields {', '.join(unknown)[:200]}; known are {', '.join(_FIELDS)}")
+        listed = " ".join(", ".join(unknown).split())[:200]
+        raise PackageError(f"{path}: unknown fields {listed}; known are {', '.join(_FIELDS)}")
     try:
         graphs = {
             precision: _graph_files(files, f"graphs.{precision}")
@@ -197,7 +198,7 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
             None if plain.get("norms") is None else _file_name("norms", plain["norms"]),
         )
     except ModelError as error:
-        raise PackageError(f"{path}: {error}") from error
+        raise PackageError(f"{path}: {' '.join(str(error).split())}") from error
     if "fp32" not in graphs or set(graphs) - set(PRECISIONS):
         raise PackageError(f"{path}: graphs must include fp32 and be of {PRECISIONS}, got {sorted(graphs)}")
     for precision, files in graphs.items():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, SeemError
 from seem_ros.sim.clip_writer import ClipWriter, write_list
 from seem_ros.sim.ground_truth import RenderedFrame
@@ -63,6 +64,7 @@ def make_clip(
     raise DataError(f"seed {seed} gave no clip with a fully hidden object in {_ATTEMPTS} scenes (the last: {reason})")
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -19,6 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, SeemError
 from seem_ros.sim.clutter.renderer import ClutterStage
 from seem_ros.sim.fast_renderer import ClipStage
@@ -161,6 +162,7 @@ def read_textures(folder: Path | None) -> list[np.ndarray]:
     return pictures
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.pictures import read_labels
 from seem_ros.errors import DataError, SeemError
 from seem_ros.labelling.correction import Correction
@@ -124,6 +125,7 @@ def _numbers(text: str, count: int) -> list[float]:
     return values
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     try:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.media import Media, open_media
 from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
 from seem_ros.demo.film import annotate, write_sheet
@@ -59,6 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; returns the exit status: 1 where the clip's goals were missed, 2 for what cannot be run."""
     given = sys.argv[1:] if arguments is None else arguments

@@ -26,6 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 import seem_ros
+from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.coco_panoptic import CocoPanoptic
 from seem_ros.datasets.davis import DavisVideos
 from seem_ros.datasets.interactive import CONVENTIONS, InteractiveFolder
@@ -363,6 +364,7 @@ def _render(folder: Path, scenes: int, seed: int) -> None:
         raise DataError(f"the scenes could not be rendered into {folder}: see the message above")
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = build_parser().parse_args(arguments)

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import ModelError, PackageError, SeemError
 from seem_ros.plain_yaml import read_yaml_mapping
 from seem_ros.runtime.package import PRECISIONS, Package, open_package
@@ -145,6 +146,7 @@ def with_int8(package: Package, calibration: Path) -> Package:
     return add_int8(package, calibration_pictures(calibration, package.spec), print)[0]
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     parser = build_parser()

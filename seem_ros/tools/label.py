@@ -22,6 +22,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, SeemError
 from seem_ros.labelling.label_set import LabelSet
 from seem_ros.labelling.labelling import Outcome, expand, label_all, label_on_ray, label_source, open_teacher
@@ -97,6 +98,7 @@ def _tell(outcomes: Iterable[Outcome]) -> list[Outcome]:
     return told
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status."""
     options = build_parser().parse_args(arguments)

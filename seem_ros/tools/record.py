@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, SeemError
 from seem_ros.files import check_name
 from seem_ros.sim.clip_writer import ClipWriter, write_list
@@ -33,6 +34,7 @@ def _demo_frames(options: argparse.Namespace) -> Iterator[RenderedFrame]:
         yield from play(world, demo_story(world), options.frames, options.rate)
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)

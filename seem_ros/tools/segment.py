@@ -27,6 +27,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.media import Media, open_media
 from seem_ros.datasets.result_bag import ResultBag
 from seem_ros.errors import DataError, PromptError, SeemError
@@ -343,6 +344,7 @@ def _plain(option: str, value: Any) -> str:
     return f"--{option.replace('_', '-')} {value}".strip() if value else f"--{option}"
 
 
+@one_line_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; exit status 0, 1 where nothing was found, 2 for mistakes, 130 when interrupted."""
     try:

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, SeemError
 from seem_ros.perception.prompting import word_resolution
 
@@ -264,6 +265,7 @@ def write_table(path: Path, table: Iterable[Row], notice: str) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

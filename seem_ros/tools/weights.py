@@ -16,6 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import CheckpointError, SeemError
 
 REPOSITORY = "xdecoder/SEEM"
@@ -158,6 +159,7 @@ def _download(requirement: str, file: str, path: Path) -> str:
     return ""
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line: prints the file's path; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m seem_ros.tools.weights", description=__doc__)

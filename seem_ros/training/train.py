@@ -27,6 +27,7 @@ import torch.multiprocessing as mp
 import yaml
 from tqdm import tqdm
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.scenes.cutout_folder import CutoutFolder
 from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.errors import CheckpointError, DataError, PackageError, SeemError
@@ -286,6 +287,7 @@ def teach(given: dict[str, Any], replay: tuple[str, ...], minutes: float, rank: 
     return 0
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit code."""
     parser = argparse.ArgumentParser(

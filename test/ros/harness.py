@@ -98,6 +98,7 @@ class Client:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
         self._clients: dict[str, Any] = {}
+        self._answered: set[Any] = set()
 
     def _spin(self) -> None:
         spin(self._executor, self.node)
@@ -118,7 +119,24 @@ class Client:
             self._clients[service] = self.node.create_client(kind, service)
         client = self._clients[service]
         assert client.wait_for_service(timeout_s), f"there is no service {service}"
-        return self.wait(client.call_async(request), f"an answer of {service}", timeout_s)
+        if client not in self._answered:
+            # discovery goes both ways: a server that has not found this client yet cannot answer it, and the first
+            # answer is lost. It is asked again, until one has come.
+            end = time.monotonic() + timeout_s
+            future = client.call_async(request)
+            while not self._done_within(future, min(2.0, timeout_s)) and time.monotonic() < end:
+                future = client.call_async(request)
+            self._answered.add(client)
+        else:
+            future = client.call_async(request)
+        return self.wait(future, f"an answer of {service}", timeout_s)
+
+    @staticmethod
+    def _done_within(future: Any, seconds: float) -> bool:
+        end = time.monotonic() + seconds
+        while not future.done() and time.monotonic() < end:
+            time.sleep(0.01)
+        return future.done()
 
     def send(self, kind: type, service: str, request: Any) -> Any:
         """A future of a call."""

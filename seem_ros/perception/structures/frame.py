@@ -13,6 +13,7 @@ from seem_ros.errors import FrameError
 from seem_ros.perception.structures.rigid_transform import RigidTransform
 
 MAX_SIDE_PX = 8192
+_FOCAL_PX = (0.01, 1e7)  # beyond, positions are infinite or no numbers
 # Of a ray's slope: a tenth of a millimetre at ten metres.
 _STRAIGHT_ENOUGH, _MOST_ROUNDS = 1e-5, 20
 _ORIGIN = np.zeros(3)
@@ -49,6 +50,13 @@ class Intrinsics:
             raise FrameError(
                 f"intrinsics must be finite with positive focal lengths, got fx={self.fx} fy={self.fy} "
                 f"cx={self.cx} cy={self.cy} distortion={self.distortion}"
+            )
+        if not _FOCAL_PX[0] <= min(self.fx, self.fy) <= max(self.fx, self.fy) <= _FOCAL_PX[1] or (
+            max(abs(self.cx), abs(self.cy)) > _FOCAL_PX[1]
+        ):
+            raise FrameError(
+                f"focal lengths must lie in {_FOCAL_PX[0]:g}..{_FOCAL_PX[1]:g} pixels and the principal point within "
+                f"{_FOCAL_PX[1]:g}, got fx={self.fx:g} fy={self.fy:g} cx={self.cx:g} cy={self.cy:g}"
             )
         allowed = (4,) if self.fisheye else (4, 5, 8, 12, 14)
         if self.distortion and len(self.distortion) not in allowed:

@@ -97,8 +97,9 @@ class StoredFrame:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that the message takes, roughly what its picture takes."""
-        return len(self.msg.data)
+        """Memory that the message takes, and its picture once it was made: of a JPEG that is twenty times as much."""
+        frame = self._frame
+        return len(self.msg.data) + (frame.rgb.nbytes if frame is not None else 0)
 
 
 class FrameRing:
@@ -116,7 +117,6 @@ class FrameRing:
         self._max_frames = max_frames
         self._max_bytes = max_bytes
         self._frames: deque[StoredFrame] = deque()
-        self._bytes = 0
         self._lock = threading.Lock()
         self._late_in_a_row = self._taken = 0
         self.jumps = self.late = 0
@@ -131,14 +131,19 @@ class FrameRing:
                 return False
             if back_ns > 0:
                 self._frames.clear()
-                self._bytes = 0
                 self.jumps += 1
             self._late_in_a_row = 0
             self._taken += 1
             self._frames.append(stored)
-            self._bytes += stored.size_bytes
-            while len(self._frames) > 1 and (len(self._frames) > self._max_frames or self._bytes > self._max_bytes):
-                self._bytes -= self._frames.popleft().size_bytes
+            sizes = [
+                frame.size_bytes for frame in self._frames
+            ]  # a picture is made, and released, after its message came
+            total = sum(sizes)
+            for size in sizes[:-1]:
+                if len(self._frames) <= self._max_frames and total <= self._max_bytes:
+                    break
+                self._frames.popleft()
+                total -= size
             return True
 
     @property
@@ -186,7 +191,7 @@ class FrameRing:
         """Forget all frames."""
         with self._lock:
             self._frames.clear()
-            self._bytes = self._taken = 0
+            self._taken = 0
 
 
 def seconds(stamp_ns: int) -> str:

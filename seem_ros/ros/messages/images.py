@@ -28,7 +28,8 @@ def stamp_to_ns(stamp: Time) -> int:
 
 
 def ns_to_stamp(ns: int) -> Time:
-    """Nanoseconds as a message's time."""
+    """Nanoseconds as a message's time; beyond what its 32 bits of seconds hold, the nearest that they do."""
+    ns = min(max(ns, -(1 << 31) * NS_PER_S), (1 << 31) * NS_PER_S - 1)
     return Time(sec=int(ns // NS_PER_S), nanosec=int(ns % NS_PER_S))
 
 

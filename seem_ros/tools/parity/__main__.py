@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, SeemError
 from seem_ros.model.checkpoints import deterministic_model
 from seem_ros.model.official_keys import official_shapes
@@ -62,6 +63,7 @@ def check_fixture(
     return report
 
 
+@one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m seem_ros.tools.parity", description=__doc__)
