@@ -15,11 +15,11 @@ from std_srvs.srv import SetBool
 
 from seem_ros.errors import PromptError, SeemError, TargetError
 from seem_ros.perception.structures.frame import Frame
-from seem_ros.ros import object_services
 from seem_ros.ros.camera.pipeline import CameraPipeline, Found, segment_picture
 from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.messages.prompts import checked_label, picture_of, prompt_from_message, prompts_from_messages
 from seem_ros.ros.messages.results import STATES, segments_to_message
+from seem_ros.ros.objects import services as object_services
 from seem_ros.ros.session import Running
 from seem_ros.srv import (
     Forget,

@@ -25,12 +25,12 @@ from seem_ros.perception.tracking.target import ROUNDS_KEPT, IdAllocator, Target
 from seem_ros.perception.tracking.tracker import Tracker
 from seem_ros.ros.camera.depth_lookup import DepthLookup
 from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
-from seem_ros.ros.camera.lesson import view_of_mask, view_of_prompt
 from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.camera.waiting_frame import WaitingFrame
 from seem_ros.ros.find.search import Searches
 from seem_ros.ros.messages.images import NS_PER_S
+from seem_ros.ros.objects.lesson import view_of_mask, view_of_prompt
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.statistics import Statistics
 from seem_ros.ros.transforms.buffer import TransformBuffer

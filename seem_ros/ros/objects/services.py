@@ -14,9 +14,9 @@ from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.objects.taught import TaughtObject, TaughtView, check_name
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt
-from seem_ros.ros.camera.lesson import view_of_prompt
 from seem_ros.ros.messages.images import array_to_jpeg, ns_to_stamp, stamp_to_ns
 from seem_ros.ros.messages.prompts import picture_of, prompt_from_message, says_nothing
+from seem_ros.ros.objects.lesson import view_of_prompt
 from seem_ros.ros.session import Running
 
 THUMBNAIL_PX = 96
