@@ -20,12 +20,22 @@ from typing import Any
 
 from seem_ros.command_line import one_line_errors
 from seem_ros.errors import ModelError, PackageError, SeemError
+from seem_ros.export.model_card import TOLD
 from seem_ros.plain_yaml import read_yaml_mapping
 from seem_ros.runtime.package import PRECISIONS, Package, open_package
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 from seem_ros.runtime.spec import VocabularyEntry, mapping, sequence
 
-_CARD_FIELDS = ("name", "vocabulary", "known_words", "thresholds", "max_points", "max_references", "prompt_buckets")
+_CARD_FIELDS = (
+    "name",
+    "vocabulary",
+    "known_words",
+    "thresholds",
+    "max_points",
+    "max_references",
+    "prompt_buckets",
+    *TOLD,
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -85,8 +95,8 @@ def parse_buckets(text: str) -> tuple[int, ...]:
     return tuple(sorted({int(p) for p in parts}))
 
 
-def read_card(path: Path) -> dict[str, Any]:
-    """What a package says about its model beyond the architecture.
+def read_card(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a package says about its model beyond the architecture, and what only its card tells people.
 
     Raises:
         ModelError: The file is missing or has unknown fields.
@@ -104,7 +114,8 @@ def read_card(path: Path) -> dict[str, Any]:
     for name in ("known_words", "prompt_buckets"):
         if card.get(name) is not None:
             card[name] = tuple(sequence(name, card[name]))
-    return card
+    told = {name: card.pop(name) for name in TOLD if name in card}
+    return card, told
 
 
 def export(arguments: argparse.Namespace) -> Package:
@@ -113,11 +124,12 @@ def export(arguments: argparse.Namespace) -> Package:
     Raises:
         SeemError: The checkpoint or the options cannot be used.
     """
+    from seem_ros.export.model_card import write_model_card
     from seem_ros.export.package_writer import write_package
     from seem_ros.export.target import check_target
     from seem_ros.runtime.checkpoint import open_checkpoint
 
-    fields = read_card(arguments.card) if arguments.card else {}
+    fields, told = read_card(arguments.card) if arguments.card else ({}, {})
     if arguments.out:
         check_target(Path(arguments.out))  # before a checkpoint is read in vain
     for name, value in (
@@ -130,9 +142,12 @@ def export(arguments: argparse.Namespace) -> Package:
     model, spec = open_checkpoint(arguments.checkpoint, arguments.size, arguments.rules, **fields)
     folder = check_target(Path(arguments.out) if arguments.out else Path("models") / spec.name)
     precision = "fp32" if arguments.precision == "int8" else arguments.precision
-    return write_package(
+    package = write_package(
         model, spec, folder, precision, arguments.half_weights or None, progress=lambda line: print(line)
     )
+    if told:
+        write_model_card(package, told)
+    return package
 
 
 def with_int8(package: Package, calibration: Path) -> Package:

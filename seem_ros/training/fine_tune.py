@@ -165,16 +165,16 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
     if rank == 0:
         _save(out, model, optimiser, average, step, spent + now() - clock)
         curve.plot(out / "curve.png")
-        card = make_card(package, mixture.names, config, step * 2 * config.clips * processes)
+        card = make_card(package, mixture, config, step * 2 * config.clips * processes)
         (out / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
     return out
 
 
-def make_card(package: Package, names: tuple[str, ...], config: FineTuneConfig, images: int) -> dict[str, Any]:
+def make_card(package: Package, mixture: Mixture, config: FineTuneConfig, images: int) -> dict[str, Any]:
     """What `seem_ros.tools.export --card` needs: the package's own, and the new names and their words."""
     spec = package.spec
     old = {entry.name: entry.is_thing for entry in spec.vocabulary}
-    new = {name: True for name in names if name not in old}
+    new = {name: True for name in mixture.names if name not in old}
     known = None
     if spec.known_words is not None:
         known = list(
@@ -188,6 +188,23 @@ def make_card(package: Package, names: tuple[str, ...], config: FineTuneConfig, 
         "max_points": spec.max_points,
         "max_references": spec.max_references,
         "prompt_buckets": list(spec.prompt_buckets),
+        "made_by": {
+            "command": "python -m seem_ros.training.train",
+            "taught from": spec.name,
+            "image passes": images,
+            "minutes": config.minutes,
+            "old scenes": ", ".join(Path(folder).name for folder in config.replay) or "none",
+        },
+        "data": [
+            {
+                "name": source.name,
+                "pictures": len(source),
+                "objects": sum(source.counts("train").values()),
+                "licence": source.licence or "not told",
+            }
+            for source in mixture.sources
+            if isinstance(source, LabelFolder)
+        ],
     }
 
 

@@ -50,11 +50,13 @@ class LabelFolder:
     def __init__(self, folder: Path | str, split: str | None = "train") -> None:
         self.folder = require_folder(folder, "labelled pictures")
         self.name = self.folder.resolve().name
+        self.licence = ""
         index = self.folder / "index.json"
         content = read_json(index, "labelled pictures")
         require_keys(content, ("items",), str(index))
         if split is not None and split not in SPLITS:
             raise DataError(f"the split is train, val or all (None), got {split!r}")
+        self.licence = str(content.get("licence", ""))
         items = content["items"]
         for number, item in enumerate(items):
             self._check_item(item, f"{index}, item {number}")
