@@ -139,15 +139,22 @@ def drop_strays(
     """
     fine, coarse = mask_logits, memory_mask
     for row, (logits, anchor) in enumerate(zip(mask_logits, anchors, strict=True)):
-        count, parts, stats, _ = cv2.connectedComponentsWithStats((logits > 0).astype(np.uint8), connectivity=8)
+        positive = logits > 0
+        rows, columns = np.flatnonzero(positive.any(axis=1)), np.flatnonzero(positive.any(axis=0))
+        if not len(rows):
+            continue
+        window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]  # most masks are small: look there alone
+        piece = positive[window].astype(np.uint8)
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(piece, connectivity=8)
         if count <= 2:
             continue
         areas = stats[:, cv2.CC_STAT_AREA].copy()
         areas[0] = 0
         if anchor is not None:
-            shared = np.bincount(parts[anchor > 0], minlength=count)
+            near = anchor[window]
+            shared = np.bincount(parts[near > 0], minlength=count)
             least = _SHARED * np.minimum(areas, np.count_nonzero(anchor))
-            touched = (np.bincount(parts[anchor == 2], minlength=count) > 0) | ((shared > 0) & (shared >= least))
+            touched = (np.bincount(parts[near == 2], minlength=count) > 0) | ((shared > 0) & (shared >= least))
             touched[0] = False
             if touched.any():
                 areas[~touched] = 0
@@ -158,7 +165,8 @@ def drop_strays(
         if fine is mask_logits:
             fine, coarse = mask_logits.copy(), memory_mask.copy()
         drop = gone[parts]
-        fine[row][drop] = -np.abs(fine[row][drop])
+        there = fine[row][window]
+        there[drop] = -np.abs(there[drop])
         kept = cv2.resize((fine[row] > 0).astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA) > 0
         lost = (coarse[row] > 0) & ~kept
         coarse[row][lost] = -np.abs(coarse[row][lost])

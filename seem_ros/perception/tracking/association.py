@@ -125,6 +125,12 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
     return np.count_nonzero(first & second) / union if union else 0.0
 
 
+def share_cells(first: Place, second: Place) -> bool:
+    """Whether two places' boxes share cells; where they do not, neither do the masks."""
+    a, b = first.box, second.box
+    return bool(a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3])
+
+
 def is_near(target: Target, place: Place, config: TrackerConfig) -> bool:
     """Rule 2: within reach of the last place; nothing is known after a time jump, so nothing is near."""
     last = target.place
@@ -200,6 +206,8 @@ def suppress_duplicates(candidates: Sequence[Candidate], config: TrackerConfig) 
         mine = one.place.mask
         fresh = one.target.state is not TargetState.TRACKED
         for other in kept:
+            if not share_cells(one.place, other.place):
+                continue
             theirs = other.place.mask
             # what was just found again is most likely the other one if it lies mostly on it; two targets that were told
             # apart before (a mug and its handle) may lie inside each other

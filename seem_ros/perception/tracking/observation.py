@@ -100,8 +100,13 @@ def resolve_overlaps(seen: Seen, rows: Sequence[int], followed: Sequence[Target]
     """
     masks = {row: seen.result.mask_logits[row] > 0 for row in rows if seen.places[row] is not None}
     areas = {row: np.count_nonzero(mask) for row, mask in masks.items()}
-    before = {row: _last_mask(followed[row], masks[row].shape) if followed else None for row in masks}
+    last: dict[int, np.ndarray | None] = {}
     ways: dict[int, np.ndarray | None] = {}
+
+    def before(row: int) -> np.ndarray | None:
+        if row not in last:
+            last[row] = _last_mask(followed[row], masks[row].shape) if followed else None
+        return last[row]
 
     def way(row: int) -> np.ndarray | None:
         if row not in ways:
@@ -109,22 +114,22 @@ def resolve_overlaps(seen: Seen, rows: Sequence[int], followed: Sequence[Target]
         return ways[row]
 
     lost: dict[int, np.ndarray] = {}
-    for large in masks:
-        for small in masks:
-            both = masks[large] & masks[small]
-            if large == small or not both.any():
-                continue
-            swallowed = areas[small] < 0.9 * areas[large] and np.count_nonzero(both) >= 0.8 * areas[small]
-            if before[small] is not None and before[large] is not None:
-                gone = both & before[small] & ~before[large]
-                gone = gone | (both & ~before[large]) if swallowed else gone
-            elif swallowed:
-                gone = both
-            else:
-                own, other = way(large), way(small)
-                gone = None if own is None or other is None else both & (own > other)
-            if gone is not None and gone.any():
-                lost[large] = lost.get(large, False) | gone
+    for large, small in _neighbours(seen, list(masks)):
+        both = masks[large] & masks[small]
+        if not both.any():
+            continue
+        swallowed = areas[small] < 0.9 * areas[large] and np.count_nonzero(both) >= 0.8 * areas[small]
+        last_large, last_small = before(large), before(small)
+        if last_small is not None and last_large is not None:
+            gone = both & last_small & ~last_large
+            gone = gone | (both & ~last_large) if swallowed else gone
+        elif swallowed:
+            gone = both
+        else:
+            own, other = way(large), way(small)
+            gone = None if own is None or other is None else both & (own > other)
+        if gone is not None and gone.any():
+            lost[large] = lost.get(large, False) | gone
     if not lost:
         return seen
     fine, coarse, places = seen.result.mask_logits.copy(), seen.result.memory_mask.copy(), list(seen.places)
@@ -136,6 +141,17 @@ def resolve_overlaps(seen: Seen, rows: Sequence[int], followed: Sequence[Target]
         places[row] = make_place(fine[row], coarse[row], places[row].picture, places[row].geometry_key)
     result = replace(seen.result, mask_logits=fine, memory_mask=coarse)
     return replace(seen, result=result, scores=mask_scores(fine), places=places)
+
+
+def _neighbours(seen: Seen, rows: Sequence[int]) -> list[tuple[int, int]]:
+    """Pairs of different rows whose boxes share cells, both ways round: of many masks few pairs can touch."""
+    if len(rows) < 2:
+        return []
+    boxes = np.stack([seen.places[row].box for row in rows])
+    meet = (boxes[:, None, :2] < boxes[None, :, 2:]).all(-1)
+    meet &= meet.T
+    np.fill_diagonal(meet, False)
+    return [(rows[i], rows[k]) for i, k in np.argwhere(meet)]
 
 
 def _way_to_points(batch: PromptBatch, row: int, size_hw: tuple[int, int]) -> np.ndarray | None:
