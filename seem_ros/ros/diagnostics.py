@@ -89,9 +89,10 @@ def camera_status(
         "targets": len(pipeline.targets),
         **{f"targets_{state.lower()}": states.get(state, 0) for state in ("TRACKED", "OCCLUDED", "LOST")},
     }
-    for stage, (median, p95) in statistics.milliseconds().items():
+    for stage, (median, p95, p99) in statistics.milliseconds().items():
         values[f"{stage}_ms"] = f"{median:.1f}"
         values[f"{stage}_p95_ms"] = f"{p95:.1f}"
+        values[f"{stage}_p99_ms"] = f"{p99:.1f}"
     status.values = _values(values)
     return status
 

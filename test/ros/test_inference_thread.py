@@ -59,6 +59,19 @@ def test_frames_go_on_while_calls_come_and_a_bad_frame_ends_nothing(thread):
     assert [type(error) for error in thread.errors] == [ValueError, type(None)]  # and it is told that all is well again
 
 
+def test_of_several_cameras_none_starves_while_calls_come(thread):
+    sources = [Source() for _ in range(4)]
+    thread.serve(tuple(sources))
+    for _ in range(10):
+        thread.call(lambda: time.sleep(0.002), 1.0)
+    deadline = time.monotonic() + 10
+    while min(source.processed for source in sources) < 10 and time.monotonic() < deadline:
+        thread.call(lambda: None, 1.0)
+    counts = thread.call(lambda: [source.processed for source in sources], 1.0)
+    assert min(counts) >= 10
+    assert max(counts) - min(counts) <= 1  # they take turns: no camera is ever two frames ahead
+
+
 def test_a_call_too_many_is_told_so_at_once(thread):
     release, threads = threading.Event(), []
     for _ in range(2):
