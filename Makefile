@@ -32,7 +32,7 @@ CMAKE_ARGS := --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
 PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 LARGE_IMAGES := FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
 
-.PHONY: help env build test fuzz soak quick lint types docs check hooks demo console run clean
+.PHONY: help env build test fuzz soak sbom quick lint types docs check hooks demo console run clean
 help:
 	@sed -n '3,7s/^# //p' Makefile
 
@@ -88,6 +88,10 @@ fuzz: build $(VENV)/.test.stamp
 
 soak: build $(VENV)/.test.stamp
 	$(WITH_ROS) python test/fuzz/soak.py --minutes $(MINUTES) $(ARGS)
+
+# What is installed, with versions and licences: out/sbom.json
+sbom: env
+	$(WITH_ROS) python scripts/sbom.py $(ARGS)
 
 lint: $(VENV)/.check.stamp
 	$(WITH_ROS) ruff check . && ruff format --check --quiet .

@@ -35,7 +35,7 @@ from seem_ros.ros.diagnostics import camera_status, node_status
 from seem_ros.ros.executor import PatientExecutor, spin
 from seem_ros.ros.find.action_server import FindServer
 from seem_ros.ros.inference_thread import InferenceThread
-from seem_ros.ros.parameters import Settings, changed_but_fixed, table
+from seem_ros.ros.parameters import Settings, changed_but_fixed, changed_but_locked, table
 from seem_ros.ros.services import Services, guard_parameter_services
 from seem_ros.ros.session import Running
 from seem_ros.ros.statistics import Statistics
@@ -312,6 +312,9 @@ class SeemNode(LifecycleNode):
         try:
             values = {one.name: one.value for one in parameters if one.name in ours}
             settings = self.settings.changed(values)
+            locked = list(changed_but_locked(self.settings, settings))
+            if locked:
+                raise SeemError(f"{', '.join(locked)}: locked when the node was started (parameter lock)")
             fixed = list(changed_but_fixed(self.settings, settings))
             if fixed and self._running is not None:
                 raise SeemError(f"{', '.join(fixed)}: read when the node is configured; clean it up first")

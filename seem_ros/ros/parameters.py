@@ -126,6 +126,12 @@ class Settings:
     """All parameters as one value: checked as a whole, replaced as a whole."""
 
     autostart: bool = _row(True, "Configure and activate by itself when started.", fixed=True)
+    lock: bool = _row(
+        False,
+        "Refuse any change of model, cache_dir, objects_dir and of this parameter while the node runs: the network "
+        "cannot point it at other folders.",
+        fixed=True,
+    )
     model: str = _row(
         "builtin", "Model package: a folder, or builtin for the one that comes with seem_ros.", fixed=True
     )
@@ -379,6 +385,14 @@ def table() -> tuple[Parameter, ...]:
         row = Parameter(TRACKER_PREFIX + name, default, description, minimum, maximum)
         rows.append(scores.get(row.name, row))
     return tuple(rows)
+
+
+LOCKED = ("lock", "model", "cache_dir", "objects_dir")
+
+
+def changed_but_locked(old: Settings, new: Settings) -> Iterable[str]:
+    """Names of the parameters that differ and may not be changed at all, because the node was started with ``lock``."""
+    return [name for name in LOCKED if old.lock and getattr(old, name) != getattr(new, name)]
 
 
 def changed_but_fixed(old: Settings, new: Settings) -> Iterable[str]:

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The doctor's report says what a report about a problem needs, whatever is broken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from seem_ros.tools import doctor
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_report_names_versions_processor_backends_model_cache_and_ros(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SEEM_ROS_CACHE", str(tmp_path / "cache"))
+    assert doctor.main(["--seconds", "0"]) == 0
+    said = capsys.readouterr().out
+    for words in (
+        "versions:",
+        f"numpy {np.__version__}",
+        "cores",
+        "flags:",
+        "onnxruntime: CPU, fp32",
+        "verified",
+        "cache:",
+    ):
+        assert words in said, said
+    assert str(tmp_path) not in said and "Traceback" not in said  # the home folder is written as ~
+
+
+def test_what_is_broken_is_said_and_the_rest_follows(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "_backends", lambda: iter(()))
+    monkeypatch.setenv("SEEM_ROS_CACHE", "~no_such_user/cache")
+    assert doctor.main(["--seconds", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "cannot be told: BackendError: $SEEM_ROS_CACHE" in said and "ROS:" in said
+
+
+def test_the_bill_of_materials_names_every_package_with_version_and_licence(tmp_path):
+    command = [sys.executable, str(ROOT / "scripts" / "sbom.py"), "--out", str(tmp_path / "sbom.json")]
+    subprocess.run(command, check=True, capture_output=True)
+    components = {one["name"]: one for one in json.loads((tmp_path / "sbom.json").read_text())["components"]}
+    assert components["numpy"]["version"] == np.__version__
+    assert "BSD" in components["numpy"]["licenses"][0]["license"]["name"]
