@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seem_ros.errors import DataError
+from seem_ros.sim.clutter.viewpoints import draw_view, move_view
 from seem_ros.sim.mujoco_import import mujoco
 from seem_ros.sim.render import Camera
 from seem_ros.sim.scene.appearance import add_room_materials, dress_room, light_scene
@@ -20,7 +21,6 @@ from seem_ros.sim.scene.mesh_files import ThingMesh, with_uv
 from seem_ros.sim.scene.meshes import make_mesh
 from seem_ros.sim.scene.room import HIDDEN, SHOWN, SURFACES, add_material, add_mesh, add_room, new_spec
 from seem_ros.sim.scene.textures import pattern, surface
-from seem_ros.sim.scene.viewpoint import Viewpoint
 from seem_ros.sim.vocabulary import COLOUR_RGB, COLOURS, HELD_OUT_PAIRS, PATTERNS, SHAPES, TOTE, full_name
 
 #: Things and solids of a stage: more than a pile takes, so that its piles differ.
@@ -275,11 +275,12 @@ class ClutterStage:
         records = self._paint(rng)
         shadows = rng.random() < 0.6
         data.qpos[:], data.qvel[:] = self._rest
-        view = self._draw_view(rng)
+        middle = np.median([data.qpos[thing.qpos : thing.qpos + 2] for thing in self._chosen], axis=0)
+        view = draw_view(rng, middle)
         for frame in range(len(rgb)):
             if frame:
                 self._disturb(rng)
-                view = self._move_view(rng, view)
+                view = move_view(rng, view)
             view.apply(model)
             mujoco.mj_forward(model, data)
             rgb[frame], ids[frame], _ = self._camera.shoot(data, shadows=shadows)
@@ -362,37 +363,6 @@ class ClutterStage:
         }
 
     # Between frames ---------------------------------------------------------------------------------------------
-
-    def _draw_view(self, rng: np.random.Generator) -> Viewpoint:
-        """From above mostly, near or far; sometimes slanting as from a wrist."""
-        fovy = rng.uniform(38, 70)
-        elevation = np.radians(rng.uniform(58, 88) if rng.random() < 0.75 else rng.uniform(35, 60))
-        reach = rng.uniform(0.10, 0.30)
-        middle = np.median([self._data.qpos[thing.qpos : thing.qpos + 2] for thing in self._chosen] or [[0, 0]], axis=0)
-        target = np.array([*(middle + rng.normal(0, 0.03, 2)), rng.uniform(0.0, 0.06)])
-        return Viewpoint(
-            target,
-            rng.uniform(-np.pi, np.pi),
-            elevation,
-            reach / np.tan(np.radians(fovy / 2)),
-            rng.normal(0, 0.2),
-            fovy,
-        )
-
-    @staticmethod
-    def _move_view(rng: np.random.Generator, view: Viewpoint) -> Viewpoint:
-        kind = rng.random()
-        if kind < 0.25:
-            return view
-        amount = 0.3 if kind < 0.65 else 1.0
-        return Viewpoint(
-            view.target_m + np.array([*rng.normal(0, 0.035 * amount, 2), 0]),
-            view.azimuth + rng.normal(0, 0.5 * amount),
-            float(np.clip(view.elevation + rng.normal(0, 0.15 * amount), np.radians(32), np.radians(88))),
-            view.distance_m * float(np.exp(rng.normal(0, 0.15 * amount))),
-            view.roll,
-            view.fovy_deg,
-        )
 
     def _disturb(self, rng: np.random.Generator) -> None:
         """Takes one or two things out, or knocks some; what lay on them comes down."""
