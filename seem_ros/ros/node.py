@@ -278,7 +278,8 @@ class SeemNode(LifecycleNode):
         try:
             if running is not None and not running.close():
                 self._written_off.append(running.thread)
-                self.get_logger().warning("the model is busy still; it is freed when its work is done")
+                if self.context.ok():  # a log of a process that ends would leave a line about itself
+                    self.get_logger().warning("the model is busy still; it is freed when its work is done")
         finally:
             for output in outputs.values():
                 output.close()
