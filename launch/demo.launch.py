@@ -8,8 +8,8 @@ ros2 service call /seem/segment seem_ros/srv/Segment "{prompts: [{text: 'the red
 
 from launch import LaunchDescription
 
-from seem_ros.ros.launch_actions import actions_of
-from seem_ros.ros.launch_plan import DEMO_ARGUMENTS, plan_demo
+from seem_ros.ros.launching.actions import actions_of
+from seem_ros.ros.launching.plan import DEMO_ARGUMENTS, plan_demo
 
 
 def generate_launch_description() -> LaunchDescription:

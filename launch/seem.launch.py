@@ -8,8 +8,8 @@ ros2 launch seem_ros seem.launch.py cameras:="front:=/front/image_raw,left:=/lef
 
 from launch import LaunchDescription
 
-from seem_ros.ros.launch_actions import actions_of
-from seem_ros.ros.launch_plan import ARGUMENTS, plan_seem
+from seem_ros.ros.launching.actions import actions_of
+from seem_ros.ros.launching.plan import ARGUMENTS, plan_seem
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -21,7 +21,7 @@ from unittest import mock
 
 import seem_ros
 from seem_ros.ros.interface_docs import documentation_tables, table_rows, yaml_text
-from seem_ros.ros.launch_plan import ARGUMENTS, DEMO_ARGUMENTS, Argument
+from seem_ros.ros.launching.plan import ARGUMENTS, DEMO_ARGUMENTS, Argument
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTE = "<!-- Written by scripts/write_reference.py from the code. -->\n"

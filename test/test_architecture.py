@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "sim": set(),
     "datasets": {"perception", "evaluation"},
     "evaluation": {"perception", "datasets", "sim"},
-    "export": {"model", "runtime"},
+    "export": {"model", "runtime", "perception"},
     "labelling": {"perception", "datasets"},
     "training": {"model", "runtime", "datasets"},
     "ros": {"perception", "runtime", "datasets", "sim"},
@@ -31,9 +31,10 @@ MAY_IMPORT = {
         "evaluation",
         "export",
         "training",
-        "labelling",
         "ros",
         "demo",
+        "labelling",
+        "console",
     },
 }
 KNOW_ROS = {"ros", "demo", "console", "tools"}
@@ -128,8 +129,8 @@ def test_no_public_class_has_the_name_of_another():
 
 def test_tests_lie_where_what_they_test_lies():
     folders = {path.parent.relative_to(ROOT / "test") for path in (ROOT / "test").rglob("test_*.py")}
-    folders.discard(Path("fuzz"))  # it is about everything
-    strangers = [str(one) for one in folders if not (PACKAGE / one).is_dir() and not (ROOT / one).is_dir()]
+    own = {Path("fuzz")}  # throws nonsense at everything
+    strangers = [str(one) for one in folders - own if not (PACKAGE / one).is_dir() and not (ROOT / one).is_dir()]
     assert not strangers, f"nothing in the repository is called {strangers}"
 
 

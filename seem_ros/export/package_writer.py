@@ -23,7 +23,7 @@ from seem_ros.export.target import check_target, exchange
 from seem_ros.export.weight_store import WeightStore
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.tokenizer import DATA_FILE
-from seem_ros.runtime.folding import fold_batch_norms, norm_state
+from seem_ros.runtime.backends.batch_norm_folding import fold_batch_norms, norm_state
 from seem_ros.runtime.package import GraphFiles, Package, open_package, write_description
 from seem_ros.runtime.parity_gate import write_gate_inputs
 from seem_ros.runtime.spec import ModelSpec

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The only room that knows ROS: messages to values and back, and the nodes."""
+"""ROS: messages to values and back, cameras, services, the nodes and a client. Nothing below it knows ROS."""
 
 import os
 

@@ -90,12 +90,12 @@ class Clicks:
         Raises:
             SeemError: Its frame cannot be transformed to the picture's.
         """
-        newest = self._pipeline.ring.newest()
-        if newest is None or msg.header.frame_id in ("", newest.header.frame_id):
+        newest = self._pipeline.newest_header()
+        if newest is None or msg.header.frame_id in ("", newest[0]):
             return msg, False
-        frame, optical = msg.header.frame_id, newest.header.frame_id
+        frame, (optical, stamp_ns) = msg.header.frame_id, newest
         try:
-            transform = self._transforms.lookup_soon(optical, frame, newest.stamp_ns, TRANSFORM_WAIT_S)
+            transform = self._transforms.lookup_soon(optical, frame, stamp_ns, TRANSFORM_WAIT_S)
         except SeemError as error:
             raise PromptError(
                 f"the point is in frame {frame!r}, the image in {optical!r}, and {error}; set the fixed frame of the "
@@ -106,44 +106,18 @@ class Clicks:
 
     def _act(self, msg: PointStamped, in_space: bool, negative: bool) -> str:
         """Start or refine; on the inference thread."""
-        pipeline, (x, y) = self._pipeline, self._pixel(msg, in_space)
+        pipeline, point = self._pipeline, msg.point
+        if pipeline.newest_header() is None:
+            raise pipeline.no_frame_yet()
+        flat = point.z == 0 and not in_space
+        x, y = (point.x, point.y) if flat else pipeline.pixel_of(point.x, point.y, point.z)
         prompt = Prompt(clicks=(Click(x, y, negative=negative),))
-        stamp_ns = stamp_to_ns(msg.header.stamp)
-        try:
-            pipeline.ring.at(stamp_ns, pipeline.settings.stamp_tolerance_s)
-        except SeemError:
-            stamp_ns = 0  # tools stamp with their own clock; the newest frame is meant
-        target_id = self._newest_target() if negative else self._target_at(x, y)
+        stamp_ns = pipeline.kept_stamp(stamp_to_ns(msg.header.stamp))
+        target_id = pipeline.newest_target() if negative else pipeline.target_at(x, y)
+        if negative and not target_id:
+            raise PromptError("a negative click needs a target, and there is none")
         if target_id:
             found = pipeline.refine(target_id, prompt, "", stamp_ns)
             return found.message or f"refined target {target_id}"
         found = pipeline.start((prompt,), ("",), False, stamp_ns)
         return found.message or f"started target {found.target_ids[0]}"
-
-    def _pixel(self, msg: PointStamped, in_space: bool) -> tuple[float, float]:
-        """The pixel that is meant; on the inference thread.
-
-        Raises:
-            SeemError: The point is behind the camera, or there is no calibration.
-        """
-        point, pipeline = msg.point, self._pipeline
-        newest = pipeline.ring.newest()
-        if newest is None:
-            raise pipeline.no_frame_yet()
-        x_m, y_m, z_m = point.x, point.y, point.z
-        if z_m == 0 and not in_space:
-            return x_m, y_m
-        frame = newest.frame()
-        return pipeline.depth.lens(frame.height, frame.width, pipeline.settings).pixel_of(x_m, y_m, z_m)
-
-    def _newest_target(self) -> int:
-        if not self._pipeline.targets:
-            raise PromptError("a negative click needs a target, and there is none")
-        return max(target.target_id for target in self._pipeline.targets)
-
-    def _target_at(self, x: float, y: float) -> int:
-        last = self._pipeline.tracker.last
-        if last is None or not (0 <= x < last.labels.shape[1] and 0 <= y < last.labels.shape[0]):
-            return 0
-        value = int(last.labels[int(y), int(x)])
-        return next((target.target_id for target in self._pipeline.targets if target.value == value), 0) if value else 0

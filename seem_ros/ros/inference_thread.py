@@ -24,7 +24,15 @@ SHUTTING_DOWN = "the node is shutting down"
 
 
 class BusyError(SeemError):
-    """Too many calls wait already, or a call was not answered in time."""
+    """Too many calls wait already, or a call was not answered in time.
+
+    Attributes:
+        too_late: The call began to wait, and its time is up: whether it takes effect is for the caller to say.
+    """
+
+    def __init__(self, message: str, too_late: bool = False) -> None:
+        super().__init__(message)
+        self.too_late = too_late
 
 
 class FrameSource(Protocol):
@@ -54,9 +62,16 @@ class InferenceThread:
     Args:
         max_waiting: Calls that may wait at the same time.
         on_error: Told about whatever a frame's processing raised, the thread goes on; None = a frame went well again.
+        before_work: Run on the thread before each call and each round of frames: where settings may change.
     """
 
-    def __init__(self, max_waiting: int, on_error: Callable[[BaseException | None], None]) -> None:
+    def __init__(
+        self,
+        max_waiting: int,
+        on_error: Callable[[BaseException | None], None],
+        before_work: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._before_work = before_work
         self._sources: tuple[FrameSource, ...] = ()
         self._max_waiting = max_waiting
         self._on_error = on_error
@@ -127,7 +142,7 @@ class InferenceThread:
                 if job.future.done() and job.future.exception() is None:
                     return job.future.result()
                 job.abandoned = True
-            raise BusyError(f"no answer within {timeout_s:g} s, the model is busy; nothing was started") from error
+            raise BusyError(f"no answer within {timeout_s:g} s, the model is busy", too_late=True) from error
         finally:
             with self._wake:
                 self._waiting -= 1
@@ -189,6 +204,7 @@ class InferenceThread:
                     break
                 job = self._jobs.popleft() if self._jobs else None
                 self._running_job, self._progress_s = job, time.monotonic()
+            self._before_work()
             if job is not None:
                 self._do(job)
                 self._running_job = None

@@ -31,14 +31,14 @@ from seem_ros.ros.camera.silence import SilenceWatch
 from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.click_subscriber import Clicks
 from seem_ros.ros.declaration import declare
-from seem_ros.ros.diagnostics import camera_status, node_status
 from seem_ros.ros.executor import PatientExecutor, spin
 from seem_ros.ros.find.action_server import FindServer
 from seem_ros.ros.inference_thread import InferenceThread
+from seem_ros.ros.monitoring.diagnostics import camera_status, node_status
+from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.parameters import Settings, changed_but_fixed, changed_but_locked, table
 from seem_ros.ros.services import Services, guard_parameter_services
 from seem_ros.ros.session import Running
-from seem_ros.ros.statistics import Statistics
 from seem_ros.ros.transforms.listener import TransformListener, need_tf2_msgs
 from seem_ros.runtime.loader import fastest_cpu_precision, load_backend
 from seem_ros.runtime.package import open_package
@@ -232,11 +232,11 @@ class SeemNode(LifecycleNode):
                 f"{name}/" if several else "",
                 self.settings,
                 lambda msg, pipeline=pipeline: (pipeline.on_image(msg), running.thread.wake()),
-                lambda msg, pipeline=pipeline: (pipeline.depth.on_depth(msg), running.thread.wake()),
-                pipeline.depth.on_info,
+                lambda msg, pipeline=pipeline: (pipeline.on_depth(msg), running.thread.wake()),
+                pipeline.on_info,
             )
             self._silence[name] = SilenceWatch(
-                self, name, pipeline.age_s, lambda pipeline=pipeline: pipeline.ring.is_still, pipeline.describe_input
+                self, name, pipeline.age_s, lambda pipeline=pipeline: pipeline.is_still, pipeline.describe_input
             )
             self._clicks.append(
                 Clicks(

@@ -193,7 +193,7 @@ class Services:
         pipeline = running.camera_of(request.target_id)
 
         def undo() -> tuple[Found, int]:
-            return pipeline.undo(request.target_id), pipeline.tracker.rounds(request.target_id)
+            return pipeline.undo(request.target_id), pipeline.rounds(request.target_id)
 
         found, response.rounds_left = running.call(undo, may_take_effect=True)
         self._fill_target(running, response, found, pipeline, request.target_id)
@@ -218,8 +218,7 @@ class Services:
 
         def remove() -> list[int]:
             for pipeline, some in chosen.items():
-                for target_id in some:
-                    pipeline.tracker.target(target_id)  # all are checked before the first is removed
+                pipeline.check_targets(some)  # all are checked before the first is removed
             return [one for pipeline, some in chosen.items() if len(pipeline.targets) for one in pipeline.remove(some)]
 
         response.removed = sorted(running.call(remove, may_take_effect=True))

@@ -33,7 +33,7 @@ class Running:
     Args:
         load: Makes the segmenter; called on the inference thread, which owns the model from then on.
         make_camera: Makes a camera's pipeline from its name and the segmenter.
-        settings: Of the node; exchanged as a whole by `apply`.
+        settings: Of the node; exchanged as a whole by `apply`, from any thread.
         on_error: Told about what a frame's processing raised beyond the known errors.
 
     Raises:
@@ -51,12 +51,13 @@ class Running:
         self._stuff: tuple[str, ...] | None = None
         self._enabled_s = float("-inf")
         self._lock, self._waiting_for_frames = threading.Lock(), 0
-        self.thread = InferenceThread(settings.max_waiting_calls, on_error)
+        self._in_force = settings
+        self.thread = InferenceThread(settings.max_waiting_calls, on_error, self._adopt)
         try:
             self.segmenter: Segmenter = self.thread.call(lambda: load(settings), LOAD_TIMEOUT_S)
             self.thread.call(lambda: self._remember(objects_folder(settings.objects_dir)), LOAD_TIMEOUT_S)
             self.cameras = {name: make_camera(name, self.segmenter) for name in settings.cameras}
-            self.segmenter.config = settings.segmenter_config()
+            self.thread.call(lambda: self._use(settings), LOAD_TIMEOUT_S)
             things, stuff = settings.vocabulary
             if things or stuff:
                 self.thread.call(lambda: self.set_vocabulary(things, stuff), LOAD_TIMEOUT_S)
@@ -93,9 +94,10 @@ class Running:
         try:
             return self.thread.call(work, self.settings.call_timeout_s if timeout_s is None else timeout_s, undo)
         except BusyError as error:
-            if may_take_effect:
-                raise BusyError(str(error).replace("nothing was started", "it may still take effect")) from error
-            raise
+            if not error.too_late:
+                raise
+            outcome = "it may still take effect" if may_take_effect else "nothing was started"
+            raise BusyError(f"{error}; {outcome}", too_late=True) from error
 
     def wait_for_first_frame(self, pipeline: CameraPipeline) -> float:
         """Wait for a camera's first frame, where one can be expected: just after the start, or while it is published.
@@ -189,9 +191,22 @@ class Running:
         return [name for name in names if name not in self._stuff], list(self._stuff)
 
     def apply(self, settings: Settings) -> None:
-        """Use other settings from the next frame on."""
-        settings.tracker_config(self.segmenter.spec.postprocess)  # refused before anything is changed
+        """Use other settings from the next frame or call on; what runs now ends with those it began with.
+
+        Raises:
+            SeemError: They contradict what the model says; nothing is changed.
+        """
+        settings.tracker_config(self.segmenter.spec.postprocess)
         self.settings = settings
+        self.thread.wake()
+
+    def _adopt(self) -> None:
+        """Bring model and cameras to the newest settings; on the inference thread, which alone changes them."""
+        if self._in_force is not self.settings:
+            self._use(self.settings)
+
+    def _use(self, settings: Settings) -> None:
+        self._in_force = settings
         self.segmenter.config = settings.segmenter_config()
         for pipeline in self.cameras.values():
             pipeline.apply(settings)

@@ -12,7 +12,7 @@ from seem_ros.errors import CheckpointError, PackageError
 from seem_ros.model.checkpoints import load_checkpoint, read_state
 from seem_ros.model.config import PICO, ModelConfig
 from seem_ros.model.seem import Seem
-from seem_ros.runtime.folding import unfold_batch_norms
+from seem_ros.runtime.backends.batch_norm_folding import unfold_batch_norms
 from seem_ros.runtime.package import Package
 from seem_ros.runtime.spec import ModelSpec
 

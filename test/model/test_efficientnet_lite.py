@@ -22,9 +22,9 @@ from seem_ros.model.backbones import build_backbone
 from seem_ros.model.backbones.efficientnet_lite import imagenet_weights
 from seem_ros.model.config import PICO, BackboneConfig
 from seem_ros.model.seem import PIXEL_MEAN, PIXEL_STD, Seem
+from seem_ros.runtime.backends.batch_norm_folding import fold_batch_norms
 from seem_ros.runtime.backends.onnxruntime_backend import OnnxRuntimeSession
 from seem_ros.runtime.backends.openvino_backend import OpenVinoSession
-from seem_ros.runtime.folding import fold_batch_norms
 from seem_ros.runtime.spec import ModelSpec
 from seem_ros.tools.weights import find_imagenet
 

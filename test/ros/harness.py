@@ -71,7 +71,7 @@ class NodeProcess:
 
     def memory_mb(self) -> float:
         """Resident memory, megabytes."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * 4096 / 1e6
+        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def stop(self, how: int = signal.SIGINT) -> int:
         """End it and return its exit status."""

@@ -23,10 +23,10 @@ from seem_ros.perception.tracking.target import IdAllocator
 from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame
 from seem_ros.ros.camera.pipeline import CameraPipeline
 from seem_ros.ros.messages.images import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
+from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.services import LONGEST_MESSAGE, guard_parameter_services, shortened
 from seem_ros.ros.session import Running
-from seem_ros.ros.statistics import Statistics
 from seem_ros.ros.transforms.buffer import TransformBuffer
 
 

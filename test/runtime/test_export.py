@@ -15,10 +15,10 @@ from seem_ros.export.package_writer import write_package
 from seem_ros.export.weight_store import WeightStore
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
+from seem_ros.runtime.backends.batch_norm_folding import fold_batch_norms, norm_state, unfold_batch_norms
 from seem_ros.runtime.backends.onnxruntime_backend import open_onnxruntime
 from seem_ros.runtime.backends.torch_backend import TorchBackend
 from seem_ros.runtime.checkpoint import trainable_model
-from seem_ros.runtime.folding import fold_batch_norms, norm_state, unfold_batch_norms
 from seem_ros.runtime.package import open_package
 from seem_ros.runtime.parity_gate import answer, compare, read_gate_inputs
 from seem_ros.runtime.spec import ModelSpec

@@ -30,9 +30,9 @@ from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.camera.waiting_frame import WaitingFrame
 from seem_ros.ros.find.search import Searches
 from seem_ros.ros.messages.images import NS_PER_S
+from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.objects.lesson import view_of_mask, view_of_prompt
 from seem_ros.ros.parameters import Settings
-from seem_ros.ros.statistics import Statistics
 from seem_ros.ros.transforms.buffer import TransformBuffer
 
 WARN_EVERY_S = 5.0
@@ -89,10 +89,10 @@ class CameraPipeline:
     ) -> None:
         self.name, self.output, self.statistics = name, output, statistics
         self.settings, self.enabled, self.names = settings, False, {}
-        self.tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.postprocess), ids)
-        self.ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
-        self.depth = DepthLookup(name, logger, self._topics, buffer)
-        self.decoder = PictureDecoder()
+        self._tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.postprocess), ids)
+        self._ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
+        self._depth = DepthLookup(name, logger, self._topics, buffer)
+        self._decoder = PictureDecoder()
         self._error, self._error_s = "", float("-inf")
         self._segmenter, self._logger, self._input = segmenter, logger, get_input
         self._waiting = WaitingFrame()
@@ -103,32 +103,40 @@ class CameraPipeline:
         self._last_begin_s = self._last_warning_s = float("-inf")
         self._names_before: dict[int, tuple[str, ...]] = {}
         self.targets: tuple[TargetInfo, ...] = ()
-        self.searches = Searches(segmenter, self.tracker, self._found_one, self._why_no_frame)
+        self.searches = Searches(segmenter, self._tracker, self._found_one, self._why_no_frame)
 
     # ------------------------------------------------------------- executor threads: messages are stored, nothing else
 
     def on_image(self, msg: Any) -> None:
         """An image arrived; the one that still waited is dropped."""
-        stored = StoredFrame(msg, self.name, decoder=self.decoder)
+        stored = StoredFrame(msg, self.name, decoder=self._decoder)
         self.statistics.count("received")
-        if not self.ring.add(stored):
+        if not self._ring.add(stored):
             self.statistics.count("late")
             return
         first = self._waiting.peek()
         keep = (
-            bool(self.settings.target_frame) and first is not None and not self.depth.is_settled(first, self.settings)
+            bool(self.settings.target_frame) and first is not None and not self._depth.is_settled(first, self.settings)
         )
         dropped = self._waiting.put(stored, keep)
         self._first_frame.set()
         if dropped and self.enabled:
             self.statistics.count("dropped")
 
+    def on_depth(self, msg: Any) -> None:
+        """A depth image arrived."""
+        self._depth.on_depth(msg)
+
+    def on_info(self, msg: Any) -> None:
+        """Calibration arrived."""
+        self._depth.on_info(msg)
+
     def forget_frames(self) -> None:
         """Drop all kept frames; targets stay."""
         self._waiting.clear()
         self._first_frame.clear()
-        self.ring.clear()
-        self.depth.clear()
+        self._ring.clear()
+        self._depth.clear()
 
     def _topics(self) -> tuple[str, str, str]:
         opened = self._input()
@@ -159,12 +167,31 @@ class CameraPipeline:
 
     def apply(self, settings: Settings) -> None:
         """Use other settings from the next frame on."""
-        self.tracker.config = settings.tracker_config(self._segmenter.spec.postprocess)
+        self._tracker.config = settings.tracker_config(self._segmenter.spec.postprocess)
         self.settings = settings
+
+    @property
+    def is_still(self) -> bool:
+        """Whether the camera sends one picture and then no other."""
+        return self._ring.is_still
+
+    @property
+    def depth_problem(self) -> str:
+        """Why there are no positions; empty where there are, or nobody wants them."""
+        return self._depth.reason
+
+    def counts(self) -> dict[str, int]:
+        """What became of frames, for diagnostics."""
+        return {"late": self._ring.late, "without_depth": self._depth.without, "time_jumps": self._ring.jumps}
+
+    def newest_header(self) -> tuple[str, int] | None:
+        """Frame and stamp, nanoseconds, of the newest picture; None before the first."""
+        newest = self._ring.newest()
+        return None if newest is None else (newest.header.frame_id, newest.stamp_ns)
 
     def age_s(self) -> float | None:
         """Seconds since the last frame arrived; None before the first."""
-        newest = self.ring.newest()
+        newest = self._ring.newest()
         return None if newest is None else time.monotonic() - newest.arrived_s
 
     # ---------------------------------------------------------------------------------- inference thread: the frames
@@ -181,7 +208,7 @@ class CameraPipeline:
         now, settings = time.monotonic(), self.settings
         if settings.max_rate_hz > 0 and now - self._last_begin_s < 1.0 / settings.max_rate_hz:
             return False
-        return self.depth.is_settled(stored, settings)
+        return self._depth.is_settled(stored, settings)
 
     def process(self) -> None:
         """Take the waiting frame, follow the targets into it, and publish."""
@@ -190,7 +217,7 @@ class CameraPipeline:
             return
         self._last_begin_s = time.monotonic()
         listening = self.output is not None and self.output.wanted()
-        if not listening and not len(self.tracker) and not len(self.searches):
+        if not listening and not len(self._tracker) and not len(self.searches):
             self._remember(stored)
             return
         begin = time.perf_counter()
@@ -212,10 +239,10 @@ class CameraPipeline:
         if fresh:
             self.statistics.took("convert", stored.convert_s)
             self._say_scale(stored)
-        if len(self.tracker):
+        if len(self._tracker):
             encoded = self._encode(stored, frame)
             with self.statistics.stage("decode"):
-                segments = self.tracker.step(encoded)
+                segments = self._tracker.step(encoded)
         else:
             segments = empty_segments(frame, self.settings.wide_labels)
         if len(self.searches):
@@ -223,7 +250,7 @@ class CameraPipeline:
             with self.statistics.stage("find"):
                 self.searches.look(encoded, stored.header)
         self._remember(stored)
-        self.targets = self.tracker.targets()
+        self.targets = self._tracker.targets()
         if self.output is None:
             return
         if self.settings.panoptic and self.output.wanted():
@@ -242,7 +269,7 @@ class CameraPipeline:
         """Somebody waited for this target."""
         if label:
             self.names[target_id] = label
-        self.targets = self.tracker.targets()
+        self.targets = self._tracker.targets()
 
     def _why_no_frame(self) -> str:
         if not self.enabled:
@@ -251,7 +278,7 @@ class CameraPipeline:
 
     def _with_panoptic(self, segments: Segments, encoded: EncodedFrame) -> Segments:
         others = self._segmenter.panoptic(frame=encoded, wide=self.settings.wide_labels)
-        return merge(segments, others, reserved=[target.value for target in self.tracker.targets()])
+        return merge(segments, others, reserved=[target.value for target in self._tracker.targets()])
 
     def _encode(self, stored: StoredFrame, frame: Frame) -> EncodedFrame:
         if self._encoded is None or self._encoded[0] is not stored:
@@ -281,6 +308,55 @@ class CameraPipeline:
 
     # ----------------------------------------------------------------------------------- inference thread: the calls
 
+    def kept_stamp(self, stamp_ns: int) -> int:
+        """The stamp, where a frame of it is kept; 0, the newest, where not: tools stamp with their own clock."""
+        try:
+            self._ring.at(stamp_ns, self.settings.stamp_tolerance_s)
+        except FrameError:
+            return 0
+        return stamp_ns
+
+    def pixel_of(self, x_m: float, y_m: float, z_m: float) -> tuple[float, float]:
+        """Where a point of the camera's optical frame is seen in its newest picture.
+
+        Raises:
+            SeemError: No picture yet, no calibration, or the point is behind the camera.
+        """
+        newest = self._ring.newest()
+        if newest is None:
+            raise self.no_frame_yet()
+        frame = newest.frame()
+        return self._depth.lens(frame.height, frame.width, self.settings).pixel_of(x_m, y_m, z_m)
+
+    def target_at(self, x: float, y: float) -> int:
+        """Id of the target that is seen at a pixel of the last picture; 0 where there is none."""
+        last = self._tracker.last
+        if last is None or not (0 <= x < last.labels.shape[1] and 0 <= y < last.labels.shape[0]):
+            return 0
+        value = int(last.labels[int(y), int(x)])
+        return next((target.target_id for target in self.targets if target.value == value), 0) if value else 0
+
+    def newest_target(self) -> int:
+        """Id of the target that was started last; 0 where there is none."""
+        return max((target.target_id for target in self.targets), default=0)
+
+    def check_targets(self, ids: Sequence[int]) -> None:
+        """Make sure that all of them live.
+
+        Raises:
+            TargetError: One does not.
+        """
+        for target_id in ids:
+            self._tracker.target(target_id)
+
+    def rounds(self, target_id: int) -> int:
+        """How many rounds on a target can be taken back.
+
+        Raises:
+            TargetError: No living target has this id.
+        """
+        return self._tracker.rounds(target_id)
+
     def segment(self, prompts: Sequence[Prompt], panoptic: bool, stamp_ns: int) -> Found:
         """Answer prompts about a frame, and forget them.
 
@@ -298,14 +374,14 @@ class CameraPipeline:
             SeemError: No such frame, a prompt that does not fit it, or no room.
         """
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        before = {target.target_id for target in self.tracker.targets()}
-        result = self.tracker.start(prompts, encoded, [each.frame(self._complete(each)) for each in replay])
+        before = {target.target_id for target in self._tracker.targets()}
+        result = self._tracker.start(prompts, encoded, [each.frame(self._complete(each)) for each in replay])
         new = tuple(one for one in dict.fromkeys(result.target_ids) if one and one not in before)
         self.names.update({one: name for one, name in zip(result.target_ids, labels) if one and name})
         segments, last = result.segments, replay[-1] if replay else stored
         if panoptic:
             segments = self._with_panoptic(segments, self._segmenter.encode(last.frame()))
-        self.targets = self.tracker.targets()
+        self.targets = self._tracker.targets()
         self._release((stored, *replay))
         return Found(
             with_names(segments, self.names), last.header, result.target_ids, new, self._message(segments, stored)
@@ -317,15 +393,15 @@ class CameraPipeline:
         Raises:
             SeemError: No such target or frame, or a prompt that does not fit it.
         """
-        self.tracker.target(target_id)  # an unknown target is said before anything about frames
+        self._tracker.target(target_id)  # an unknown target is said before anything about frames
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        result = self.tracker.refine(target_id, prompt, encoded, [each.frame(self._complete(each)) for each in replay])
+        result = self._tracker.refine(target_id, prompt, encoded, [each.frame(self._complete(each)) for each in replay])
         if result.answers[0].found:
             earlier = (*self._names_before.get(target_id, ()), self.names.get(target_id, ""))
             self._names_before[target_id] = earlier[-ROUNDS_KEPT:]
         if label:
             self.names[target_id] = label
-        self.targets = self.tracker.targets()
+        self.targets = self._tracker.targets()
         last = replay[-1] if replay else stored
         self._release((stored, *replay))
         segments = with_names(result.segments, self.names)
@@ -337,13 +413,13 @@ class CameraPipeline:
         Raises:
             SeemError: No such target, no round to take back, or no frame.
         """
-        stamp_ns = self.tracker.undo_stamp_ns(target_id)
+        stamp_ns = self._tracker.undo_stamp_ns(target_id)
         try:
-            self.ring.at(stamp_ns, tolerance_s=0.0)
+            self._ring.at(stamp_ns, tolerance_s=0.0)
         except FrameError:
             stamp_ns = 0  # that frame is no longer kept: the newest has to do
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        result = self.tracker.undo(target_id, encoded, [each.frame(self._complete(each)) for each in replay])
+        result = self._tracker.undo(target_id, encoded, [each.frame(self._complete(each)) for each in replay])
         *earlier, name = self._names_before[target_id]
         self._names_before[target_id] = tuple(earlier)
         self.rename(target_id, name)
@@ -362,12 +438,12 @@ class CameraPipeline:
         Raises:
             TargetError: No such target.
         """
-        info = self.tracker.target(target_id)
+        info = self._tracker.target(target_id)
         if name:
             self.names[target_id] = name
         else:
             self.names.pop(target_id, None)
-        self.targets = self.tracker.targets()
+        self.targets = self._tracker.targets()
         return name or info.label
 
     def view_of_target(self, target_id: int) -> TaughtView:
@@ -376,13 +452,13 @@ class CameraPipeline:
         Raises:
             SeemError: No such target, it is not seen now, its frame is no longer kept, or it is too small.
         """
-        info = self.tracker.target(target_id)
+        info = self._tracker.target(target_id)
         kept = [stored for stored in (self._processed, self._encoded and self._encoded[0]) if stored is not None]
         stored = next((one for one in kept if one.time_ns == info.last_seen_ns), None)
         if stored is None:
-            stored = self.ring.at(info.last_seen_ns, tolerance_s=0.0)
+            stored = self._ring.at(info.last_seen_ns, tolerance_s=0.0)
         encoded = self._encode(stored, stored.frame())
-        segments = self.tracker.show(target_id, encoded)
+        segments = self._tracker.show(target_id, encoded)
         self._release((stored,))
         return view_of_mask(encoded.frame, segments.labels == info.value)
 
@@ -401,21 +477,21 @@ class CameraPipeline:
         Raises:
             TargetError: An id is unknown; nothing was changed.
         """
-        removed = self.tracker.remove(ids)
+        removed = self._tracker.remove(ids)
         for target_id in removed:
             self.names.pop(target_id, None)
             self._names_before.pop(target_id, None)
-        self.targets = self.tracker.targets()
+        self.targets = self._tracker.targets()
         return removed
 
     def _message(self, segments: Segments, stored: StoredFrame) -> str:
         """What the answer says beside the segments: what is missing, and how old a still picture is."""
         age_s = time.monotonic() - stored.arrived_s
-        still = self.ring.is_still and age_s > self.settings.camera_timeout_s
+        still = self._ring.is_still and age_s > self.settings.camera_timeout_s
         parts = (
             segments.message,
             f"the camera sent this one picture only, {age_s:.0f} s ago" if still else "",
-            self.depth.reason if len(segments) else "",
+            self._depth.reason if len(segments) else "",
         )
         return "; ".join(part for part in parts if part)
 
@@ -425,15 +501,15 @@ class CameraPipeline:
                 stored.release()
 
     def _complete(self, stored: StoredFrame) -> Callable[[Frame], Frame]:
-        return lambda frame: self.depth.complete(stored, frame, self.settings)
+        return lambda frame: self._depth.complete(stored, frame, self.settings)
 
     def _newest_placed(self, newest: StoredFrame) -> StoredFrame:
         """The newest frame, or one a little older whose place is known while the newest's is still on its way."""
         if not self.settings.target_frame:
             return newest
         until_ns = newest.time_ns - int(2 * self.settings.transform_wait_s * NS_PER_S)
-        kept = self.ring.newest_first(until_ns)
-        return next((one for one in kept if self.depth.is_placed(one, self.settings)), newest)
+        kept = self._ring.newest_first(until_ns)
+        return next((one for one in kept if self._depth.is_placed(one, self.settings)), newest)
 
     def _asked_frame(self, stamp_ns: int, follow: bool) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
         """The frame that a call means, encoded, and the frames since then.
@@ -443,22 +519,22 @@ class CameraPipeline:
         before = self._processed
         if follow and self._waiting.peek() is not None and self.enabled:
             self.process()
-        newest = self.ring.newest()
+        newest = self._ring.newest()
         if newest is None:
             raise self.no_frame_yet()
         age_s = time.monotonic() - newest.arrived_s
-        if not stamp_ns and age_s > self.settings.camera_timeout_s and not self.ring.is_still:
+        if not stamp_ns and age_s > self.settings.camera_timeout_s and not self._ring.is_still:
             raise FrameError(
                 f"camera {self.name} is gone: its last frame came {age_s:.1f} s ago (camera_timeout_s is "
                 f"{self.settings.camera_timeout_s:g}); {self.describe_input()}; to use that frame name its stamp, "
                 f"{seconds(newest.time_ns)}"
             )
         if stamp_ns:
-            stored = self.ring.at(stamp_ns, self.settings.stamp_tolerance_s)
+            stored = self._ring.at(stamp_ns, self.settings.stamp_tolerance_s)
         else:  # a frame that arrived in between is not waited for
             stored = self._processed if self._processed is not before else self._newest_placed(newest)
         until = self._processed if self._processed is not None and self.enabled else newest
-        replay = self.ring.between(stored, until, self.settings.max_replay_frames) if stamp_ns else ()
+        replay = self._ring.between(stored, until, self.settings.max_replay_frames) if stamp_ns else ()
         return stored, self._encode(stored, stored.frame(self._complete(stored))), replay
 
 

@@ -20,8 +20,8 @@ from seem_ros.perception.visualize import draw_overlay
 from seem_ros.ros.messages import point_cloud, semantic_mask
 from seem_ros.ros.messages.images import array_to_image, array_to_jpeg
 from seem_ros.ros.messages.results import segments_to_message, targets_to_message
+from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.parameters import Settings
-from seem_ros.ros.statistics import Statistics
 from seem_ros.ros.transforms.broadcaster import TargetBroadcaster
 
 try:

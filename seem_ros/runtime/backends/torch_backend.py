@@ -19,8 +19,8 @@ from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 from seem_ros.model.query_decoder.tensors import ImageTensors
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.tokenizer import Tokenizer
+from seem_ros.runtime.backends.batch_norm_folding import fold_batch_norms
 from seem_ros.runtime.checkpoint import read_weights
-from seem_ros.runtime.folding import fold_batch_norms
 from seem_ros.runtime.interface import (
     Backend,
     BackendStatus,

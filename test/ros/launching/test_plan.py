@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from seem_ros.errors import PromptError
-from seem_ros.ros.launch_plan import ARGUMENTS, DEMO_ARGUMENTS, DEPTH, IMAGE, plan_demo, plan_seem
+from seem_ros.ros.launching.plan import ARGUMENTS, DEMO_ARGUMENTS, DEPTH, IMAGE, plan_demo, plan_seem
 from seem_ros.ros.parameters import table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 NONE_SET: dict[str, str] = {}
 
 
@@ -165,7 +165,7 @@ def test_launch_files_decide_nothing_and_the_plan_needs_no_launch():
         functions = [one for one in tree.body if isinstance(one, ast.FunctionDef)]
         assert [one.name for one in functions] == ["generate_launch_description"]
         assert not any(isinstance(one, ast.If) for one in ast.walk(tree))
-    code = "import sys, seem_ros.ros.launch_plan; sys.exit('launch' in sys.modules or 'rclpy' in sys.modules)"
+    code = "import sys, seem_ros.ros.launching.plan; sys.exit('launch' in sys.modules or 'rclpy' in sys.modules)"
     assert run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=60).returncode == 0
 
 

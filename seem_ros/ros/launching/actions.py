@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turns the plans of `launch_plan` into launch actions; decides nothing."""
+"""Turns the plans of `plan` into launch actions; decides nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEn
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from seem_ros.ros.launch_plan import Argument, Plan, Process
+from seem_ros.ros.launching.plan import Argument, Plan, Process
 
 RESPAWN_DELAY_S = 2.0
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ def resident_mb() -> float:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
         return 0.0
-    return pages * 4096 / 1e6
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def node_status(
@@ -68,23 +69,23 @@ def camera_status(
         status.level, status.message = DiagnosticStatus.WARN, problem
     elif age_s is None:
         status.level, status.message = DiagnosticStatus.WARN, f"no frame yet; {describe}"
-    elif age_s > settings.camera_timeout_s and not pipeline.ring.is_still:
+    elif age_s > settings.camera_timeout_s and not pipeline.is_still:
         status.level, status.message = DiagnosticStatus.STALE, f"no frame for {age_s:.1f} s; {describe}"
-    elif pipeline.depth.reason:
-        status.level, status.message = DiagnosticStatus.WARN, pipeline.depth.reason
+    elif pipeline.depth_problem:
+        status.level, status.message = DiagnosticStatus.WARN, pipeline.depth_problem
     if pipeline.last_error:
         status.level, status.message = DiagnosticStatus.ERROR, pipeline.last_error
-    counts = statistics.counts()
+    counts, frames = statistics.counts(), pipeline.counts()
     states = Counter(target.state.value for target in pipeline.targets)
     values: dict[str, Any] = {
         "image_topic": image_topic,
         "enabled": pipeline.enabled,
         "published_hz": f"{statistics.rate_hz():.1f}",
         **{f"frames_{key}": counts.get(key, 0) for key in ("received", "published", "dropped")},
-        "frames_late": pipeline.ring.late,
-        "frames_without_depth": pipeline.depth.without,
+        "frames_late": frames["late"],
+        "frames_without_depth": frames["without_depth"],
         "errors": counts.get("errors", 0),
-        "time_jumps": pipeline.ring.jumps,
+        "time_jumps": frames["time_jumps"],
         "deep_pixels": pipeline.scale or None,
         "targets": len(pipeline.targets),
         **{f"targets_{state.lower()}": states.get(state, 0) for state in ("TRACKED", "OCCLUDED", "LOST")},
