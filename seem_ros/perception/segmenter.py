@@ -324,8 +324,9 @@ class Segmenter:
                 prompt_encoder.put_text(batch, i, texts, row)
         for i, prompt in enumerate(prompts):
             self.pauses()
-            if taught[i] is not None:
-                prompt_encoder.put_reference(batch, i, self._recognition.reference(taught[i]))
+            known = taught[i]
+            if known is not None:
+                prompt_encoder.put_reference(batch, i, self._recognition.reference(known))
             if prompt.reference is not None:
                 limit = self._config.max_references_cached
                 prompt_encoder.put_reference(batch, i, self._references.read(prompt.reference, limit))

@@ -18,7 +18,7 @@ from seem_ros.perception.masks.guided_filter import enlarge_along_edges
 from seem_ros.perception.prompting.rasterize import clipped_bounds, draw_regions
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.letterbox import Geometry
-from seem_ros.perception.structures.prompts import Click, Prompt, Scribble
+from seem_ros.perception.structures.prompts import Click, Mask, Polygon, Prompt, Scribble
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 _CERTAIN_PX = 2  # around a click
@@ -88,27 +88,30 @@ def obeyed(
     """
     geometry = encoded.geometry
     box = _only_box(prompt, geometry) if rules.box_agreement else None
-    marks = (*prompt.clicks, *prompt.scribbles)
+    marks: tuple[Click | Scribble, ...] = (*prompt.clicks, *prompt.scribbles)
     pointed = any(not mark.negative for mark in marks)
     if box is None and not pointed:
         return None
     mask = _at_network(logits, encoded, stride, rules.edge_radius)
-    agreement = None if box is None else _agreement(mask, box)
-    boxed = agreement is not None and agreement < rules.box_agreement
+    agreement = 1.0 if box is None else _agreement(mask, box)
+    boxed = box if agreement < rules.box_agreement else None  # the box, where the mask contradicts it
+    tolerance_px = rules.click_tolerance_px
     answered = bool((logits > 0).any())  # else the model says that nothing is there
-    if not boxed and not (pointed and answered and _contradicts(mask, marks, geometry, rules.click_tolerance_px)):
+    if boxed is None and not (pointed and answered):
+        return None
+    if boxed is None and (tolerance_px is None or not _contradicts(mask, marks, geometry, tolerance_px)):
         return None
     seeds = _drawn([mark for mark in marks if not mark.negative], geometry)
-    if boxed:
+    if boxed is not None:
         said = np.full(mask.shape, cv2.GC_BGD, np.uint8)
-        said[_window(box)] = cv2.GC_PR_FGD
+        said[_window(boxed)] = cv2.GC_PR_FGD
     else:
         said = np.where(mask > 0, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
         said[cv2.distanceTransform(1 - (mask | seeds), cv2.DIST_L2, 3) > _FAR_PX] = cv2.GC_BGD
     _make_certain(said, marks, geometry)
-    share = _divided(encoded, said, _ROUNDS_FROM_BOX if boxed else _ROUNDS_FROM_MASK, longest_px)
+    share = _divided(encoded, said, _ROUNDS_FROM_BOX if boxed is not None else _ROUNDS_FROM_MASK, longest_px)
     found = _parts_of((share > 0.5).astype(np.uint8), seeds if pointed else None)
-    if not found.any() or (boxed and not pointed and _agreement(found, box) <= agreement):
+    if not found.any() or (boxed is not None and not pointed and _agreement(found, boxed) <= agreement):
         return None
     share[cv2.dilate(found, np.ones((3, 3), np.uint8)) == 0] = 0
     whole = np.full(geometry.network_hw, -_LOGIT, np.float32)
@@ -130,7 +133,8 @@ def _at_network(logits: np.ndarray, encoded: EncodedFrame, stride: int, radius: 
 def _only_box(prompt: Prompt, geometry: Geometry) -> tuple[int, int, int, int] | None:
     """The box (x0, y0, x1, y1) in whole network pixels, where it alone says what is meant and has some size."""
     boxes = [box for box in prompt.boxes if not box.negative]
-    others = prompt.text or prompt.reference or any(not s.negative for s in (*prompt.polygons, *prompt.masks))
+    regions: tuple[Polygon | Mask, ...] = (*prompt.polygons, *prompt.masks)
+    others = prompt.text or prompt.reference or any(not region.negative for region in regions)
     if len(boxes) != 1 or others:
         return None
     x0, y0, x1, y1 = (round(side) for side in clipped_bounds(boxes[0], geometry))
@@ -226,11 +230,11 @@ def _divided(encoded: EncodedFrame, said: np.ndarray, rounds: int, longest_px: f
     shrink = min(1.0, longest_px / max(source.shape[:2]))
     size = max(1, round(source.shape[1] * shrink)), max(1, round(source.shape[0] * shrink))
     picture = cv2.resize(source, size, interpolation=cv2.INTER_AREA)
-    labels = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST)
+    labels = np.asarray(cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST), np.uint8)
     if not ((labels & 1).any() and (labels & 1 == 0).any()):
         return share
     cv2.setRNGSeed(0)  # this thread's: the same question gets the same answer
-    cv2.grabCut(picture, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
+    cv2.grabCut(picture, labels, (0, 0, 0, 0), np.zeros((1, 65)), np.zeros((1, 65)), rounds, cv2.GC_INIT_WITH_MASK)
     objects = (labels & 1).astype(np.float32)  # GC_FGD and GC_PR_FGD are the odd ones
     share[y0 : y0 + height, x0 : x0 + width] = cv2.resize(objects, (width, height), interpolation=cv2.INTER_AREA)
     return share

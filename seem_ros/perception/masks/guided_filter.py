@@ -48,8 +48,8 @@ def enlarge_along_edges(
     radius = int(np.clip(side_px / 2, min(_SMALLEST_RADIUS_PX, radius), radius))
     grow = Fraction(height, content_h), Fraction(width, content_w)
     margin = -(-radius // stride) + 1
-    rows = span(positive.any(axis=1), cells_y, (grow[0] * stride).denominator, margin)
-    columns = span(positive.any(axis=0), cells_x, (grow[1] * stride).denominator, margin)
+    rows = span(np.any(positive, axis=1), cells_y, (grow[0] * stride).denominator, margin)
+    columns = span(np.any(positive, axis=0), cells_x, (grow[1] * stride).denominator, margin)
     if rows is None or columns is None:
         return None
     piece = np.ascontiguousarray(logits[slice(*rows), slice(*columns)])

@@ -85,7 +85,11 @@ def shrinking(masks: Sequence[np.ndarray | None], geometry: Geometry, stride: in
     for mask in masks:
         positive = None if mask is None else mask[: -(-content_h // stride), : -(-content_w // stride)] > 0
         if positive is not None and positive.any():
-            total_px += cell_px * np.ptp(positive.any(1).nonzero()[0]) * np.ptp(positive.any(0).nonzero()[0])
+            total_px += (
+                cell_px
+                * np.ptp(np.flatnonzero(np.any(positive, axis=1)))
+                * np.ptp(np.flatnonzero(np.any(positive, axis=0)))
+            )
     return max(ceil((height * width / _MOST_PICTURE_PX) ** 0.5), ceil((total_px / _MOST_MASKS_PX) ** 0.5), 1)
 
 
@@ -107,8 +111,8 @@ def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None
     cells_y, cells_x = -(-content_h // stride), -(-content_w // stride)
     factor_y, factor_x = Fraction(height * stride, content_h), Fraction(width * stride, content_w)
     positive = logits[:cells_y, :cells_x] > 0
-    span_y = span(positive.any(axis=1), cells_y, factor_y.denominator)
-    span_x = span(positive.any(axis=0), cells_x, factor_x.denominator)
+    span_y = span(np.any(positive, axis=1), cells_y, factor_y.denominator)
+    span_x = span(np.any(positive, axis=0), cells_x, factor_x.denominator)
     if span_y is None or span_x is None:
         return None
     piece = np.ascontiguousarray(logits[slice(*span_y), slice(*span_x)])
@@ -201,7 +205,7 @@ class Extent:
 
 def paint(
     patches: Sequence[Patch | None],
-    scores: Sequence[float],
+    scores: Sequence[float] | np.ndarray,
     values: Sequence[int],
     size_hw: tuple[int, int],
     wide: bool = False,
@@ -228,14 +232,15 @@ def paint(
     if len(patches) <= _PAIRWISE:
         for j, later in enumerate(patches):
             for i in range(j):
-                if later is not None and patches[i] is not None:
-                    _settle(patches[i], masks[i], scores[i], later, masks[j], scores[j])
+                earlier, mine, theirs = patches[i], masks[i], masks[j]
+                if later is not None and earlier is not None and mine is not None and theirs is not None:
+                    _settle(earlier, mine, scores[i], later, theirs, scores[j])
     else:
         _settle_all(patches, masks, scores, size_hw)
     extents: list[Extent | None] = []
     for patch, mask, value in zip(patches, masks, values, strict=True):
         area = 0 if mask is None else cv2.countNonZero(mask)
-        if not area:
+        if patch is None or mask is None or not area:
             extents.append(None)
             continue
         labels[patch.window][mask.view(np.bool_)] = value
@@ -253,7 +258,7 @@ def paint(
 
 def _painted_larger(
     patches: Sequence[Patch | None],
-    scores: Sequence[float],
+    scores: Sequence[float] | np.ndarray,
     values: Sequence[int],
     size_hw: tuple[int, int],
     wide: bool,
@@ -285,22 +290,24 @@ def _painted_larger(
 def _settle_all(
     patches: Sequence[Patch | None],
     masks: Sequence[np.ndarray | None],
-    scores: Sequence[float],
+    scores: Sequence[float] | np.ndarray,
     size_hw: tuple[int, int],
 ) -> None:
     """Takes every pixel that several masks claim away from all but the best, in place; its time does not grow with the
     pairs of masks."""
     best, owner = np.zeros(size_hw, np.float32), np.full(size_hw, -1, np.int32)
     for index, patch in enumerate(patches):
-        if patch is None:
+        mask = masks[index]
+        if patch is None or mask is None:
             continue
-        claimed = masks[index].view(np.bool_)
+        claimed = mask.view(np.bool_)
         claim = np.where(claimed, np.float32(scores[index]) * sigmoid(patch.logits), np.float32(-1))
         wins = claimed & ((claim > best[patch.window]) | (owner[patch.window] < 0))
         best[patch.window][wins], owner[patch.window][wins] = claim[wins], index
     for index, patch in enumerate(patches):
-        if patch is not None:
-            masks[index][owner[patch.window] != index] = 0
+        mask = masks[index]
+        if patch is not None and mask is not None:
+            mask[owner[patch.window] != index] = 0
 
 
 def _settle(

@@ -72,9 +72,8 @@ class Recognition:
         views = [read.reference for read in self._views(taught)]
         slots = max(self._backend.spec.max_references // len(views), 1)
         tokens = [view.tokens[rasterize.thin(len(view.tokens), slots)] for view in views]
-        return ReferenceTokens(
-            np.concatenate(tokens), np.mean([view.embedding for view in views], axis=0, dtype=np.float32)
-        )
+        mean = np.asarray(np.mean([view.embedding for view in views], axis=0, dtype=np.float32))
+        return ReferenceTokens(np.concatenate(tokens), mean)
 
     def point(
         self, encoded: EncodedFrame, batch: PromptBatch, rows: Mapping[int, TaughtObject]
@@ -177,8 +176,8 @@ class Recognition:
 
 
 def _large_enough(mask: np.ndarray) -> bool:
-    return np.count_nonzero(mask) >= _MIN_CELLS
+    return bool(np.count_nonzero(mask) >= _MIN_CELLS)
 
 
 def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    return np.count_nonzero(one & other) / max(np.count_nonzero(one | other), 1)
+    return int(np.count_nonzero(one & other)) / max(int(np.count_nonzero(one | other)), 1)

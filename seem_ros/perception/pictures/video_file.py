@@ -77,7 +77,7 @@ class VideoFile:
         encoder = h264_encoder()
         if not encoder:
             self.note = "browsers do not play this MPEG-4 video; with `pip install av` it becomes H.264"
-            code = cv2.VideoWriter_fourcc(*"mp4v")
+            code = cv2.VideoWriter.fourcc(*"mp4v")
             self._writer = cv2.VideoWriter(str(self._path), code, self._rate_hz, even)
             if not self._writer.isOpened():
                 raise DataError(f"{self._path} cannot be written as a video")

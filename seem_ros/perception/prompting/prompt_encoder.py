@@ -136,7 +136,7 @@ def anchors(batch: PromptBatch, mask_hw: tuple[int, int]) -> list[np.ndarray | N
 
 def reference_key(reference: Reference) -> bytes:
     """Equal for equal pictures with equal regions."""
-    digest = hashlib.sha256(np.ascontiguousarray(reference.image))
+    digest = hashlib.sha256(np.ascontiguousarray(reference.image).data)
     digest.update(repr(reference.image.shape).encode())
     for shape in reference.shapes:
         digest.update(type(shape).__name__.encode())

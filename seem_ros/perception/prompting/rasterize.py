@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from seem_ros.perception.structures.letterbox import Geometry
-from seem_ros.perception.structures.prompts import Box, Click, Mask, Scribble, Shape, bounds
+from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Scribble, Shape, bounds
 from seem_ros.runtime.interface import PriorKind
 
 _FILL_POINTS = 1024  # of more corners fillPoly's time grows with their square: 4 ms for 1024, 290 ms for 4096
@@ -92,7 +92,7 @@ def _inside(points_xy: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
     return (np.cumsum(flips, axis=1)[:, :width] & 1).astype(np.uint8)
 
 
-def clipped_bounds(shape: Shape, geometry: Geometry) -> tuple[float, float, float, float]:
+def clipped_bounds(shape: Box | Polygon, geometry: Geometry) -> tuple[float, float, float, float]:
     """Extent (x0, y0, x1, y1) of a box or polygon inside the image, continuous network pixels."""
     x0, y0, x1, y1 = bounds(shape)
     height, width = geometry.source_hw

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seem_ros.errors import FrameError
 
@@ -36,11 +37,11 @@ class Geometry:
         """Network pixels per source pixel, along x and y; they differ by the rounding of ``content_hw`` only."""
         return self.content_hw[1] / self.source_hw[1], self.content_hw[0] / self.source_hw[0]
 
-    def to_network(self, points_xy: np.ndarray) -> np.ndarray:
+    def to_network(self, points_xy: ArrayLike) -> np.ndarray:
         """Continuous source pixels [..., 2] to continuous network pixels, float64."""
         return np.asarray(points_xy, np.float64) * self.scale_xy
 
-    def to_source(self, points_xy: np.ndarray) -> np.ndarray:
+    def to_source(self, points_xy: ArrayLike) -> np.ndarray:
         """Continuous network pixels [..., 2] to continuous source pixels, float64."""
         return np.asarray(points_xy, np.float64) / self.scale_xy
 

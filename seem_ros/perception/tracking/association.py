@@ -63,6 +63,13 @@ class Candidate:
         """How sure its presence and its outline are together, 0..1."""
         return self.presence * self.mask_score
 
+    @property
+    def shown(self) -> Place:
+        """The place of a candidate that shows something, as every accepted one does (rule 1)."""
+        if self.place is None:
+            raise ValueError(f"the candidate for target {self.target.target_id} shows nothing")
+        return self.place
+
 
 def make_place(
     mask_logits: np.ndarray, memory_mask: np.ndarray, picture: np.ndarray, geometry_key: tuple[int, int]
@@ -158,7 +165,7 @@ def was_there_before(last: Place, place: Place, difference: float) -> bool:
     (dx, dy), _ = cv2.phaseCorrelate(grey[0], grey[1], window)
     options = [before]
     if np.hypot(dx, dy) >= 0.5:
-        shift = np.float32([[1, 0, dx], [0, 1, dy]])
+        shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
         options.append(cv2.warpAffine(before, shift, grey[0].shape[::-1], borderMode=cv2.BORDER_REPLICATE))
     errors = [cv2.absdiff(option, now) for option in options]
     best = min(errors, key=lambda error: float(np.median(error)))
@@ -185,8 +192,7 @@ def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
         return False
     if not near and target.place is not None and was_there_before(target.place, place, config.unchanged_difference):
         return False
-    agrees = before is not None and overlap(before[0], place.mask) > SAME_PLACE
-    frames = before[1] + 1 if agrees else 1
+    frames = before[1] + 1 if before is not None and overlap(before[0], place.mask) > SAME_PLACE else 1
     target.candidates[look] = place.mask, frames
     return near or frames >= config.refind_after
 
@@ -196,19 +202,19 @@ def suppress_duplicates(candidates: Sequence[Candidate], config: TrackerConfig) 
     order = sorted(
         (one for one in candidates if one.accepted),
         key=lambda one: (
-            one.target.state is not TargetState.TRACKED or not is_near(one.target, one.place, config),
+            one.target.state is not TargetState.TRACKED or not is_near(one.target, one.shown, config),
             -one.confidence,
             one.target.target_id,
         ),
     )
     kept: list[Candidate] = []
     for one in order:
-        mine = one.place.mask
+        mine = one.shown.mask
         fresh = one.target.state is not TargetState.TRACKED
         for other in kept:
-            if not share_cells(one.place, other.place):
+            if not share_cells(one.shown, other.shown):
                 continue
-            theirs = other.place.mask
+            theirs = other.shown.mask
             # what was just found again is most likely the other one if it lies mostly on it; two targets that were told
             # apart before (a mug and its handle) may lie inside each other
             share = np.count_nonzero(mine & theirs) / np.count_nonzero(mine) if fresh else overlap(mine, theirs)

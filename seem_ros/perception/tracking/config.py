@@ -74,7 +74,7 @@ class TrackerConfig:
     def __post_init__(self) -> None:
         for one in self.describe():
             value = getattr(self, one.name)
-            if one.kind is bool:
+            if one.minimum is None or one.maximum is None:  # a switch
                 if not isinstance(value, bool):
                     raise TargetError(f"tracker.{one.name} must be true or false, got {value!r}")
                 continue

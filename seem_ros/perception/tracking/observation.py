@@ -138,7 +138,9 @@ def resolve_overlaps(seen: Seen, rows: Sequence[int], followed: Sequence[Target]
         share = cv2.resize(gone.astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
         cells = (share > 0.5) & (coarse[row] > 0)
         coarse[row][cells] = -np.abs(coarse[row][cells])
-        places[row] = make_place(fine[row], coarse[row], places[row].picture, places[row].geometry_key)
+        place = places[row]
+        if place is not None:
+            places[row] = make_place(fine[row], coarse[row], place.picture, place.geometry_key)
     result = replace(seen.result, mask_logits=fine, memory_mask=coarse)
     return replace(seen, result=result, scores=mask_scores(fine), places=places)
 

@@ -227,7 +227,7 @@ class Target:
 
     def put(self, batch: PromptBatch, row: int, config: TrackerConfig, look: Look) -> None:
         """Asks row ``row`` for this target; a POINT look needs a last place."""
-        if look is Look.POINT:
+        if look is Look.POINT and self.place is not None:
             prompt_encoder.put_point(batch, row, self.place.mask)
             prompt_encoder.put_previous(batch, row, self.place.mask_logits)
             return
@@ -270,7 +270,7 @@ class Target:
             embeddings.insert(0, own.embedding)
         if not tokens:
             return None
-        return ReferenceTokens(np.concatenate(tokens), np.mean(embeddings, axis=0, dtype=np.float32))
+        return ReferenceTokens(np.concatenate(tokens), np.asarray(np.mean(embeddings, axis=0, dtype=np.float32)))
 
     def likeness_of(self, embedding: np.ndarray) -> float:
         """Greatest cosine of a mean mask feature float32 [Cm] with the reference and the bank, -1..1."""

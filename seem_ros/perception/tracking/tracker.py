@@ -154,10 +154,10 @@ class Tracker:
         good = [i for i, one in enumerate(predictions) if one.found]
         references = dict(zip(good, read_appearances(self._segmenter, seen, good), strict=True))
         answers, touched, alone = [], [], not self._targets
-        for i, one in enumerate(predictions):
+        for i, (one, place) in enumerate(zip(predictions, seen.places, strict=True)):
             target, note = None, ""
-            if one.found:
-                target = self._same(seen.places[i], encoded.frame.stamp_ns)
+            if one.found and place is not None:
+                target = self._same(place, encoded.frame.stamp_ns)
                 if target is not None:
                     note = f"this is target {target.target_id} already"
                 else:

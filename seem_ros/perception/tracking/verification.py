@@ -62,7 +62,7 @@ def verify(segmenter: Segmenter, encoded: EncodedFrame, candidates: Sequence[Can
             if (
                 target.unproven
                 and opinion.place is not None
-                and overlap(one.place.mask, opinion.place.mask) > SAME_PLACE
+                and overlap(one.shown.mask, opinion.place.mask) > SAME_PLACE
                 and opinion.similarity >= target.likeness - config.similarity_margin / 4
             ):
                 target.unproven -= 1
@@ -79,12 +79,14 @@ def _contradicts(opinion: Candidate, claim: Candidate, config: TrackerConfig) ->
     """Rule 1: the opinion is the target, and lies elsewhere than what is claimed to be it."""
     if opinion.place is None or opinion.presence < config.presence_found:
         return False
-    target = claim.target
-    mine, theirs = claim.place.mask, opinion.place.mask
+    target, sure = claim.target, claim.target.sure
+    if sure is None:  # nothing to hold the opinion against
+        return False
+    mine, theirs = claim.shown.mask, opinion.place.mask
     common = np.count_nonzero(mine & theirs)
     if common > ELSEWHERE * min(np.count_nonzero(mine), np.count_nonzero(theirs)):
         return False
     if opinion.similarity < max(claim.similarity - SLACK, target.likeness - config.similarity_margin / 2):
         return False
-    in_place = bool((target.sure.mask & theirs).any())
-    return in_place or not was_there_before(target.sure, opinion.place, config.unchanged_difference)
+    in_place = bool((sure.mask & theirs).any())
+    return in_place or not was_there_before(sure, opinion.place, config.unchanged_difference)
