@@ -64,8 +64,10 @@ def organized_cloud(frame: Frame, segments: Segments, header: Header) -> PointCl
         segments: Of the frame.
         header: Of the source image.
     """
-    z = np.where(np.isfinite(frame.depth_m) & (frame.depth_m > 0), frame.depth_m, np.float32("nan"))
-    lens = frame.intrinsics
+    depth_m, lens = frame.depth_m, frame.intrinsics
+    if depth_m is None or lens is None:
+        raise FrameError("a point cloud needs depth and intrinsics")
+    z = np.where(np.isfinite(depth_m) & (depth_m > 0), depth_m, np.float32("nan"))
     if lens.distortion:
         rows, columns = np.mgrid[: frame.height, : frame.width]
         ray_x, ray_y = lens.rays(columns, rows)
