@@ -146,11 +146,16 @@ def resolve_overlaps(seen: Seen, rows: Sequence[int], followed: Sequence[Target]
 
 
 def _neighbours(seen: Seen, rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Pairs of different rows whose boxes share cells, both ways round: of many masks few pairs can touch."""
+    """Pairs of different rows whose boxes share cells, both ways round: of many masks few pairs can touch.
+
+    Args:
+        seen: The look.
+        rows: Rows that show something.
+    """
     if len(rows) < 2:
         return []
-    boxes = np.stack([seen.places[row].box for row in rows])
-    meet = (boxes[:, None, :2] < boxes[None, :, 2:]).all(-1)
+    boxes = np.stack([place.box for row in rows if (place := seen.places[row]) is not None])
+    meet = np.all(boxes[:, None, :2] < boxes[None, :, 2:], axis=-1)
     meet &= meet.T
     np.fill_diagonal(meet, False)
     return [(rows[i], rows[k]) for i, k in np.argwhere(meet)]
