@@ -78,7 +78,7 @@ class Stage:
         self._on_state = on_state
         self._node.create_subscription(SegmentArray, "/seem/segments", self._on_segments, ALL)
         self._node.create_subscription(TargetArray, "/seem/targets", self._on_targets, ALL)
-        self._find = ActionClient(self._node, Find, "/seem/find")  # before the node spins: rclpy adds it half made
+        self._find: Any = ActionClient(self._node, Find, "/seem/find")  # before the node spins: rclpy adds it half made
         self._thread.start()
         self._clients: dict[str, Any] = {}
 

@@ -27,7 +27,7 @@ class MemoryCalls(ServiceCaller):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._find: ActionClient | None = None
+        self._find: Any = None
         self._find_lock = threading.Lock()
 
     def undo(self, target_id: int, *, timeout_s: float | None = None) -> UndoReply:
@@ -180,11 +180,11 @@ class MemoryCalls(ServiceCaller):
             ServiceTimeoutError: The node does not spin.
         """
         with self._find_lock:
-            executor = self.node.executor
+            executor: Any = self.node.executor
             if self._find is None and executor is None:
                 self._find = ActionClient(self.node, Find, name, callback_group=self._group)
             elif self._find is None:
-                making = executor.create_task(ActionClient, self.node, Find, name, callback_group=self._group)
+                making: Any = executor.create_task(ActionClient, self.node, Find, name, callback_group=self._group)
                 end_s = time.monotonic() + timeout_s
                 while not making.done():
                     self.look(end_s, f"the client's own node has not run within {timeout_s:g} s")

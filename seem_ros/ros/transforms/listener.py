@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from seem_ros.errors import FrameError, PromptError
@@ -103,7 +104,7 @@ class TransformListener:
         for one in msg.transforms:
             at, turn = one.transform.translation, one.transform.rotation
             try:
-                transform = RigidTransform((at.x, at.y, at.z), (turn.x, turn.y, turn.z, turn.w))
+                transform = RigidTransform(np.array([at.x, at.y, at.z]), np.array([turn.x, turn.y, turn.z, turn.w]))
                 self.buffer.add(
                     one.header.frame_id, one.child_frame_id, stamp_to_ns(one.header.stamp), transform, is_static
                 )
