@@ -278,6 +278,9 @@ def mapping(name: str, value: Any) -> Mapping[str, Any]:
     """
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise ModelError(f"{name} must be a mapping from names to values, got {str(value)[:60]!r}")
+    long = next((key for key in value if len(key) > MAX_NAME_CHARACTERS), None)
+    if long is not None:
+        raise ModelError(f"{name} has a name of {len(long)} characters, {long[:40]!r}...")
     return value
 
 

@@ -43,6 +43,7 @@ CASES = {
     "truth value as a number": ("has_prior: true", "has_prior: 1", "has_prior must be true or false"),
     "vocabulary of numbers": ("vocabulary:\n  - name:", "vocabulary:\n  - 5\n  - name:", "vocabulary entry"),
     "deep nesting": ("format: 1", "format: " + "[" * 200 + "]" * 200, "nested|format"),
+    "graphs of a name of 4000 letters": ("  fp32:\n", "  " + "x" * 4000 + ":\n", "cannot be read|a name of 4000"),
     "a list": ("format: 1", "- format: 1", "cannot be read|mapping"),
 }
 
