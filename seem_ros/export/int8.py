@@ -26,7 +26,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from seem_ros.errors import DataError, ModelError
+from seem_ros.errors import DataError, ModelError, PackageError
 from seem_ros.model.codes import PriorKind
 from seem_ros.perception.structures.letterbox import fit
 from seem_ros.runtime.backends.onnxruntime_backend import open_onnxruntime
@@ -122,7 +122,17 @@ def add_int8(
 
     Raises:
         ModelError: The masks differ too much; names the layer that hurts most. Nothing was changed.
+        PackageError: The package's folder cannot be written.
     """
+    try:
+        return _add_int8(package, pictures, progress)
+    except OSError as error:
+        raise PackageError(f"{package.folder} cannot be written: {error.strerror or error}") from error
+
+
+def _add_int8(
+    package: Package, pictures: Sequence[NetworkPicture], progress: Callable[[str], None]
+) -> tuple[Package, Int8Report]:
     logging.getLogger("onnxruntime.quantization").setLevel(logging.ERROR)
     held_out = list(pictures[::_HELD_OUT])
     reading = [p for i, p in enumerate(pictures) if i % _HELD_OUT]

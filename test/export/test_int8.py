@@ -125,6 +125,12 @@ def test_too_different_masks_are_refused_with_the_layer_that_hurts_most_and_noth
     assert {p.name: p.read_bytes() for p in plain.folder.iterdir()} == before
 
 
+def test_a_folder_that_cannot_be_written_is_said_in_one_line(plain: Package, pictures: Path, tmp_path: Path):
+    gone = replace(plain, folder=tmp_path / "gone")
+    with pytest.raises(PackageError, match="gone cannot be written"):
+        int8.add_int8(gone, int8.calibration_pictures(pictures, plain.spec))
+
+
 def test_a_folder_of_too_few_pictures_is_refused(plain: Package, tmp_path: Path):
     with pytest.raises(DataError, match="does not exist"):
         int8.calibration_pictures(tmp_path / "none", plain.spec)
