@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from seem_ros import msg as messages
 from seem_ros.perception.structures.prompts import Prompt
@@ -14,7 +14,7 @@ from seem_ros.ros.messages.images import stamp_to_ns
 from seem_ros.ros.messages.prompts import prompt_to_message
 from seem_ros.ros.messages.results import STATES, segments_from_message
 
-Asked = str | Prompt | messages.Prompt
+Asked: TypeAlias = str | Prompt | messages.Prompt
 STATE_OF = {number: TargetState(name) for name, number in STATES.items()}
 
 
