@@ -39,10 +39,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("latency", "rate", "memory")
 SIZES = {"320x240": (320, 240), "1280x720": (1280, 720)}
+FAST_HZ = {"320x240": 60.0, "1280x720": 30.0}  # faster than the node
+PROFILE = str(ROOT / "config" / "fastdds_large_images.xml")  # as make and the launch files set it
 BITS = 24  # milliseconds of 4.6 hours
 PER_ROW = 12
 WINDOW_S = 8.0
-ROUNDS = 3
 READ_CODE = """
 (size) => new Promise((done) => {
   const canvas = document.getElementById("picture");
@@ -210,14 +211,14 @@ async def view(port: int, ended: Callable[[], bool]) -> int:
     return count
 
 
-def latency(report: Report, out: Path, runs: int) -> None:
+def latency(report: Report, out: Path, sizes: list[str], runs: int) -> None:
     """From the publication of a picture to its being readable in the page."""
     from playwright.sync_api import sync_playwright
 
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         raise SystemExit("there is no chromium here (apt install chromium)")
-    for size in SIZES:
+    for size in sizes:
         with stage(size, 10.0, out) as (_, port, _, _), sync_playwright() as driver:
             arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
             browser = driver.chromium.launch(executable_path=chromium, args=arguments)
@@ -234,12 +235,12 @@ def latency(report: Report, out: Path, runs: int) -> None:
         })  # fmt: skip
 
 
-def rate(report: Report, out: Path) -> None:
+def rate(report: Report, out: Path, sizes: list[str], rounds: int) -> None:
     """Results per second without and with a viewer, by turns."""
     from seem_ros.msg import TargetArray
 
-    for size in SIZES:
-        with stage(size, 60.0, out) as (client, port, _, _):
+    for size in sizes:
+        with stage(size, FAST_HZ[size], out) as (client, port, _, _):
             count = [0]
 
             def on_targets(_: Any, count: list[int] = count) -> None:
@@ -248,7 +249,7 @@ def rate(report: Report, out: Path) -> None:
             client.listen(TargetArray, "/seem/targets", on_targets)
             rates: dict[bool, list[float]] = {False: [], True: []}
             shown = 0.0
-            for viewed in (False, True, True, False) * ROUNDS:
+            for viewed in (False, True, True, False) * rounds:
                 ended = threading.Event()
                 viewer = None
                 if viewed:
@@ -324,6 +325,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; default latency and rate")
     parser.add_argument("--runs", type=int, default=300, help="pictures per size for the latency")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES), help="of pictures; default both")
+    parser.add_argument("--rounds", type=int, default=3, help="of turns without and with a viewer, for the rate")
     parser.add_argument("--minutes", type=float, default=30.0, help="for the memory")
     parser.add_argument("--out", type=Path, default=Path("out/bench_console"))
     options = parser.parse_args()
@@ -334,12 +337,14 @@ def main() -> int:
     os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_LOG_DIR", str(options.out / "ros_log"))
+    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
+        os.environ.setdefault(variable, PROFILE)
     report = Report(options.out / "console.json")
     parts = options.parts or ["latency", "rate"]
     if "latency" in parts:
-        latency(report, options.out, options.runs)
+        latency(report, options.out, options.sizes, options.runs)
     if "rate" in parts:
-        rate(report, options.out)
+        rate(report, options.out, options.sizes, options.rounds)
     if "memory" in parts:
         memory(report, options.out, options.minutes)
     return 0

@@ -73,6 +73,22 @@ def test_segments_meet_the_picture_of_their_stamp():
     assert pairing.take(0.09) is None
 
 
+def test_segments_that_come_before_their_picture_meet_it_too():
+    pairing, one = Pairing(), picture()
+    pairing.add_segments(1, "first", 0.0)
+    pairing.add_picture(1, one, 0.01)
+    assert pairing.take(0.01).segments == "first" and pairing.take(0.02) is None
+
+
+def test_segments_are_wanted_while_a_picture_waits_or_there_were_none_for_long():
+    pairing = Pairing()
+    assert pairing.wants_segments(0.0)
+    pairing.add_segments(1, "first", 0.0)
+    assert not pairing.wants_segments(0.01) and pairing.wants_segments(PATIENCE_S)
+    pairing.add_picture(2, picture(), 0.02)
+    assert pairing.wants_segments(0.02)
+
+
 def test_the_newest_pair_wins_and_older_pictures_are_forgotten():
     pairing, pictures = Pairing(), [picture() for _ in range(4)]
     for stamp, one in enumerate(pictures):

@@ -12,6 +12,7 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
@@ -23,6 +24,22 @@ from seem_ros.ros.executor import spin
 # the node answers within its call_timeout_s, 5 s by default; this is for a node that is gone
 CALL_TIMEOUT_S = 30.0
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
+class _Gate(MutuallyExclusiveCallbackGroup):
+    """Lets the executor wait for messages only while they are wanted.
+
+    Args:
+        is_wanted: Asked on the ROS thread.
+    """
+
+    def __init__(self, is_wanted: Callable[[], bool]) -> None:
+        super().__init__()
+        self._is_wanted = is_wanted
+
+    def can_execute(self, entity: Any) -> bool:
+        """Whether the executor may take a message."""
+        return self._is_wanted() and super().can_execute(entity)
 
 
 class RosLink:
@@ -76,11 +93,25 @@ class RosLink:
         """Who publishes a topic."""
         return self.node.get_publishers_info_by_topic(topic)
 
-    def subscribe(self, kind: type, topic: str, take: Callable[[Any], None], qos: QoSProfile = NEWEST) -> Any:
-        """A subscription; ``take`` runs on the ROS thread and must only store."""
-        subscription = self.node.create_subscription(kind, topic, take, qos)
+    def subscribe(
+        self,
+        kind: type,
+        topic: str,
+        take: Callable[[Any], None],
+        qos: QoSProfile = NEWEST,
+        is_wanted: Callable[[], bool] = lambda: True,
+    ) -> Any:
+        """A subscription; ``take`` runs on the ROS thread and must only store.
+
+        A message that is not wanted when it arrives is not even read; `look_again` tells that it is wanted now.
+        """
+        subscription = self.node.create_subscription(kind, topic, take, qos, callback_group=_Gate(is_wanted))
         self._executor.wake()
         return subscription
+
+    def look_again(self) -> None:
+        """What was not wanted may be wanted now."""
+        self._executor.wake()
 
     def unsubscribe(self, subscription: Any) -> None:
         """Drop a subscription."""

@@ -27,6 +27,8 @@ from seem_ros.ros.messages.images import compressed_to_rgb, image_to_labels, ima
 IMAGE_TYPE, COMPRESSED_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+# Of one processor, for encoding: a slow robot shows fewer pictures rather than segmenting more slowly.
+MAX_SHARE = 0.08
 # a list that changes faster cannot be read
 TARGETS_PERIOD_S = 0.1
 
@@ -83,13 +85,16 @@ class CameraFeed:
         self._wake = asyncio.Event()
         self._news = asyncio.Event()
         self._waiting = 0
+        # pictures are read only while one is due and somebody waits for it: each costs as much as it is large
+        self._is_open = False
+        self._cost_s = 0.0
         self._newest: tuple[int, bytes] | None = None
         self._image: tuple[str, str, bool] | None = None
         self._picture_subscription: Any = None
         self._targets_s = float("-inf")
         self.problem = ""
         self._others = [
-            link.subscribe(SegmentArray, camera.segments_topic, self._take_segments, RELIABLE),
+            link.subscribe(SegmentArray, camera.segments_topic, self._take_segments, RELIABLE, self._wants_segments),
             link.subscribe(TargetArray, camera.targets_topic, self._take_targets, RELIABLE),
         ]
         self.follow()
@@ -100,6 +105,9 @@ class CameraFeed:
     def _take_picture(self, msg: Any) -> None:
         self._pairing.add_picture(stamp_to_ns(msg.header.stamp), msg, time.monotonic())
         self._soon(self._wake.set)
+
+    def _wants_segments(self) -> bool:
+        return self._is_open and self._pairing.wants_segments(time.monotonic())
 
     def _take_segments(self, msg: SegmentArray) -> None:
         self._pairing.add_segments(stamp_to_ns(msg.header.stamp), msg, time.monotonic())
@@ -157,7 +165,9 @@ class CameraFeed:
         self._image = (*chosen, reliable)
         kind = Image if chosen[1] == IMAGE_TYPE else CompressedImage
         qos = RELIABLE if reliable else BEST_EFFORT
-        self._picture_subscription = self._link.subscribe(kind, chosen[0], self._take_picture, qos)
+        self._picture_subscription = self._link.subscribe(
+            kind, chosen[0], self._take_picture, qos, lambda: self._is_open
+        )
 
     async def picture_after(self, sequence: int) -> tuple[int, bytes]:
         """The newest picture, packed, with its number, as soon as there is one beyond ``sequence``."""
@@ -173,17 +183,29 @@ class CameraFeed:
     async def _work(self) -> None:
         period_s, due_s = 1.0 / self._settings.max_rate_hz, time.monotonic()
         while True:
-            now = time.monotonic()
-            wait_s = self._pairing.wait_s(now) if self._waiting else None
-            if self._waiting and (pair := self._pairing.take(now)) is not None:
-                if due_s > now:
-                    await asyncio.sleep(due_s - now)
-                    pair = self._pairing.take(time.monotonic()) or pair
-                # half a period of credit: a camera of just that rate, which trembles, loses no picture
-                due_s = max(due_s, time.monotonic() - 0.5 * period_s) + period_s
-                await self._show(pair)
-                continue
+            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            pair = await self._next_pair()
+            # half a period of credit: a camera of just that rate, which trembles, loses no picture
+            due_s = max(due_s, time.monotonic() - 0.5 * period_s) + max(period_s, self._cost_s / MAX_SHARE)
+            await self._show(pair)
+
+    async def _next_pair(self) -> Pair:
+        """The next picture for whoever waits."""
+        while True:
             self._wake.clear()
+            if not self._waiting:
+                self._is_open = False
+                await self._wake.wait()
+                continue
+            if not self._is_open:
+                self._is_open = True
+                self._link.look_again()
+            now = time.monotonic()
+            pair = self._pairing.take(now)
+            if pair is not None:
+                self._is_open = False
+                return pair
+            wait_s = self._pairing.wait_s(now)
             try:
                 # a picture without segments becomes ready by time alone
                 await asyncio.wait_for(self._wake.wait(), wait_s + 0.005 if wait_s is not None else None)
@@ -205,6 +227,13 @@ class CameraFeed:
         news.set()
 
     def _encode(self, sequence: int, pair: Pair) -> bytes:
+        begin_s = time.thread_time()
+        try:
+            return self._packed(sequence, pair)
+        finally:
+            self._cost_s = time.thread_time() - begin_s
+
+    def _packed(self, sequence: int, pair: Pair) -> bytes:
         message, settings = pair.picture, self._settings
         if isinstance(message, CompressedImage):
             data = bytes(message.data)

@@ -50,6 +50,10 @@ class Pairing:
         """A picture arrived at a monotonic time in seconds."""
         with self._lock:
             self._drop(stamp_ns)
+            if stamp_ns == self._last[1] and self._last[2] is not None:  # its segments were quicker
+                self._ready = Pair(stamp_ns, message, self._last[2], stamp_ns)
+                self._paired_s = now_s
+                return
             self._waiting[stamp_ns] = (now_s, message)
             self._bytes += len(message.data)
             while len(self._waiting) > 1 and (self._bytes > MAX_WAITING_BYTES or len(self._waiting) > MAX_WAITING):
@@ -66,6 +70,11 @@ class Pairing:
             while next(iter(self._waiting)) != stamp_ns:
                 self._drop(next(iter(self._waiting)))
             self._drop(stamp_ns)
+
+    def wants_segments(self, now_s: float) -> bool:
+        """Whether segments are of use: a picture waits for them, or there were none for long."""
+        with self._lock:
+            return bool(self._waiting) or now_s - self._last[0] >= PATIENCE_S
 
     def take(self, now_s: float) -> Pair | None:
         """The newest pair that was not taken yet, else the newest picture that has waited for too long."""

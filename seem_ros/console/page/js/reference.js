@@ -11,6 +11,7 @@ export class ReferenceDialogue {
   #blob = null;
   #from = null;
   #marks = [];
+  #opened = 0;
 
   /** @param onFind gets the picture as a blob and the marks */
   constructor(onFind) {
@@ -43,15 +44,19 @@ export class ReferenceDialogue {
 
   /** Show a picture, a Blob. */
   async open(blob) {
+    this.#opened += 1;
+    const mine = this.#opened;
     try {
-      // as the node reads it: the pixels as they are, not turned by EXIF
       const bitmap = await createImageBitmap(blob);
+      if (mine !== this.#opened) return; // another picture was chosen meanwhile
       const scale = Math.min(1, 1280 / Math.max(bitmap.width, bitmap.height));
       [this.#canvas.width, this.#canvas.height] = [bitmap.width, bitmap.height].map((side) => Math.round(side * scale));
       this.#bitmap = bitmap;
       this.#draw();
       // drawn again as JPEG: small enough to send, upright, and without what a phone writes into its files
-      this.#blob = await new Promise((done) => this.#canvas.toBlob(done, "image/jpeg", 0.92));
+      const drawn = await new Promise((done) => this.#canvas.toBlob(done, "image/jpeg", 0.92));
+      if (mine !== this.#opened) return;
+      this.#blob = drawn;
     } catch {
       toast("That file is not a picture that can be read.", "bad");
       return;
