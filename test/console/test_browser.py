@@ -332,7 +332,8 @@ def test_a_reference_picture_is_chosen_marked_and_found(page):
     wait_for(
         lambda: canvas.evaluate("canvas => canvas.getContext('2d').getImageData(64, 50, 1, 1).data[2] > 180"), "it"
     )
-    wait_for(lambda: page.page.locator("#reference-find").is_disabled(), "a fresh dialogue")
+    page.page.wait_for_selector("#reference[open]")
+    wait_for(lambda: page.page.locator("#reference-find").is_disabled(), "nothing marked yet")
     box = canvas.bounding_box()
     page.page.mouse.click(box["x"] + box["width"] * 64 / 128, box["y"] + box["height"] * 50 / 96)
     page.page.click("#reference-find")
