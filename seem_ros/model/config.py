@@ -108,6 +108,7 @@ class DecoderConfig:
         box_head: every query predicts a box that gates its mask.
         presence_head: every query predicts whether what was asked for is there.
         prior: the prompt's geometry, its text and its reference start the query (see `query_decoder/prompt_prior.py`).
+        refine_width: channels of the head that corrects masks near clicks (`query_decoder/mask_refiner.py`); 0 = none.
     """
 
     rules: str = "v0"
@@ -124,6 +125,7 @@ class DecoderConfig:
     box_head: bool = False
     presence_head: bool = False
     prior: bool = False
+    refine_width: int = 0
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,14 @@ PICO = ModelConfig(
         presence_head=True,
         prior=True,
     ),
+)
+
+LITE = ModelConfig(
+    name="lite",
+    backbone=BackboneConfig(kind="efficientnet_lite", widths=(24, 40, 112, 320), depths=(), variant="lite0"),
+    pixel_decoder=PICO.pixel_decoder,
+    text=PICO.text,
+    decoder=replace(PICO.decoder, refine_width=24),
 )
 
 

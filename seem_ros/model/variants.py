@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from seem_ros.errors import ModelError
-from seem_ros.model.config import PICO, BackboneConfig, DecoderConfig, ModelConfig, PixelDecoderConfig
+from seem_ros.model.config import LITE, PICO, BackboneConfig, DecoderConfig, ModelConfig, PixelDecoderConfig
 from seem_ros.model.seem import Seem
 
 BACKBONES: dict[str, BackboneConfig] = {
@@ -53,15 +53,17 @@ def official_config(backbone: str, rules: str) -> ModelConfig:
 
 
 def model_config(name: str) -> ModelConfig:
-    """Configuration by name: one of `OFFICIAL`, or ``builtin``, the built-in model (also by its own name).
+    """Configuration by name: one of `OFFICIAL`, ``builtin``, the built-in model (also by its own name), or ``lite``.
 
     Raises:
         ModelError: the name is unknown; the message lists the known ones.
     """
     if name in ("builtin", PICO.name):
         return PICO
+    if name == LITE.name:
+        return LITE
     if name not in OFFICIAL:
-        raise ModelError(f"unknown model {name!r}; known are {', '.join((*OFFICIAL, 'builtin'))}")
+        raise ModelError(f"unknown model {name!r}; known are {', '.join((*OFFICIAL, 'builtin', LITE.name))}")
     return official_config(*name.split("_"))
 
 

@@ -370,7 +370,7 @@ class Segmenter:
             places = prompt_encoder.anchors(batch, fine.shape[1:])
             fine, coarse = drop_strays(fine, coarse, places, self._config.min_part)
         rules = self.spec.postprocess
-        if prompts and rules.click_tolerance_px is not None:
+        if prompts and (rules.click_tolerance_px is not None or rules.box_agreement):
             fine, coarse = all_obeyed(fine, coarse, prompts, encoded, self.spec.mask_stride, rules, self.pauses)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)

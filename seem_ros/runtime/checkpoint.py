@@ -10,20 +10,24 @@ from torch import Tensor
 
 from seem_ros.errors import CheckpointError, PackageError
 from seem_ros.model.checkpoints import load_checkpoint, read_state
-from seem_ros.model.config import PICO, ModelConfig
+from seem_ros.model.config import LITE, PICO, ModelConfig
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.backends.batch_norm_folding import unfold_batch_norms
 from seem_ros.runtime.package import Package
 from seem_ros.runtime.spec import ModelSpec
 
 _PICO_MARK = "decoder.prompt_feat.weight"  # official decoders have no queries of their own for prompts
-_PICO_HW, _OFFICIAL_HW = (256, 320), (480, 640)
+_LITE_MARK = "backbone.conv_stem.weight"
+_OFFICIAL_HW = (480, 640)
+# Of our own architectures: network input and point slots that their training read; more slots would never be filled as
+# it knows them.
+_OWN = {PICO.name: ((256, 320), 16), LITE.name: ((288, 384), 32)}
 
 
 def open_checkpoint(
     path: str | Path, input_hw: tuple[int, int] | None = None, rules: str | None = None, **fields: Any
 ) -> tuple[Seem, ModelSpec]:
-    """Reads an official checkpoint or the built-in model's training weights.
+    """Reads an official checkpoint or training weights of our own architectures.
 
     Args:
         path: Weight file, ``.pt`` or ``.safetensors``.
@@ -46,20 +50,21 @@ def open_checkpoint(
         usual = _OFFICIAL_HW if all(side % divisor == 0 for side in _OFFICIAL_HW) else (divisor, divisor)
         values: dict[str, Any] = {"logit_scale": model.text_encoder.logit_scale.item()}
         return model, ModelSpec.of_config(model.config, input_hw or usual, **{**values, **fields})
-    model = Seem(PICO)
+    config = LITE if _LITE_MARK in state else PICO
+    model = Seem(config)
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:
         first = next((line.strip() for line in str(error).splitlines()[1:]), str(error))
-        raise CheckpointError(f"{path} does not fit the built-in model: {first}") from error
-    # What its training read at most: more slots would never be filled as it knows them.
+        raise CheckpointError(f"{path} does not fit the model {config.name}: {first}") from error
+    usual, points = _OWN[config.name]
     values = {
-        "max_points": 16,
+        "max_points": points,
         "max_references": 8,
         "text_length": 16,
         "logit_scale": model.text_encoder.logit_scale.item(),
     }
-    return model.eval(), ModelSpec.of_config(PICO, input_hw or _PICO_HW, **{**values, **fields})
+    return model.eval(), ModelSpec.of_config(config, input_hw or usual, **{**values, **fields})
 
 
 def trainable_model(package: Package) -> Seem:

@@ -64,7 +64,8 @@ class CutoutFolder:
             if path in self.cutouts[:1] and (picture.ndim != 3 or picture.shape[2] != 4):
                 raise DataError(f"{path} is no cut-out: it has no transparency")
 
-    def _read(self, path: Path) -> np.ndarray:
+    def read(self, path: Path) -> np.ndarray:
+        """One cut-out, uint8 RGBA, or texture, RGB."""
         if path not in self._cache:
             image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if image is None:
@@ -79,7 +80,7 @@ class CutoutFolder:
         horizon = int(height * rng.uniform(0.0, 0.6))
         for top, bottom in ((0, horizon), (horizon, height)):
             if bottom > top:
-                texture = self._read(self.textures[rng.integers(len(self.textures))])[..., :3]
+                texture = self.read(self.textures[rng.integers(len(self.textures))])[..., :3]
                 scale = rng.uniform(0.8, 3.0)
                 texture = cv2.resize(
                     texture, None, fx=scale * 128 / texture.shape[1], fy=scale * 128 / texture.shape[0]
@@ -104,7 +105,7 @@ class CutoutFolder:
         ids = np.zeros((2, height, width), np.uint8)
         for i in range(1, count + 1):
             drawn = int(rng.integers(len(self.cutouts)))
-            cutout = self._read(self.cutouts[first if i == count and first is not None else drawn])
+            cutout = self.read(self.cutouts[first if i == count and first is not None else drawn])
             if cutout.shape[2] != 4:
                 continue
             size, angle = rng.uniform(20, 110), rng.uniform(-40, 40)

@@ -17,6 +17,7 @@ from seem_ros.model.layers import MLP, AttentionBlock, FeedForward, eager
 from seem_ros.model.position import box_sine, sine_position
 from seem_ros.model.query_decoder.attention_rules import KEYS, ROWS, allowed
 from seem_ros.model.query_decoder.mask_features import folded_masks, folded_means, resized_features
+from seem_ros.model.query_decoder.mask_refiner import MaskRefiner
 from seem_ros.model.query_decoder.point_sampling import sample_points
 from seem_ros.model.query_decoder.prompt_prior import PromptPrior, box_prior_logits
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
@@ -69,6 +70,8 @@ class QueryDecoder(nn.Module):
             self.presence_embed = MLP(d, d, 1, 2)
         if c.fine_dim:
             self.fine_embed = MLP(d, d, c.fine_dim, 3)
+        if c.refine_width:
+            self.refiner = MaskRefiner(d, c.mask_dim, c.refine_width)
 
     # ---- the image, once -------------------------------------------------------------------------------------------
     def prepare(
@@ -360,6 +363,10 @@ class QueryDecoder(nn.Module):
         winner = QueryState(*(None if part is None else take(part, chosen) for part in parts))
         coarse = self.coarse_masks(winner, image)[:, :, 0]
         fine = self.fine_masks(winner, image)[:, :, 0] if self.config.fine_dim else coarse
+        if self.config.refine_width:
+            delta = self.refiner(coarse, winner.hidden[:, :, 0], image.mask_features, prompts)
+            coarse = coarse + delta
+            fine = fine + F.interpolate(delta, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         look, look_mean = self.appearance(image, winner) if appearance else (None, None)
         nan = torch.full_like(score, float("nan"))
         presence = self.presence_logits(winner)[..., 0].sigmoid() if self.config.presence_head else nan

@@ -49,7 +49,7 @@ def all_obeyed(
         prompts: Per row, on this picture.
         encoded: The picture.
         stride: Network pixels per cell of ``fine``.
-        rules: The model's; ``click_tolerance_px`` is not None.
+        rules: The model's; each of ``click_tolerance_px`` and ``box_agreement`` may be off.
         pause: Called between prompts.
 
     Returns:
@@ -90,7 +90,7 @@ def obeyed(
     box = _only_box(prompt, geometry) if rules.box_agreement else None
     marks: tuple[Click | Scribble, ...] = (*prompt.clicks, *prompt.scribbles)
     pointed = any(not mark.negative for mark in marks)
-    if box is None and not pointed:
+    if box is None and not (pointed and rules.click_tolerance_px is not None):
         return None
     mask = _at_network(logits, encoded, stride, rules.edge_radius)
     agreement = 1.0 if box is None else _agreement(mask, box)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Corrects a prompt's mask near what the user pointed at (not part of the official SEEM).
+
+A query's mask is one vector multiplied with the picture's mask features: it says the same thing everywhere, so a second
+click can move the mask only by changing that vector. This small convolutional head sees, at stride 4, the mask as it
+is, where the clicks, the box and the previous mask are, and the picture's features as the query reads them, and adds a
+correction. Clicks as maps follow RITM (Sofiiuk et al. 2022, section 3), reading features through a query's
+scale and shift follows FiLM (Perez et al. 2018).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seem_ros.model.codes import PriorKind
+from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
+
+# Mask, mask probability, near and far positive points, near and far negative points, box, previous mask.
+MAPS = 8
+# A click is felt within about 6 (near) and 24 (far) network pixels: what a 3x3 convolution sees of it at stride 4, and
+# at stride 16.
+NEAR_CELLS, FAR_CELLS = 1.5, 6.0
+
+
+class MaskRefiner(nn.Module):
+    """Adds a correction [N, P, h, w] to coarse mask logits."""
+
+    def __init__(self, dim: int, mask_dim: int, width: int) -> None:
+        """Makes an untrained head, whose correction is zero.
+
+        Args:
+            dim: channels of a query.
+            mask_dim: channels of the mask features.
+            width: channels inside.
+        """
+        super().__init__()
+        self.lateral = nn.Conv2d(mask_dim, width, 1)
+        self.film = nn.Linear(dim, 2 * width)
+        self.enter = nn.Conv2d(width + MAPS, width, 3, padding=1)
+        self.at_8 = nn.Conv2d(width, width, 3, padding=1)
+        self.at_16 = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+        self.join_8 = nn.Conv2d(width, width, 3, padding=1)
+        self.leave = nn.Conv2d(width, width, 3, padding=1)
+        self.delta = nn.Conv2d(width, 1, 1)
+        nn.init.zeros_(self.delta.weight)
+        nn.init.zeros_(self.delta.bias)
+
+    def forward(self, coarse: Tensor, hidden: Tensor, mask_features: Tensor, prompts: PromptTensors) -> Tensor:
+        """Computes the correction.
+
+        Args:
+            coarse: [N, P, h, w] mask logits at stride 4.
+            hidden: [N, P, C] the winning queries.
+            mask_features: [N, Cm, h, w].
+            prompts: N x P prompts; their points, boxes and previous masks are read.
+
+        Returns:
+            [N, P, h, w] to be added to the logits.
+        """
+        n, p, h, w = coarse.shape
+        scale, shift = self.film(hidden).to(mask_features.dtype)[..., None, None].chunk(2, 2)
+        seen = self.lateral(mask_features)[:, None] * (1 + scale) + shift
+        maps = torch.stack(self._maps(coarse, prompts), 2).to(seen.dtype)
+        y = self.enter(torch.cat((seen, maps), 2).flatten(0, 1)).relu()
+        # Coarser maps see farther; dilated convolutions would too, but torch's half-precision gradients of them are
+        # wrong on some CPUs.
+        half = self.at_8(F.avg_pool2d(y, 2)).relu()
+        quarter = F.avg_pool2d(half, 2)
+        for layer in self.at_16:
+            quarter = layer(quarter).relu()
+        half = self.join_8(half + _enlarged(quarter, half)).relu()
+        y = y + _enlarged(half, y)
+        return self.delta(self.leave(y).relu()).reshape(n, p, h, w)
+
+    def _maps(self, coarse: Tensor, prompts: PromptTensors) -> list[Tensor]:
+        """What the head sees besides features, `MAPS` of [N, P, h, w] float32."""
+        h, w = coarse.shape[-2:]
+        x = torch.arange(w, device=coarse.device, dtype=torch.float32)
+        y = torch.arange(h, device=coarse.device, dtype=torch.float32)
+        # The middle of cell c is at pixel 4 c + 1.5 of the network input, and points are pixel / W.
+        dx = (x - (prompts.points_xy[..., 0] * w - 0.375)[..., None]) ** 2
+        dy = (y - (prompts.points_xy[..., 1] * h - 0.375)[..., None]) ** 2
+        near = []
+        for sign in (1, -1):
+            used = (prompts.points_label == sign).to(torch.float32)[..., None]
+            for cells in (NEAR_CELLS, FAR_CELLS):
+                # A sum of Gaussians is a product of two matrices; saturated, it hardly depends on how many points a
+                # click is drawn with.
+                down, across = (-dy / (2 * cells**2)).exp() * used, (-dx / (2 * cells**2)).exp()
+                near.append(1 - (-(down.transpose(-1, -2) @ across)).exp())
+        cx, cy, bw, bh = prompts.prior_box.unbind(-1)
+        margin_x = (bw[..., None] / 2 - ((x + 0.5) / w - cx[..., None]).abs()) * w
+        margin_y = (bh[..., None] / 2 - ((y + 0.5) / h - cy[..., None]).abs()) * h
+        inside = torch.minimum(margin_x[..., None, :], margin_y[..., :, None]).clamp(-1, 1)
+        inside = inside * (prompts.prior_kind == PriorKind.BOX)[..., None, None].to(inside.dtype)
+        previous = prompts.previous_mask.float().clamp(-6, 6) / 6
+        previous = previous * prompts.has_previous[..., None, None].to(previous.dtype)
+        logits = coarse.float()
+        return [(logits / 8).clamp(-2, 2), logits.sigmoid(), *near, inside, previous]
+
+
+def _enlarged(small: Tensor, like: Tensor) -> Tensor:
+    return F.interpolate(small, size=like.shape[-2:], mode="bilinear", align_corners=False)

@@ -1,0 +1,326 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two views of every scene of a batch, made on the device: crops, turns, light, and things pasted over the picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seem_ros.training.batched.picture_store import CANVAS, IGNORED, NamedObject, PackedPictures, to_device
+
+FIRST_PASTED = 200
+LAYERS = 10  # most things pasted over one picture
+# Names that are no things to lift out of a picture: parts of a person, and ground.
+NOT_PASTED = frozenset({"skin", "hair", "sidewalk", "stockings", "tights", "socks", None})
+
+
+@dataclass
+class ViewBatch:
+    """Frames 2 b and 2 b + 1 are the two views of scene b.
+
+    Attributes:
+        rgb: [N, 3, H, W] float in 0..255.
+        ids: [N, H, W] uint8; gids: [N, H, W] uint8, ids of groups.
+        counts: [N, 2, 256] int32 pixels per id, of ids and gids, in page-locked memory; `ready` says when.
+        base: picture index of every scene; pasted: per scene id -> what was pasted.
+    """
+
+    rgb: Tensor
+    ids: Tensor
+    gids: Tensor
+    counts: Tensor
+    ready: torch.cuda.Event | None
+    base: np.ndarray
+    pasted: list[dict[int, NamedObject]]
+
+
+@dataclass(frozen=True)
+class SourceMix:
+    """How scenes are drawn: weight per source, and how its pictures are used."""
+
+    weights: dict[str, float]
+    whole: float = 0.45
+    turned: float = 0.12
+    grey: float = 0.08
+
+
+class ViewSampler:
+    """Draws batches of scenes from a store."""
+
+    def __init__(self, store: PackedPictures, mix: SourceMix, height: int, width: int, device: torch.device) -> None:
+        self.store, self.mix, self.h, self.w, self.device = store, mix, height, width, device
+        self.sources = [s for s in store.by_source if mix.weights.get(s, 0) > 0]
+        share = np.array([mix.weights[s] for s in self.sources], np.float64)
+        self.share = share / share.sum()
+        table = store.boxes
+        pictures = store.pictures
+        usable = [
+            k
+            for k, row in enumerate(table)
+            if row[6] >= 500
+            and pictures[row[0]].objects[row[1]].name not in NOT_PASTED
+            and not pictures[row[0]].objects[row[1]].simulated
+        ]
+        self.lifted = table[usable]
+        kind = np.array([pictures[i].source for i in self.lifted[:, 0]])
+        weight = np.ones(len(kind))
+        for s in np.unique(kind):
+            weight[kind == s] = (kind == s).sum() ** -0.6
+        self.lifted_steps = np.cumsum(weight / weight.sum())
+        first: dict[int, list[int]] = {}
+        for k, row in enumerate(table):
+            first.setdefault(int(row[0]), []).append(k)
+        self.objects_of = first
+
+    # ---- drawing -----------------------------------------------------------------------------------------------
+    def _maps(self, rng: np.random.Generator, index: int, partner: int) -> tuple[np.ndarray, np.ndarray]:
+        """Output pixel -> source pixel, [2, 2, 3] for the two views, and the content's rectangle [2, 2] (h, w)."""
+        store, h, w = self.store, self.h, self.w
+        sh, sw = store.hw[index]
+        simulated = store.pictures[index].clip is not None
+        quarter = int(rng.integers(1, 4)) if rng.random() < self.mix.turned else 0
+        flip = -1.0 if rng.random() < 0.5 else 1.0
+        th, tw = (sw, sh) if quarter % 2 else (sh, sw)
+        whole = rng.random() < self.mix.whole
+        angle = quarter * math.pi / 2
+        out = np.empty((2, 2, 3))
+        if whole:
+            scale = min(w / tw, h / th)
+            centre_out = np.array([tw * scale / 2, th * scale / 2])
+            centre = np.array([sw / 2, sh / 2])
+        else:
+            scale = max(w / tw, h / th) * math.exp(rng.uniform(0, math.log(2.4)))
+            if rng.random() < 0.3:
+                scale = min(w / tw, h / th) * math.exp(rng.uniform(0, math.log(1.6)))
+            angle += rng.normal(0, 0.12)
+            centre_out = np.array([w / 2, h / 2])
+            own = self.objects_of.get(index)
+            if own and rng.random() < 0.75:
+                row = store.boxes[own[rng.integers(len(own))]]
+                centre = np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2]) + rng.normal(0, 0.08, 2) * (sw, sh)
+            else:
+                centre = np.array([sw / 2, sh / 2]) + rng.normal(0, 0.12, 2) * (sw, sh)
+            half = np.array([w, h]) / scale / 2
+            half = half[::-1] if quarter % 2 else half
+            low, high = np.minimum(half, (sw / 2, sh / 2)), np.maximum((sw, sh) - half, (sw / 2, sh / 2))
+            centre = np.clip(centre, low, high)
+        for view in range(2):
+            s, a, c = scale, angle, centre
+            if view and not (simulated and rng.random() < 0.5):
+                s = s * math.exp(rng.normal(0, 0.12))
+                a = a + rng.normal(0, 0.1)
+                c = c + rng.normal(0, 0.05, 2) * (sw, sh)
+            cos, sin = math.cos(a) / s, math.sin(a) / s
+            linear = np.array([[cos * flip, sin], [-sin * flip, cos]])
+            out[view, :, :2] = linear
+            out[view, :, 2] = c - linear @ centre_out
+        hw = np.array([store.hw[index], store.hw[partner]], np.float64)
+        return out, hw
+
+    def _pastes(self, rng: np.random.Generator, index: int) -> list[tuple[np.ndarray, np.ndarray, float]]:
+        """What is pasted on a scene: (row of the object table, maps [2, 2, 3] output -> source, light)."""
+        picture = self.store.pictures[index]
+        if not len(self.lifted):
+            return []
+        if picture.source == "texture":
+            count = int(rng.integers(4, LAYERS + 1))
+        elif picture.clip is not None:
+            count = int(rng.integers(1, 4)) if rng.random() < 0.15 else 0
+        else:
+            kind = rng.random()
+            count = 0 if kind < 0.5 else int(rng.integers(1, 4)) if kind < 0.8 else int(rng.integers(4, LAYERS + 1))
+        pile = count > 3 and rng.random() < 0.65
+        middle = np.array([self.w, self.h]) * rng.uniform(0.3, 0.7, 2)
+        size0 = math.exp(rng.uniform(math.log(40), math.log(110)))
+        same = None
+        found = []
+        for _ in range(count):
+            if same is None or rng.random() > 0.3:
+                at_step = int(np.searchsorted(self.lifted_steps, rng.random()))
+                same = self.lifted[min(at_step, len(self.lifted) - 1)]
+            row = same
+            long = max(row[4] - row[2], row[5] - row[3])
+            if pile:
+                size = size0 * math.exp(rng.normal(0, 0.25))
+                at = middle + rng.normal(0, 1, 2) * size0 * math.sqrt(count) * 0.45
+                angle = rng.uniform(-math.pi, math.pi) if rng.random() < 0.6 else rng.normal(0, 0.3)
+            else:
+                size = math.exp(rng.uniform(math.log(26), math.log(190)))
+                at = rng.uniform(0.05, 0.95, 2) * (self.w, self.h)
+                angle = rng.normal(0, 0.3) if rng.random() < 0.8 else rng.uniform(-math.pi, math.pi)
+            size = min(size, 2.5 * long)
+            flip = -1.0 if rng.random() < 0.5 else 1.0
+            centre = np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2])
+            maps = np.empty((2, 2, 3))
+            gone = int(rng.random() < 0.1) * int(rng.integers(1, 3))
+            for view in range(2):
+                if view:
+                    at, angle = at + rng.normal(0, 14, 2), angle + rng.normal(0, 0.14)
+                    size = size * math.exp(rng.normal(0, 0.08))
+                cos, sin = math.cos(angle) * long / size, math.sin(angle) * long / size
+                linear = np.array([[cos * flip, sin], [-sin * flip, cos]])
+                maps[view, :, :2] = linear
+                maps[view, :, 2] = centre - linear @ (at + (1e5 if gone == view + 1 else 0))
+            found.append((row, maps, float(rng.uniform(0.75, 1.2))))
+        return found
+
+    def draw(self, scenes: int, rng: np.random.Generator) -> ViewBatch:
+        """Makes a batch; nothing here waits for the device."""
+        store, device = self.store, self.device
+        base, partner = np.empty(scenes, np.int64), np.empty(scenes, np.int64)
+        maps, sizes = np.empty((scenes, 2, 2, 3)), np.empty((scenes, 2, 2))
+        layers: list[list[tuple[np.ndarray, np.ndarray, float]]] = []
+        pasted: list[dict[int, NamedObject]] = []
+        for b, s in enumerate(rng.choice(len(self.sources), scenes, p=self.share)):
+            members = store.by_source[self.sources[s]]
+            i = members[rng.integers(len(members))]
+            others = store.pictures[i].partners
+            j = others[rng.integers(len(others))] if others else i
+            base[b], partner[b] = i, j
+            maps[b], sizes[b] = self._maps(rng, i, j)
+            layers.append(self._pastes(rng, i))
+            pasted.append(
+                {FIRST_PASTED + k: store.pictures[row[0]].objects[row[1]] for k, (row, _, _) in enumerate(layers[-1])}
+            )
+        index = to_device(np.stack((base, partner), 1).ravel(), device)
+        rgb, ids = self._sample(
+            index,
+            to_device(maps.reshape(-1, 2, 3).astype(np.float32), device),
+            to_device(sizes.reshape(-1, 2).astype(np.float32), device),
+        )
+        most = max(len(x) for x in layers)
+        for k in range(most):
+            who = [b for b in range(scenes) if len(layers[b]) > k]
+            frames = to_device(np.array([2 * b + v for b in who for v in range(2)]), device)
+            picture = np.array([layers[b][k][0][0] for b in who for _ in range(2)], np.int64)
+            wanted = np.array([layers[b][k][0][1] for b in who for _ in range(2)], np.uint8)
+            warp = np.concatenate([layers[b][k][1] for b in who]).astype(np.float32)
+            light = np.array([layers[b][k][2] for b in who for _ in range(2)], np.float32)
+            self._paste(
+                rgb,
+                ids,
+                frames,
+                to_device(picture, device),
+                to_device(wanted, device),
+                to_device(warp, device),
+                to_device(light, device),
+                FIRST_PASTED + k,
+            )
+        table = self.store.group_of[index]
+        gids = table.gather(1, ids.flatten(1).long()).reshape(ids.shape)
+        mild = np.array([store.pictures[i].clip is not None for i in base], np.float32)
+        rgb = self._light(rgb, scenes, to_device(mild, device).repeat_interleave(2)[:, None, None, None])
+        n = len(ids)
+        # Every fourth pixel is enough to know what is visible.
+        offset = torch.arange(n, device=device)[:, None] * 256
+        counts = torch.stack(
+            [
+                torch.bincount((m[:, ::2, ::2].flatten(1).long() + offset).flatten(), minlength=n * 256).reshape(n, 256)
+                for m in (ids, gids)
+            ],
+            1,
+        )
+        counts = (4 * counts).to(torch.int32)
+        ready = None
+        if device.type == "cuda":
+            host = torch.empty(counts.shape, dtype=counts.dtype, pin_memory=True)
+            host.copy_(counts, non_blocking=True)
+            ready = torch.cuda.Event()
+            ready.record()
+            counts = host
+        return ViewBatch(rgb, ids, gids, counts, ready, base, pasted)
+
+    # ---- on the device -----------------------------------------------------------------------------------------
+    def _grid(self, maps: Tensor) -> Tensor:
+        """[M, 2, 3] output -> source pixels, to normalised sampling positions [M, H, W, 2]."""
+        y = torch.arange(self.h, device=maps.device, dtype=torch.float32) + 0.5
+        x = torch.arange(self.w, device=maps.device, dtype=torch.float32) + 0.5
+        across = maps[:, :, 0, None, None] * x[None, None, None, :]
+        down = maps[:, :, 1, None, None] * y[None, None, :, None]
+        return ((across + down + maps[:, :, 2, None, None]) * (2 / CANVAS) - 1).permute(0, 2, 3, 1)
+
+    def _sample(self, index: Tensor, maps: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+        grid = self._grid(maps)
+        inside = (grid + 1) * (CANVAS / 2)
+        content = (
+            (inside >= 0).all(-1)
+            & (inside[..., 0] <= sizes[:, 1, None, None])
+            & (inside[..., 1] <= sizes[:, 0, None, None])
+        )
+        rgb, ids = self.store.gather(index)
+        rgb = F.grid_sample(rgb.float(), grid, padding_mode="border", align_corners=False)
+        ids = F.grid_sample(ids[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
+        return rgb * content[:, None], (ids * content).round().to(torch.uint8)
+
+    def _paste(
+        self,
+        rgb: Tensor,
+        ids: Tensor,
+        frames: Tensor,
+        picture: Tensor,
+        wanted: Tensor,
+        maps: Tensor,
+        light: Tensor,
+        value: int,
+    ) -> None:
+        grid = self._grid(maps)
+        source, label = self.store.gather(picture)
+        mask = (label == wanted[:, None, None])[:, None].float()
+        four = torch.cat((source.float(), mask), 1)
+        got = F.grid_sample(four, grid, align_corners=False)
+        alpha = got[:, 3:]
+        below = rgb[frames]
+        rgb[frames] = below * (1 - alpha) + (got[:, :3] * light[:, None, None, None]).clamp(max=255) * alpha
+        ids[frames] = torch.where(alpha[:, 0] > 0.5, torch.full_like(ids[frames], value), ids[frames])
+
+    def _light(self, rgb: Tensor, scenes: int, mild: Tensor) -> Tensor:
+        """Light, colour, blur and noise; `mild` [N, 1, 1, 1] is 1 where colours have names that must stay true."""
+        n, device = len(rgb), rgb.device
+        strength = 1 - 0.5 * mild
+
+        def both(low: float, high: float, *shape: int, own: float = 0.35) -> Tensor:
+            """Uniform per scene, and a smaller change per view."""
+            middle, half = (low + high) / 2, (high - low) / 2
+            scene = torch.rand(scenes, 1, *shape, device=device).expand(scenes, 2, *shape).reshape(n, *shape)
+            view = torch.rand(n, *shape, device=device)
+            return middle + half * ((2 * scene - 1) * (1 - own) + (2 * view - 1) * own)
+
+        plain = (torch.rand(n, 1, 1, 1, device=device) < 0.2).float()
+        x = rgb / 255
+        content = (rgb.amax(1, keepdim=True) > 0).float()
+        gamma = torch.exp(strength * both(-0.35, 0.35, 1, 1, 1))
+        gain = torch.exp(strength * (both(-0.4, 0.28, 1, 1, 1) + both(-0.08, 0.08, 3, 1, 1)))
+        contrast = 1 + strength * both(-0.25, 0.25, 1, 1, 1)
+        y = x.clamp(min=1e-4) ** gamma * gain
+        y = (y - 0.5) * contrast + 0.5
+        grey = y.mean(1, keepdim=True)
+        dull = 1 + strength * both(-0.4, 0.25, 1, 1, 1)
+        y = grey + (y - grey) * dull
+        y = torch.where(plain > 0, x, y)
+        mono = (torch.rand(scenes, 1, 1, 1, 1, device=device) < self.mix.grey).expand(scenes, 2, 1, 1, 1)
+        mono = mono.reshape(n, 1, 1, 1).float() * (1 - mild)
+        y = y * (1 - mono) + y.mean(1, keepdim=True) * mono
+        # Blur by one of a few kernels, drawn per view.
+        sigma = torch.rand(n, device=device) * 1.1 + 0.3
+        at = torch.arange(-3, 4, device=device).float()
+        kernel = torch.exp(-(at[None] ** 2) / (2 * sigma[:, None] ** 2))
+        kernel = kernel / kernel.sum(1, keepdim=True)
+        still = torch.zeros(7, device=device)
+        still[3] = 1
+        kernel = torch.where((torch.rand(n, 1, device=device) < 0.25), kernel, still)
+        for dim in (3, 2):  # shifted sums: a convolution with a kernel per picture is far slower
+            rim = F.pad(y, (3, 3, 0, 0) if dim == 3 else (0, 0, 3, 3), mode="replicate")
+            y = sum(kernel[:, t, None, None, None] * rim.narrow(dim, t, y.shape[dim]) for t in range(7))
+        noise = torch.rand(n, 1, 1, 1, device=device).pow(2) * 0.04 * (torch.rand(n, 1, 1, 1, device=device) < 0.4)
+        y = y + torch.randn_like(y) * noise
+        return (y.clamp(0, 1) * content * 255).round()
+
+
+def ignored(views: ViewBatch) -> Tensor:
+    """[N, H, W] bool: pixels that count neither as an object nor as background."""
+    return views.ids == IGNORED

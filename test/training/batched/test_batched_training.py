@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packs, views, prompts, losses and a resumed training, on a few pictures drawn here."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from seem_ros.datasets.scenes.scene import Thing
+from seem_ros.errors import DataError
+from seem_ros.training.batched import simulated_pointing as draw
+from seem_ros.training.batched.ask_planner import CLICK, SLOTS, AskPlanner
+from seem_ros.training.batched.mask_losses import greedy, mask_loss, masks_of
+from seem_ros.training.batched.pack import PackWriter
+from seem_ros.training.batched.picture_store import IGNORED, PackedPictures
+from seem_ros.training.batched.train import BatchedTrainConfig, BatchedTrainer, main, source_weights
+from seem_ros.training.batched.two_views import SourceMix, ViewSampler
+
+CPU = torch.device("cpu")
+
+
+def scene(seed, height=150, width=200):
+    """A grey ground with a red disc (id 1, "apple") and a blue square (id 2, "box")."""
+    rng = np.random.default_rng(seed)
+    rgb = np.full((height, width, 3), 120, np.uint8)
+    ids = np.zeros((height, width), np.uint8)
+    x, y = int(rng.integers(40, 80)), int(rng.integers(40, 110))
+    cv2.circle(rgb, (x, y), 25, (220, 30, 30), -1)
+    cv2.circle(ids, (x, y), 25, 1, -1)
+    cv2.rectangle(rgb, (120, 50), (165, 95), (30, 30, 220), -1)
+    cv2.rectangle(ids, (120, 50), (165, 95), 2, -1)
+    ids[:10, :10] = IGNORED
+    return rgb, ids, [Thing(1, "apple"), Thing(2, "box")]
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    writer = PackWriter()
+    for seed in range(4):
+        rgb, ids, things = scene(seed)
+        writer.add(rgb, ids, things, "drawn", exhaustive=True, groups=[("pair", [1, 2])])
+    out = tmp_path_factory.mktemp("pack") / "drawn"
+    writer.write(out)
+    return out.with_suffix(".json")
+
+
+def test_a_pack_gives_back_ids_to_the_pixel_and_pictures_nearly_so(pack):
+    store = PackedPictures([pack], CPU)
+    rgb, ids = store.gather(torch.tensor([2]))
+    truth_rgb, truth_ids, _ = scene(2)
+    assert (ids[0, :150, :200].numpy() == truth_ids).all()
+    error = rgb[0, :, :150, :200].permute(1, 2, 0).numpy().astype(int) - truth_rgb
+    assert np.abs(error).mean() < 4
+    assert store.pictures[2].objects[1].name == "apple"
+    assert store.boxes[store.boxes[:, 0] == 2][1].tolist()[1:] == [2, 120, 50, 166, 96, 46 * 46]
+
+
+def test_a_pack_that_is_damaged_or_missing_is_one_line(pack, tmp_path):
+    with pytest.raises(DataError, match="no pack of training pictures"):
+        PackedPictures([tmp_path / "none.json"], CPU)
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps({"pictures": []}))
+    with pytest.raises(DataError, match="no pack of training pictures"):
+        PackedPictures([broken], CPU)
+
+
+def test_the_two_views_show_what_their_ids_say(pack):
+    store = PackedPictures([pack], CPU)
+    sampler = ViewSampler(store, SourceMix({"drawn": 1.0}, turned=0.0, grey=0.0), 96, 128, CPU)
+    views = sampler.draw(6, np.random.default_rng(0))
+    red = views.rgb[:, 0] - views.rgb[:, 2]
+    for n in range(12):
+        apple = views.ids[n] == 1
+        if apple.sum() > 200:
+            assert red[n][apple].mean() > 40
+            assert abs(int(views.counts[n, 0, 1]) - int(apple.sum())) < 0.2 * int(apple.sum())
+
+
+def test_only_things_in_sight_are_asked_for_and_absent_ones_are_marked(pack):
+    store = PackedPictures([pack], CPU)
+    sampler = ViewSampler(store, SourceMix({"drawn": 1.0}), 96, 128, CPU)
+    rng = np.random.default_rng(1)
+    views = sampler.draw(8, rng)
+    plan = AskPlanner(store).plan(views, rng)
+    assert plan.kind.shape == (16, len(SLOTS))
+    counts = views.counts.numpy()
+    for n, p in zip(*np.nonzero(plan.counted & plan.there)):
+        assert counts[n, plan.layer[n, p], plan.target[n, p]] > 0
+    assert (plan.kind[plan.counted[:, 0], 0] == CLICK).all()
+
+
+def test_a_click_lies_deep_inside_and_a_box_around_its_mask():
+    mask = torch.zeros(1, 60, 80, dtype=torch.bool)
+    mask[0, 20:41, 30:61] = True
+    x, y = draw.pick_clicks(mask, draw.depth(mask), middle=1.0)[0].tolist()
+    assert abs(x / 2 - 45) <= 6 and abs(y / 2 - 30) <= 2
+    assert draw.boxes(mask)[0].tolist() == [60, 40, 122, 82]
+
+
+def test_the_next_click_goes_to_the_larger_error_with_its_sign():
+    truth = torch.zeros(2, 60, 80, dtype=torch.bool)
+    truth[:, 10:50, 10:40] = True
+    answer = truth.clone()
+    answer[0, 10:50, 25:40] = False  # a missing half
+    answer[1, 20:40, 40:70] = True  # it ran over
+    at, sign, wrong = draw.error_clicks(truth, answer)
+    assert sign.tolist() == [1, -1] and wrong.all()
+    assert 50 <= at[0, 0] < 80 and at[1, 0] >= 80
+
+
+def test_clicks_of_both_signs_share_the_slots():
+    xy = torch.tensor([[[20.0, 20.0], [40.0, 40.0], [60.0, 60.0], [80.0, 80.0]]])
+    points, label = draw.click_points(xy, torch.tensor([[1, 1, 1, -1]]), 32)
+    assert points.shape == (1, 32, 2)
+    assert (label == 1).sum() == 15 and (label == -1).sum() == 9
+    assert (points[0][label[0] == -1] - 80).abs().max() <= 1
+
+
+def test_assignment_takes_the_cheapest_pairs_first_and_each_query_once():
+    cost = torch.tensor([[[0.1, 0.2], [0.3, 0.9], [float("inf"), float("inf")]]])
+    assert greedy(cost).tolist() == [[0, 1]]
+
+
+def test_the_loss_of_a_right_mask_is_far_below_that_of_its_opposite():
+    truth = masks_of(torch.ones(1, 2, 8, 8, dtype=torch.uint8), torch.tensor([0]), torch.tensor([0]), torch.tensor([1]))
+    right, wrong = (mask_loss(sign * torch.full((1, 4, 4), 9.0), truth, torch.ones(1)) for sign in (1, -1))
+    assert right < 0.01 and wrong > 10
+
+
+def config(pack, out, **changes):
+    values = {
+        "packs": (str(pack),), "out": str(out), "height": 96, "width": 128, "scenes": 1, "rounds": 2, "images": 12,
+        "threads": 1, "warmup": 1, "frozen": 7,
+    }  # fmt: skip
+    return BatchedTrainConfig(**{**values, **changes})
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_goes_on_as_if_it_had_not_been(pack, tmp_path):
+    whole = BatchedTrainer(config(pack, tmp_path / "a", images=6), CPU)
+    whole.run()
+    BatchedTrainer(config(pack, tmp_path / "b", images=6), CPU).run(most_steps=2)
+    resumed = BatchedTrainer(config(pack, tmp_path / "b", images=6), CPU)
+    assert resumed.step == 2
+    resumed.run()
+    one, two = (torch.load(tmp_path / name / "average.pt", weights_only=True) for name in "ab")
+    worst = max(float((one[key].float() - two[key].float()).abs().max()) for key in one)
+    assert worst < 1e-4
+    assert resumed.skipped == 0 and [row["images"] for row in resumed.curve] == [2, 4, 6]
+
+
+def test_a_source_that_no_pack_has_is_refused_by_name(pack):
+    store = PackedPictures([pack], CPU)
+    with pytest.raises(DataError, match="no pack has pictures of 'coco'; there are drawn"):
+        source_weights(config(pack, "x", boost={"coco": 2.0}), store)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("width: 100", "multiples of 32"),
+        ("colour: 3", "unknown field 'colour'"),
+        ("share: {a: 0.8, b: 0.9}", "at most 1 together"),
+        ("rounds: 9", "1 to 5"),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_one_line(tmp_path, capsys, line, message):
+    path = tmp_path / "train.yaml"
+    path.write_text(line)
+    assert main(["--config", str(path)]) == 2
+    assert message in capsys.readouterr().err
