@@ -264,7 +264,7 @@ class _FrameAsks:
             self._several(slot, [i for i in named if phrase.matches(self._thing(i))])
             self._say(slot, say(phrase, rng))
             return
-        kinds = sorted({self.scene[i].name for i in named})
+        kinds = sorted({name for i in named if (name := self.scene[i].name)})
         name = kinds[rng.integers(len(kinds))]
         self._several(slot, [i for i in named if self.scene[i].name == name])
         self._say(slot, self._phrase(name))
@@ -362,8 +362,8 @@ class _FrameAsks:
             out.before[f, slot] = f if near else f ^ 1
             out.kind[f, slot] = MEMORY
             out.memory_of[f, slot] = (layer, i)
-            if layer == 0 and rng.random() < 0.1 and self.scene[i].name:
-                self._say(slot, self._phrase(self.scene[i].name))
+            if layer == 0 and rng.random() < 0.1 and (name := self.scene[i].name):
+                self._say(slot, self._phrase(name))
 
     def _composed(self, slot: int) -> None:
         """A click together with a text or a look of the same thing."""
@@ -380,7 +380,7 @@ class _FrameAsks:
         if rng.random() < 0.7 or self.other[0, i] < MIN_AREA_PX:
             if self.simulated and self.scene[i].simulated:
                 self._say(slot, say(self.planner.vocabulary.phrase_for(self._thing(i), rng), rng))
-            else:
-                self._say(slot, self._phrase(self.scene[i].name))
+            elif name := self.scene[i].name:
+                self._say(slot, self._phrase(name))
         else:
             out.look[f, slot] = (f ^ 1, 0, i)

@@ -78,7 +78,7 @@ class BatchObjective:
     # ---- losses -------------------------------------------------------------------------------------------------
     def _chosen(self, asked: AskBatch, fine: Tensor, stack: Tensor) -> Tensor:
         """The one right answer that each prediction is held against: of several, the one it overlaps most. [M]."""
-        if asked.several is None:
+        if asked.several is None or asked.allowed is None:
             return asked.target
         with torch.no_grad():
             rows = asked.several
@@ -155,6 +155,7 @@ class BatchObjective:
                 continue
             share = 1.0 if i == len(states) - 1 else 0.5
             masks = self.model.decoder.masks(state, image.level_masks[2]).flatten(0, 2)
+            assert state.box is not None  # every own architecture has a box head
             box = state.box.flatten(0, 2)
             total = total + share * (mask_loss(masks, small, weight) + box_loss(box, boxes, weight))
         return total / 3
@@ -165,6 +166,8 @@ class BatchObjective:
         """Object queries against the things of the first view of every scene."""
         device, decoder = self.device, self.model.decoder
         half = slice(None, None, 2)
+        # Every own architecture has all of these maps.
+        assert image.mask_features is not None and image.fine_features is not None and image.dense is not None
         image = ImageTensors(
             [x[half] for x in image.sources],
             [x[half] for x in image.keys],
@@ -200,6 +203,7 @@ class BatchObjective:
             chance = logits[0].softmax(-1).gather(2, own[0].clamp(min=0)[:, None].expand(n, q, t))
             cost = BCE_WEIGHT * positive / coarse.shape[2] + DICE_WEIGHT * dice
             cost = cost - CLASS_WEIGHT * chance * (own[0] >= 0)[:, None]
+            assert last.box is not None
             cost = cost + BOX_WEIGHT * torch.cdist(last.box[:, 0].float(), box.reshape(n, t, 4), p=1)
             cost = cost.masked_fill(~real.reshape(n, 1, t), float("inf"))
             match = greedy(cost.float())
@@ -233,6 +237,7 @@ class BatchObjective:
         self, image: ImageTensors, views: ViewBatch, names: Tensor, things: Tensor, banks: list[Tensor]
     ) -> dict[str, Tensor]:
         """Cross entropy of every stride-8 pixel's embedding against the class names, objects weighted up."""
+        assert image.dense is not None
         ids = views.ids[:, 4::8, 4::8].flatten(1).long()
         n = len(ids)
         area = torch.zeros(n, 256, device=self.device).scatter_add_(1, ids, torch.ones(ids.shape, device=self.device))

@@ -64,6 +64,9 @@ class AskBatch:
     allowed: Tensor | None
 
 
+_SEVERAL = ("several", "allowed")  # fields of an AskBatch that are not a row per ask
+
+
 class PromptRounds:
     """Makes the prompts of every round for a model."""
 
@@ -117,9 +120,8 @@ class PromptRounds:
 
     def subset(self, asked: AskBatch, keep: Tensor) -> AskBatch:
         """Only some asks; none of them has several answers."""
-        return AskBatch(
-            *(getattr(asked, f)[keep] for f in ("frame", "kind", "layer", "target", "counted", "there")), None, None
-        )
+        kept = {one.name: getattr(asked, one.name)[keep] for one in fields(asked) if one.name not in _SEVERAL}
+        return AskBatch(**kept, several=None, allowed=None)
 
     def first(
         self, image: ImageTensors, plan: AskPlan, asked: AskBatch, stack: Tensor
