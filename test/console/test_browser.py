@@ -335,7 +335,8 @@ def test_a_reference_picture_is_chosen_marked_and_found(page):
     page.page.wait_for_selector("#reference[open]")
     wait_for(lambda: page.page.locator("#reference-find").is_disabled(), "nothing marked yet")
     box = canvas.bounding_box()
-    page.page.mouse.click(box["x"] + box["width"] * 64 / 128, box["y"] + box["height"] * 50 / 96)
+    # of the canvas, once it stands still: its dialogue may still grow when the picture has just come
+    canvas.click(position={"x": box["width"] * 64 / 128, "y": box["height"] * 50 / 96})
     page.page.click("#reference-find")
     page.wait_for_targets(1)
     wait_for(lambda: overlap(page.coloured(SHOWN)[16:], square(30, 70)[16:]) > 0.8, "the blue one")
