@@ -235,6 +235,7 @@ def test_a_body_that_is_too_large_is_refused_announced_or_not(console):
     ({"node": "/seem", "service": "set_parameters", "request": {}}, "has no service"),
     ({"node": "/seem", "service": "../seem/segment", "request": {}}, "has no service"),
     ({"node": "/seem", "service": "segment", "request": {"prompt": 1}}, "has no field"),
+    ({"node": "/seem", "service": "refine", "request": {"target_id": "\ud800"}}, "must be a whole number"),
 ])  # fmt: skip
 def test_a_call_that_does_not_fit_is_refused_in_words(console, body, reason):
     status, answer, _ = console.request("/api/call", body)
@@ -263,6 +264,9 @@ def test_parameters_come_with_their_descriptions_and_can_be_set(console):
     assert not bad["success"] and bad["message"]
     for value in ("x", None, True, [1]):
         assert console.request("/api/parameter", {**good, "value": value})[0] == 400
+    for text in ("\ud800", "a\0b", "a" * 3000):
+        assert console.request("/api/parameter", {**good, "name": "things", "type": "str", "value": text})[0] == 400
+        assert console.request("/api/parameter", {**good, "name": text})[0] == 400
 
 
 def test_save_this_gives_one_file_with_all_that_a_report_needs(console):

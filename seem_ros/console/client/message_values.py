@@ -89,14 +89,27 @@ def _value(kind: str, current: Any, value: Any, picture: Picture, where: str) ->
             raise PromptError(f"{where} is too large for a 32-bit number: {value}")
         return float(value)
     if kind == "string":
-        if not isinstance(value, str) or len(value) > MAX_TEXT_CHARACTERS:
-            raise PromptError(f"{where} must be a text of at most {MAX_TEXT_CHARACTERS} characters")
-        if "\0" in value or any(0xD800 <= ord(one) < 0xE000 for one in value):
-            raise PromptError(f"{where} has a character that no ROS string can carry")
+        check_text(value, where)
         return value
     if "/" in kind:
         return fill(current, value, picture, where)
     raise PromptError(f"{where} cannot be given here")
+
+
+def check_text(value: Any, where: str) -> None:
+    """Refuse what no ROS string can carry.
+
+    Args:
+        value: What was given.
+        where: Its name in errors.
+
+    Raises:
+        PromptError: No text, too long, or with such a character.
+    """
+    if not isinstance(value, str) or len(value) > MAX_TEXT_CHARACTERS:
+        raise PromptError(f"{where} must be a text of at most {MAX_TEXT_CHARACTERS} characters")
+    if "\0" in value or any(0xD800 <= ord(one) < 0xE000 for one in value):
+        raise PromptError(f"{where} has a character that no ROS string can carry")
 
 
 def _new(kind: str) -> Any:

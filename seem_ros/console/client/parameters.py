@@ -11,6 +11,7 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 
 from seem_ros.console.client.calls import Calls
 from seem_ros.console.client.link import RosLink
+from seem_ros.console.client.message_values import check_text
 from seem_ros.errors import PromptError
 
 _FIELDS = {
@@ -82,6 +83,8 @@ async def set_parameter(calls: Calls, link: RosLink, node: str, name: str, kind:
         good = good and -(2**63) <= value < 2**63
     if not good:
         raise PromptError(f"{name[:80]} must be of type {kind}, got {str(value)[:40]!r}")
+    for text in (name, *([value] if kind == "str" else value if kind == "list" else ())):
+        check_text(text, "a parameter's name or text")
     setting = ParameterValue(type=number, **{_FIELDS[number][1]: float(value) if kind == "float" else value})
     request = SetParameters.Request(parameters=[Parameter(name=name, value=setting)])
     shown = {True: "true", False: "false"}[value] if kind == "bool" else str(value)

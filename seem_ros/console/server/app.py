@@ -159,7 +159,8 @@ def _answering(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except SeemError as error:
-            return JSONResponse({"message": str(error)}, 400)
+            # what was sent may be quoted in it, and half a character can be no answer
+            return JSONResponse({"message": str(error).encode("utf-8", "replace").decode()}, 400)
         except BodyTooLargeError:
             return JSONResponse({"message": "the body is too large"}, 413)
         except ClientDisconnect:
