@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 import threading
@@ -134,7 +133,8 @@ def test_many_masks_are_painted_like_few():
 
 
 LARGE = """
-import resource, numpy as np
+import re, numpy as np
+from pathlib import Path
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.prompts import Box, Prompt
 with Segmenter.load({model!r}, threads=2) as segmenter:
@@ -142,7 +142,9 @@ with Segmenter.load({model!r}, threads=2) as segmenter:
     picture = np.full((8192, 8192, 3), 128, np.uint8)
     picture[2000:6000, 2000:6000] = (200, 30, 30)
     found = segmenter.segment([Prompt(boxes=(Box(2000, 2000, 6000, 6000),))], picture)
-print(found.labels.shape, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000, found.answers[0].found)
+# getrusage would tell what the process that started this one had: its peak outlives the exec
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+print(found.labels.shape, peak // 1000, found.answers[0].found)
 """
 
 
@@ -153,7 +155,6 @@ def test_a_picture_of_the_largest_size_is_answered_at_full_size_in_a_bounded_mem
     shape, megabytes = done.stdout.rsplit(") ", 1)
     assert shape == "(8192, 8192"
     assert int(megabytes.split()[0]) < 1300  # the picture alone has 201; it was 2900
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
 
 
 class Source:
