@@ -334,8 +334,8 @@ def test_a_reference_picture_is_chosen_marked_and_found(page):
     )
     page.page.wait_for_selector("#reference[open]")
     wait_for(lambda: page.page.locator("#reference-find").is_disabled(), "nothing marked yet")
+    canvas.click(trial=True)  # waits until it stands still: its dialogue grows when the picture has just come
     box = canvas.bounding_box()
-    # of the canvas, once it stands still: its dialogue may still grow when the picture has just come
     canvas.click(position={"x": box["width"] * 64 / 128, "y": box["height"] * 50 / 96})
     page.page.click("#reference-find")
     page.wait_for_targets(1)

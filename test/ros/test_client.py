@@ -49,7 +49,8 @@ def test_a_planners_round_from_words_to_a_place_and_back(seem):
 
 
 def test_calls_at_one_time_are_all_answered(seem):
-    futures = [seem.segment_async([Prompt(text=f"the {colour} thing")]) for colour in ("red", "blue", "green") * 3]
+    colours = ("red", "blue", "green", "red")  # as many as may wait at once (max_waiting_calls)
+    futures = [seem.segment_async([Prompt(text=f"the {colour} thing")]) for colour in colours]
     done, left = wait(futures, timeout=20)
     assert not left
     assert all(len(future.result().by_prompt) == 1 for future in done)
