@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -68,18 +70,36 @@ class TrainConfig:
         Raises:
             DataError: the file is missing or names a field that does not exist.
         """
-        values = read_yaml_mapping(Path(path), DataError)
-        values.update({k: v for k, v in changes.items() if v is not None})
-        known = {f.name for f in fields(TrainConfig)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise DataError(f"{path}: unknown field {unknown[0]!r}; allowed are {', '.join(sorted(known))}")
-        for one in fields(TrainConfig):
-            kind, value = type(one.default), values.get(one.name, one.default)
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise DataError(f"{path}: {one.name} must be {kind.__name__}, got {str(value)[:60]!r}")
-        return TrainConfig(**values)
+        return TrainConfig(**field_values(TrainConfig, path, changes))
 
     def save(self, path: str | Path) -> None:
         """Writes the YAML file that `load` reads."""
         Path(path).write_text(yaml.safe_dump(asdict(self), sort_keys=False))
+
+
+def field_values(kind: Any, path: str | Path, changes: Mapping[str, object]) -> dict[str, Any]:
+    """The fields of a configuration that a YAML file sets.
+
+    Args:
+        kind: a dataclass all of whose fields have defaults, whose types the values must have.
+        path: the file.
+        changes: win over it; None changes nothing.
+
+    Raises:
+        DataError: the file is missing, names a field that does not exist, or gives one a value of another type.
+    """
+    values = read_yaml_mapping(Path(path), DataError)
+    values.update({key: value for key, value in changes.items() if value is not None})
+    defaults = {
+        one.name: one.default if one.default_factory is MISSING else one.default_factory() for one in fields(kind)
+    }
+    unknown = sorted(set(values) - set(defaults))
+    if unknown:
+        raise DataError(f"{path}: unknown field {unknown[0]!r}; allowed are {', '.join(sorted(defaults))}")
+    for name, value in values.items():
+        wanted = type(defaults[name])
+        if wanted is tuple and type(value) is list:  # YAML has no tuples
+            value = values[name] = tuple(value)
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            raise DataError(f"{path}: {name} must be {wanted.__name__}, got {str(value)[:60]!r}")
+    return values

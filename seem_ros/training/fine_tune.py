@@ -7,7 +7,6 @@ stays known. The result is `average.pt` with `card.yaml` beside it, which `seem_
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import time
@@ -27,13 +26,14 @@ from seem_ros.datasets.scenes.mixture import Mixture, SourceSpec
 from seem_ros.datasets.scenes.pasting import PasteConfig, collect
 from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.datasets.scenes.views import ViewConfig
-from seem_ros.errors import DataError, SeemError
+from seem_ros.errors import DataError
 from seem_ros.files import claim_folder
 from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import Package, find_package, open_package
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
 from seem_ros.training.referring_phrases import SpokenNames
+from seem_ros.training.run_state import average_gradients, cosine, follow, save_run
 
 WRITTEN = ("average.pt", "last.pt", "card.yaml", "curve.csv", "curve.png", "settings.yaml")
 #: Cut-outs of the new things that are pasted into other pictures.
@@ -142,14 +142,15 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
         loss, parts = objective(clips, rng)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(parameters, processes)
+        if processes > 1:
+            average_gradients(parameters, processes)
         norm = torch.nn.utils.clip_grad_norm_(parameters, 3.0)
         if torch.isfinite(norm):  # one strange batch must not end a run
             optimiser.step()
         step += 1
         if curve is None:
             continue
-        _follow(average, model, min(0.998, (1 + step) / (10 + step)))
+        follow(average, model, step, 0.998)
         history.append({"loss": float(loss.detach()), "norm": float(norm), **parts})
         bar.n = round(done)
         bar.set_postfix(step=step, loss=f"{history[-1]['loss']:.2f}", refresh=True)
@@ -160,10 +161,10 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
             history = []
         if time.monotonic() - saved > _SAVE_EVERY_S:
             saved = time.monotonic()
-            _save(out, model, optimiser, average, step, done)
+            save_run(out, model, optimiser, average, step=step, seconds=done)
     bar.close()
     if rank == 0:
-        _save(out, model, optimiser, average, step, spent + now() - clock)
+        save_run(out, model, optimiser, average, step=step, seconds=spent + now() - clock)
         curve.plot(out / "curve.png")
         card = make_card(package, mixture, config, step * 2 * config.clips * processes)
         (out / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
@@ -208,20 +209,6 @@ def make_card(package: Package, mixture: Mixture, config: FineTuneConfig, images
     }
 
 
-def average_gradients(parameters: list[nn.Parameter], processes: int) -> None:
-    """Averages gradients over the processes in one flat message."""
-    if processes == 1:
-        return
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    flat = torch.cat([parameter.grad.reshape(-1) for parameter in parameters])
-    dist.all_reduce(flat)
-    flat /= processes
-    for parameter, part in zip(parameters, flat.split([parameter.numel() for parameter in parameters]), strict=True):
-        parameter.grad.copy_(part.view_as(parameter))
-
-
 def _data(config: FineTuneConfig, package: Package) -> tuple[Mixture, SpokenNames]:
     """The mix of new and old, and the names that are said. Everything is read once before anything is written."""
     share = config.replay_share if config.replay else 0.0
@@ -260,38 +247,4 @@ def _freeze(model: nn.Module) -> None:
 def _rate(config: FineTuneConfig, step: int, part: float) -> float:
     """A short warm-up, then a cosine to a hundredth."""
     warm = min(1.0, (step + 1) / 30)
-    return config.learning_rate * warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
-
-
-@torch.no_grad()
-def _follow(average: dict[str, torch.Tensor], model: nn.Module, decay: float) -> None:
-    for key, value in model.state_dict().items():
-        if value.dtype.is_floating_point:
-            average[key].lerp_(value, 1 - decay)
-        else:
-            average[key].copy_(value)
-
-
-def _save(
-    out: Path,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    average: dict[str, torch.Tensor],
-    step: int,
-    seconds: float,
-) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "average": average,
-        "step": step,
-        "seconds": seconds,
-    }
-    try:
-        for name, content in (("last.pt", state), ("average.pt", average)):
-            torch.save(content, out / f".{name}.part")
-            os.replace(out / f".{name}.part", out / name)
-    except (OSError, RuntimeError) as error:  # torch tells a full disk as RuntimeError
-        for name in ("last.pt", "average.pt"):
-            (out / f".{name}.part").unlink(missing_ok=True)
-        raise SeemError(f"{out} cannot be written: {error}") from error
+    return config.learning_rate * warm * cosine(part)

@@ -42,6 +42,7 @@ from seem_ros.training.fine_tune import FineTuneConfig, fine_tune
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
 from seem_ros.training.referring_phrases import SpokenNames
+from seem_ros.training.run_state import average_gradients, cosine, follow, save_run
 
 _WRITTEN = ("config.yaml", "last.pt", "average.pt", "curve.csv", "curve.png", "rendezvous")
 
@@ -78,27 +79,7 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     part = min(1.0, (step - config.warmup) / max(1, steps - config.warmup))
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
-
-
-def average_gradients(parameters: list[torch.nn.Parameter], processes: int) -> None:
-    """Averages gradients over the processes in one flat message."""
-    for p in parameters:
-        if p.grad is None:
-            p.grad = torch.zeros_like(p)
-    if processes > 1:
-        flat = torch.cat([p.grad.reshape(-1) for p in parameters])
-        dist.all_reduce(flat)
-        flat /= processes
-        for p, g in zip(parameters, flat.split([p.numel() for p in parameters])):
-            p.grad.copy_(g.view_as(p))
-
-
-def save(path: Path, state: dict) -> None:
-    """Writes a checkpoint whole or not at all."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    return config.learning_rate * cosine(part)
 
 
 def batch(
@@ -185,13 +166,7 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
             if ends:
                 break
             continue
-        decay = min(config.ema, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for k, v in model.state_dict().items():
-                if v.dtype.is_floating_point:
-                    average[k].lerp_(v, 1 - decay)
-                else:
-                    average[k].copy_(v)
+        follow(average, model, step, config.ema)
         history.append({"loss": float(loss.detach()), "norm": norm, **parts})
         bar.update()
         if (step + 1) % 20 == 0:
@@ -211,17 +186,8 @@ def work(rank: int, config: TrainConfig, most_steps: int = 0, minutes: float = 0
             bar.set_postfix(loss=f"{mean['loss']:.2f}")
             history = []
         if (step + 1) % config.save_every == 0 or ends:
-            save(
-                last,
-                {
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "average": average,
-                    "step": step + 1,
-                    "seconds": spent + time.monotonic() - clock,
-                },
-            )
-            save(out / "average.pt", average)
+            seconds = spent + time.monotonic() - clock
+            save_run(out, model, optimiser, average, step=step + 1, seconds=seconds)
             curve.plot(out / "curve.png")
         if ends:
             break

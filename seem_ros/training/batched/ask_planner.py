@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is asked of every frame of a batch, decided on the host while the device works on the batch before."""
+"""What is asked of every frame of a batch, decided on the host from how many pixels of each thing are in sight."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from seem_ros.datasets.scenes.scene import Thing
 from seem_ros.training.batched.picture_store import NamedObject, PackedPictures
-from seem_ros.training.batched.two_views import ViewBatch
+from seem_ros.training.batched.two_views import FIRST_PASTED, ViewBatch
 from seem_ros.training.referring_phrases import BACKGROUND, TEMPLATES, SpokenNames, say
 
 MIN_AREA_PX = 30  # smaller visible parts are neither asked for nor punished
@@ -189,7 +189,7 @@ class _FrameAsks:
             chosen = [(1, k) for k in self.groups] + [c for c in chosen if c[1] not in members]
         chosen = chosen[:OBJECTS]
         out.objects[f, : len(chosen)] = chosen if chosen else np.zeros((0, 2))
-        out.complete[f] = self.simulated or (self.picture.exhaustive and not any(i >= 200 for i in self.scene))
+        out.complete[f] = self.simulated or (self.picture.exhaustive and not any(i >= FIRST_PASTED for i in self.scene))
 
     def _names(self) -> None:
         planner, names = self.planner, self.out.names[self.f]
@@ -285,7 +285,7 @@ class _FrameAsks:
         else:
             present = {t.name for t in self.scene.values()} | {g for g, _ in self.picture.groups}
             certain = CANNOT_HIDE.get(self.picture.source, ())
-            if self.picture.exhaustive and not any(i >= 200 for i in self.scene):
+            if self.picture.exhaustive and not any(i >= FIRST_PASTED for i in self.scene):
                 certain = planner.absent_of[self.picture.source] if rng.random() < 0.8 or not certain else certain
             pool = [name for name in certain if name not in present]
             if not pool:

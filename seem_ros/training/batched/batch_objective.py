@@ -67,7 +67,7 @@ class BatchObjective:
             memory = answer.memory_mask[:, :GONE_ON].detach().float()
             remembers = torch.rand(n, GONE_ON, device=device) < 0.5
             for r in range(2, self.rounds + 1):
-                prompts = self.prompts.again(image, said, truth, fine, memory, remembers, r)
+                prompts = self.prompts.again(said, truth, fine, memory, remembers, r)
                 answer = decoder.decode(image, prompts, appearance=False, memory=True)
                 self._losses(image, answer, later, stack, ignored, names, banks, scale, parts, str(r), truth)
                 fine = answer.mask_logits.flatten(0, 1).detach()

@@ -24,6 +24,7 @@ from seem_ros.datasets.scenes.label_folder import LabelFolder
 from seem_ros.datasets.scenes.scene import Thing
 from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.errors import DataError, SeemError
+from seem_ros.files import claim_folder
 from seem_ros.training.batched.picture_store import CANVAS, IGNORED, LARGEST_BASE_ID
 
 QUALITY = 62  # of WebP: 13 kB a photograph; what it loses is less than the noise that training adds
@@ -128,14 +129,14 @@ class PackWriter:
         """Writes OUT.json, OUT.rgb.bin and OUT.ids.bin, the index last.
 
         Raises:
-            DataError: nothing was added, or the disk refuses.
+            DataError: nothing was added, files of these names are there that no tool made, or the disk refuses.
         """
         if not self._rows:
             raise DataError("nothing to pack: no folder gave a picture")
         content = json.dumps({"vocabulary": self._vocabulary, "pictures": self._rows}).encode()
         parts = ((".rgb.bin", bytes(self._rgb)), (".ids.bin", bytes(self._ids)), (".json", content))
+        claim_folder(out.parent, [out.name + suffix for suffix, _ in parts])
         try:
-            out.parent.mkdir(parents=True, exist_ok=True)
             for suffix, data in parts:
                 part = out.with_name(f".{out.name}{suffix}.part")
                 part.write_bytes(data)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -275,7 +275,6 @@ class PromptRounds:
 
     def again(
         self,
-        image: ImageTensors,
         said: Pointing,
         truth: Tensor,
         fine: Tensor,
@@ -302,15 +301,7 @@ class PromptRounds:
                 device=self.device,
             )
             spans = ~said.drawn & ~remembers.flatten() & (said.sign > 0).any(1)
-            prior = Pointing(
-                said.xy,
-                said.sign,
-                said.region,
-                said.region_label,
-                said.drawn,
-                torch.where(spans[:, None], _extent(said.xy, said.sign, 1.0), said.box),
-                said.kind,
-            )
+            prior = replace(said, box=torch.where(spans[:, None], _extent(said.xy, said.sign, 1.0), said.box))
             self._place(out, prior, *self._points(said))
             out.previous_mask = memory * remembers[..., None, None]
             out.has_previous = remembers & (memory > 0).flatten(2).any(2)

@@ -10,11 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +20,19 @@ import torch
 from torch import Tensor, nn
 
 from seem_ros.errors import CheckpointError, DataError, SeemError
+from seem_ros.files import claim_folder
 from seem_ros.model.backbones.efficientnet_lite import imagenet_weights
 from seem_ros.model.config import LITE
 from seem_ros.model.seem import Seem
-from seem_ros.plain_yaml import read_yaml_mapping
 from seem_ros.training.batched.ask_planner import AskPlanner
 from seem_ros.training.batched.batch_objective import BatchObjective
 from seem_ros.training.batched.picture_store import PackedPictures
 from seem_ros.training.batched.two_views import SourceMix, ViewSampler
+from seem_ros.training.config import field_values
+from seem_ros.training.run_state import cosine, follow, save_run
 from seem_ros.training.train import start_weights
 
+WRITTEN = ("average.pt", "last.pt", "curve.json", "config.json")
 # Half of the steps without a finite gradient is no accident any more.
 _MOST_SKIPPED = 0.5
 
@@ -63,8 +64,8 @@ class BatchedTrainConfig:
     out: str = "out/train"
     init: str = ""
     backbone: str = ""
-    share: Mapping[str, float] = field(default_factory=dict)
-    boost: Mapping[str, float] = field(default_factory=dict)
+    share: dict[str, float] = field(default_factory=dict)
+    boost: dict[str, float] = field(default_factory=dict)
     power: float = 0.6
     height: int = 288
     width: int = 384
@@ -102,14 +103,7 @@ class BatchedTrainConfig:
         Raises:
             DataError: the file is missing, or names a field that does not exist.
         """
-        values = read_yaml_mapping(Path(path), DataError)
-        values.update({key: value for key, value in changes.items() if value is not None})
-        known = {one.name for one in fields(BatchedTrainConfig)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise DataError(f"{path}: unknown field {unknown[0]!r}; allowed are {', '.join(sorted(known))}")
-        values["packs"] = tuple(values.get("packs", ()))
-        return BatchedTrainConfig(**values)
+        return BatchedTrainConfig(**field_values(BatchedTrainConfig, path, changes))
 
 
 def source_weights(config: BatchedTrainConfig, store: PackedPictures) -> dict[str, float]:
@@ -155,8 +149,7 @@ def start_model(config: BatchedTrainConfig) -> Seem:
 
 def learning_rate(config: BatchedTrainConfig, step: int, seen: int) -> float:
     """Linear warm-up, then a cosine to a hundredth over the pictures seen."""
-    part = min(1.0, seen / config.images)
-    return config.learning_rate * min(1.0, (step + 1) / config.warmup) * (0.01 + 0.495 * (1 + math.cos(math.pi * part)))
+    return config.learning_rate * min(1.0, (step + 1) / config.warmup) * cosine(min(1.0, seen / config.images))
 
 
 class BatchedTrainer:
@@ -207,8 +200,10 @@ class BatchedTrainer:
         """Trains until all pictures are seen, the time is over or `most_steps` are made; ends with a checkpoint.
 
         Raises:
-            SeemError: most gradients are not finite.
+            SeemError: most gradients are not finite, or the folder holds foreign files or cannot be written.
         """
+        claim_folder(self.out, WRITTEN)
+        (self.out / "config.json").write_text(json.dumps(asdict(self.config)))
         began = saved = time.monotonic()
         first = self.step
         while self.seen < self.config.images:
@@ -249,34 +244,18 @@ class BatchedTrainer:
             self.skipped += 1
         self.step += 1
         self.seen += 2 * config.scenes
-        self._follow(min(config.ema, (1 + self.step) / (10 + self.step)))
+        follow(self.average, self.model, self.step, config.ema)
         values: dict[str, Tensor] = {"loss": loss.detach(), **parts}
         return {"rate": rate, **{key: float(value) for key, value in values.items()}}
 
-    @torch.no_grad()
-    def _follow(self, decay: float) -> None:
-        for key, value in self.model.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.average[key].lerp_(value, 1 - decay)
-            else:
-                self.average[key].copy_(value)
-
     def save(self) -> None:
-        """Writes `average.pt`, `curve.json` and `last.pt`, each whole or not at all."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        state = {
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average,
-            "step": self.step,
-            "seen": self.seen,
-            "skipped": self.skipped,
-            "curve": self.curve,
-        }
-        for name, content in (("average.pt", self.average), ("last.pt", state)):
-            part = self.out / f".{name}.part"
-            torch.save(content, part)
-            os.replace(part, self.out / name)
+        """Writes `average.pt`, `last.pt` and `curve.json`.
+
+        Raises:
+            SeemError: the folder cannot be written.
+        """
+        progress = {"step": self.step, "seen": self.seen, "skipped": self.skipped, "curve": self.curve}
+        save_run(self.out, self.model, self.optimiser, self.average, **progress)
         (self.out / "curve.json").write_text(json.dumps(self.curve))
 
 
@@ -295,8 +274,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         config = BatchedTrainConfig.load(given.pop("config"), **given)
         trainer = BatchedTrainer(config, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        trainer.out.mkdir(parents=True, exist_ok=True)
-        (trainer.out / "config.json").write_text(json.dumps(asdict(config)))
         trainer.run()
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)

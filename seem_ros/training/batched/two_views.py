@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seem_ros.training.batched.picture_store import CANVAS, IGNORED, NamedObject, PackedPictures, to_device
+from seem_ros.training.batched.picture_store import CANVAS, NamedObject, PackedPictures, to_device
 
 FIRST_PASTED = 200
 LAYERS = 10  # most things pasted over one picture
@@ -319,8 +319,3 @@ class ViewSampler:
         noise = torch.rand(n, 1, 1, 1, device=device).pow(2) * 0.04 * (torch.rand(n, 1, 1, 1, device=device) < 0.4)
         y = y + torch.randn_like(y) * noise
         return (y.clamp(0, 1) * content * 255).round()
-
-
-def ignored(views: ViewBatch) -> Tensor:
-    """[N, H, W] bool: pixels that count neither as an object nor as background."""
-    return views.ids == IGNORED

@@ -164,6 +164,8 @@ def test_a_source_that_no_pack_has_is_refused_by_name(pack):
         ("colour: 3", "unknown field 'colour'"),
         ("share: {a: 0.8, b: 0.9}", "at most 1 together"),
         ("rounds: 9", "1 to 5"),
+        ("height: tall", "height must be int"),
+        ("packs: all.json", "packs must be tuple"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_one_line(tmp_path, capsys, line, message):
@@ -171,3 +173,15 @@ def test_a_configuration_that_cannot_be_is_one_line(tmp_path, capsys, line, mess
     path.write_text(line)
     assert main(["--config", str(path)]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_neither_the_packer_nor_the_trainer_overwrites_foreign_files(pack, tmp_path):
+    (tmp_path / "mine.json").write_text("mine")
+    writer = PackWriter()
+    writer.add(*scene(0), "drawn")
+    with pytest.raises(DataError, match=r"holds mine\.json, which this tool did not make"):
+        writer.write(tmp_path / "mine")
+    (tmp_path / "average.pt").write_text("mine")
+    with pytest.raises(DataError, match=r"holds average\.pt, which this tool did not make"):
+        BatchedTrainer(config(pack, tmp_path), CPU).run(most_steps=1)
+    assert (tmp_path / "mine.json").read_text() == (tmp_path / "average.pt").read_text() == "mine"

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every training run keeps beside the model: its rate, its averaged weights, and checkpoints to go on from."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from seem_ros.errors import SeemError
+
+
+def cosine(part: float) -> float:
+    """The learning rate's factor after a part (0..1) of a run: a cosine from 1 to a hundredth."""
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def average_gradients(parameters: list[nn.Parameter], processes: int) -> None:
+    """Averages gradients over the processes in one flat message; what had no part in the step has a gradient of 0."""
+    for parameter in parameters:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    if processes == 1:
+        return
+    flat = torch.cat([parameter.grad.reshape(-1) for parameter in parameters])
+    dist.all_reduce(flat)
+    flat /= processes
+    for parameter, part in zip(parameters, flat.split([parameter.numel() for parameter in parameters]), strict=True):
+        parameter.grad.copy_(part.view_as(parameter))
+
+
+@torch.no_grad()
+def follow(average: dict[str, Tensor], model: nn.Module, step: int, ema: float) -> None:
+    """Moves the averaged weights towards the model's: by less and less at first, then by 1 - `ema` a step."""
+    decay = min(ema, (1 + step) / (10 + step))
+    for key, value in model.state_dict().items():
+        if value.dtype.is_floating_point:
+            average[key].lerp_(value, 1 - decay)
+        else:
+            average[key].copy_(value)
+
+
+def save_run(
+    out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], **progress: object
+) -> None:
+    """Writes `last.pt` (all that a run goes on from) and `average.pt`, each whole or not at all.
+
+    Raises:
+        SeemError: the folder cannot be written.
+    """
+    state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average, **progress}
+    try:
+        for name, content in (("last.pt", state), ("average.pt", average)):
+            torch.save(content, out / f".{name}.part")
+            os.replace(out / f".{name}.part", out / name)
+    except (OSError, RuntimeError) as error:  # torch tells a full disk as RuntimeError
+        for name in ("last.pt", "average.pt"):
+            (out / f".{name}.part").unlink(missing_ok=True)
+        raise SeemError(f"{out} cannot be written: {error}") from error
