@@ -25,6 +25,7 @@ from seem_ros.sim.vocabulary import (
     SIZE_SCALE,
     STUFF,
     full_name,
+    stuff_record,
 )
 
 _COPIES = 3
@@ -282,18 +283,7 @@ class ClipStage:
             )
         for number, stuff in enumerate(STUFF, len(placed) + 1):
             ids[self._stuff_geoms[stuff]] = number
-            records.append(
-                {
-                    "id": number,
-                    "shape": None,
-                    "colour": None,
-                    "size": None,
-                    "pattern": None,
-                    "name": stuff,
-                    "name_full": stuff,
-                    "isthing": False,
-                }
-            )
+            records.append(stuff_record(number, stuff))
         self._camera.id_of_geom = ids
         return records
 

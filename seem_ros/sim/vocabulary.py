@@ -125,3 +125,17 @@ def full_name(shape: str, colour: str, size: str | None, pattern: str) -> str:
     """Returns the longest true name of an object, as "small striped red mug"."""
     words = [size or "", "" if pattern == "plain" else pattern, colour, shape]
     return " ".join(word for word in words if word)
+
+
+def stuff_record(number: int, word: str) -> dict[str, object]:
+    """What a shard says of one stretch of stuff: its value in the id maps and its name."""
+    return {
+        "id": number,
+        "shape": None,
+        "colour": None,
+        "size": None,
+        "pattern": None,
+        "name": word,
+        "name_full": word,
+        "isthing": False,
+    }

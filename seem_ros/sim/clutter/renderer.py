@@ -21,7 +21,7 @@ from seem_ros.sim.scene.mesh_files import ThingMesh, with_uv
 from seem_ros.sim.scene.meshes import make_mesh
 from seem_ros.sim.scene.room import HIDDEN, SHOWN, SURFACES, add_material, add_mesh, add_room, new_spec
 from seem_ros.sim.scene.textures import pattern, surface
-from seem_ros.sim.vocabulary import COLOUR_RGB, COLOURS, HELD_OUT_PAIRS, PATTERNS, SHAPES, TOTE, full_name
+from seem_ros.sim.vocabulary import COLOUR_RGB, COLOURS, HELD_OUT_PAIRS, PATTERNS, SHAPES, TOTE, full_name, stuff_record
 
 #: Things and solids of a stage: more than a pile takes, so that its piles differ.
 _POOL, _SOLIDS = 26, 8
@@ -322,18 +322,7 @@ class ClutterStage:
             records.append(self._record(number, thing, colour, kind))
         for number, word in enumerate((*SURFACES, TOTE), len(records) + 1):
             ids[self._stuff[word]] = number
-            records.append(
-                {
-                    "id": number,
-                    "shape": None,
-                    "colour": None,
-                    "size": None,
-                    "pattern": None,
-                    "name": word,
-                    "name_full": word,
-                    "isthing": False,
-                }
-            )
+            records.append(stuff_record(number, word))
         self._camera.id_of_geom = ids
         return records
 
