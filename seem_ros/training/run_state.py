@@ -19,6 +19,14 @@ def cosine(part: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part))
 
 
+def join_processes() -> tuple[int, int]:
+    """This process's rank and their number, as `torchrun` says: (0, 1) where it was not used."""
+    processes = int(os.environ.get("WORLD_SIZE", 1))
+    if processes > 1:
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return (dist.get_rank() if processes > 1 else 0), processes
+
+
 def average_gradients(parameters: list[nn.Parameter], processes: int) -> None:
     """Averages gradients over the processes in one flat message; what had no part in the step has a gradient of 0."""
     for parameter in parameters:

@@ -42,7 +42,7 @@ from seem_ros.training.fine_tune import FineTuneConfig, fine_tune
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
 from seem_ros.training.referring_phrases import SpokenNames
-from seem_ros.training.run_state import average_gradients, cosine, follow, save_run
+from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, save_run
 
 _WRITTEN = ("config.yaml", "last.pt", "average.pt", "curve.csv", "curve.png", "rendezvous")
 
@@ -215,14 +215,6 @@ def check_out(out: Path) -> None:
             f"{out} holds {', '.join(found)} and no config.yaml of a training run: nothing was overwritten; give "
             f"another folder ({error})"
         ) from error
-
-
-def join_processes() -> tuple[int, int]:
-    """This process's rank and their number, as `torchrun` says: (0, 1) where it was not used."""
-    processes = int(os.environ.get("WORLD_SIZE", 1))
-    if processes > 1:
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    return (dist.get_rank() if processes > 1 else 0), processes
 
 
 def teach(given: dict[str, Any], replay: tuple[str, ...], minutes: float, rank: int, processes: int) -> int:

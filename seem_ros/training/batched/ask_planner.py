@@ -14,6 +14,10 @@ from seem_ros.training.batched.two_views import FIRST_PASTED, ViewBatch
 from seem_ros.training.referring_phrases import BACKGROUND, TEMPLATES, SpokenNames, say
 
 MIN_AREA_PX = 30  # smaller visible parts are neither asked for nor punished
+# Part of the memory asks that follow a thing of another scene: cut to another view, it is gone.
+FOREIGN_MEMORY = 0.15
+# Names of a bank that a batch is held against: encoding all of them took a quarter of a step on a CPU.
+BANK_NAMES = 64
 OBJECTS = 24  # objects per frame that the object queries are held against
 # What a slot of the first round asks. The first three are gone on with, click by click.
 SLOTS = ("click", "box", "mixed", "text", "text or nothing", "reference", "memory", "composed")
@@ -138,7 +142,20 @@ class AskPlanner:
         for f in range(n):
             _FrameAsks(self, out, counts, f, scenes, views.base, rng, said).ask()
         out.texts = list(said)
+        out.banks = tuple(_fewer(bank, out.names[:, b], rng) for b, bank in enumerate(out.banks))
         return out
+
+
+def _fewer(bank: tuple[str, ...], names: np.ndarray, rng: np.random.Generator) -> tuple[str, ...]:
+    """A bank of the batch's own names and others drawn at random, its last name kept last; renumbers `names`."""
+    own = np.unique(names[names >= 0])
+    others = np.setdiff1d(np.arange(len(bank) - 1), own)
+    drawn = rng.permutation(others)[: max(0, BANK_NAMES - len(own))]
+    kept = np.unique(np.concatenate((own, drawn, [len(bank) - 1])))
+    number = np.full(len(bank) + 1, -1, np.int64)  # the last entry is that of -1, no name
+    number[kept] = np.arange(len(kept))
+    names[:] = number[names]
+    return tuple(bank[k] for k in kept)
 
 
 class _FrameAsks:
@@ -310,19 +327,26 @@ class _FrameAsks:
         ]
         return [i, *same]
 
+    def _foreign(self) -> tuple[int, int, int] | None:
+        """(frame, layer, id) of a thing in another scene whose like is not in this one; None where that is not sure."""
+        rng = self.rng
+        g = int(rng.integers(len(self.scenes)))
+        pool = [i for i, t in self.scenes[g].items() if t.name and t.isthing]
+        names = {t.name for t in self.scene.values()}
+        other = self.planner.store.pictures[self.base[g]]
+        if g == self.f // 2 or not pool or other.source == self.picture.source:
+            return None
+        i = pool[rng.integers(len(pool))]
+        if self.scenes[g][i].name in names or self.all_counts[2 * g, 0, i] < MIN_AREA_PX:
+            return None
+        return 2 * g, 0, i
+
     def _reference(self, slot: int) -> None:
         rng, f, out = self.rng, self.f, self.out
-        if rng.random() < 0.2:
-            g = int(rng.integers(len(self.scenes)))
-            foreign = [i for i, t in self.scenes[g].items() if t.name and t.isthing]
-            names = {t.name for t in self.scene.values()}
-            other = self.planner.store.pictures[self.base[g]]
-            if g != f // 2 and foreign and other.source != self.picture.source:
-                i = foreign[rng.integers(len(foreign))]
-                if self.scenes[g][i].name not in names and self.all_counts[2 * g, 0, i] >= MIN_AREA_PX:
-                    self._put(slot, 0, 0)
-                    out.look[f, slot] = (2 * g, 0, i)
-                    return
+        if rng.random() < 0.2 and (foreign := self._foreign()):
+            self._put(slot, 0, 0)
+            out.look[f, slot] = foreign
+            return
         across = rng.random() < 0.85
         counts = self.other if across else self.counts
         seen = [i for i in self.scene if self.scene[i].isthing and counts[0, i] >= MIN_AREA_PX]
@@ -340,6 +364,12 @@ class _FrameAsks:
 
     def _memory(self, slot: int) -> None:
         rng, f, out = self.rng, self.f, self.out
+        if rng.random() < FOREIGN_MEMORY and (foreign := self._foreign()):
+            self._put(slot, 0, 0)
+            out.look[f, slot] = foreign
+            out.before[f, slot], out.memory_of[f, slot] = foreign[0], foreign[1:]
+            out.kind[f, slot] = MEMORY
+            return
         layer, counts_here, counts_other = 0, self.counts[0], self.other[0]
         pool = [i for i in self.scene if self.scene[i].isthing and counts_other[i] >= MIN_AREA_PX]
         if self.groups and rng.random() < 0.5:

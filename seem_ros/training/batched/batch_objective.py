@@ -50,7 +50,7 @@ class BatchObjective:
             scale = self.model.text_encoder.logit_scale
             banks = []
             for names in plan.banks:
-                banks.append(F.normalize(self.prompts.encode(tuple(names))[2].float(), dim=-1))
+                banks.append(F.normalize(self.prompts.encode(names)[2].float(), dim=-1))
             names = to_device(plan.names, device)
             things = to_device(plan.things, device)
             ignored = F.max_pool2d((views.ids == IGNORED).to(torch.bfloat16)[:, None], 2)[:, 0] > 0

@@ -74,13 +74,10 @@ class PromptRounds:
         self.model, self.device = model, device
         self.tokenizer = Tokenizer.load()
         self._ids: dict[str, list[int]] = {}
-        self._banks: dict[tuple[str, ...], tuple[Tensor, Tensor]] = {}
 
     def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
         """Texts -> token features [T, L, C], validity [T, L], embeddings [T, D]; L is always `TEXT_TOKENS`."""
-        ids, valid = self._banks[texts] if isinstance(texts, tuple) and texts in self._banks else self._tokens(texts)
-        if isinstance(texts, tuple):  # a bank of names, the same in every batch
-            self._banks[texts] = ids, valid
+        ids, valid = self._tokens(texts)
         tokens, pooled = self.model.encode_text(ids)
         return tokens, valid, pooled
 

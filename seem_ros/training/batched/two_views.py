@@ -157,7 +157,7 @@ class ViewSampler:
             flip = -1.0 if rng.random() < 0.5 else 1.0
             centre = np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2])
             maps = np.empty((2, 2, 3))
-            gone = int(rng.random() < 0.1) * int(rng.integers(1, 3))
+            gone = int(rng.random() < 0.2) * int(rng.integers(1, 3))
             for view in range(2):
                 if view:
                     at, angle = at + rng.normal(0, 14, 2), angle + rng.normal(0, 0.14)
