@@ -25,6 +25,7 @@ from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 20.0
+ASK_AGAIN_S = 2.0
 MS = 1_000_000
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -121,22 +122,21 @@ class Client:
         assert client.wait_for_service(timeout_s), f"there is no service {service}"
         if client not in self._answered:
             # discovery goes both ways: a server that has not found this client yet cannot answer it, and the first
-            # answer is lost. It is asked again, until one has come.
-            end = time.monotonic() + timeout_s
-            future = client.call_async(request)
-            while not self._done_within(future, min(2.0, timeout_s)) and time.monotonic() < end:
-                future = client.call_async(request)
+            # answer is lost. It is asked again, until one has come: of whichever asking, for an answer may take longer
+            # than the pause between two.
+            asked = [client.call_async(request)]
+            ends = time.monotonic() + timeout_s
+            again = time.monotonic() + ASK_AGAIN_S
+            while not any(future.done() for future in asked) and time.monotonic() < ends:
+                if time.monotonic() >= again:
+                    asked.append(client.call_async(request))
+                    again = time.monotonic() + ASK_AGAIN_S
+                time.sleep(0.01)
             self._answered.add(client)
+            future = next((one for one in asked if one.done()), asked[-1])
         else:
             future = client.call_async(request)
         return self.wait(future, f"an answer of {service}", timeout_s)
-
-    @staticmethod
-    def _done_within(future: Any, seconds: float) -> bool:
-        end = time.monotonic() + seconds
-        while not future.done() and time.monotonic() < end:
-            time.sleep(0.01)
-        return future.done()
 
     def send(self, kind: type, service: str, request: Any) -> Any:
         """A future of a call."""
