@@ -17,6 +17,7 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
@@ -460,8 +461,13 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
         return 2
     try:
         node = SeemNode(load)
-    except (SeemError, InvalidParameterTypeException, InvalidParameterValueException) as error:
-        print(f"seem: {error}", file=sys.stderr)
+    except (
+        SeemError,
+        InvalidParameterTypeException,
+        InvalidParameterValueException,
+        rclpy_implementation.RCLError,  # such as security that this DDS cannot give, or keys that it refuses
+    ) as error:
+        print(f"seem: {' '.join(str(error).split())}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
     executor = PatientExecutor(node.settings.max_waiting_calls + SPARE_THREADS)

@@ -26,6 +26,8 @@ DEPTH = "/camera/camera/aligned_depth_to_color/image_raw"
 RVIZ_FRAME = "camera_color_optical_frame"
 # Names of a camera: the node's own rule for the parameter cameras.
 _CAMERA = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# An enclave's path, as SROS2 has them.
+_ENCLAVE = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 # Topics of config/seem.rviz, below the node's name.
 _RVIZ_TOPICS = ("overlay", "points", "markers", "click")
 # Fast DDS 3 reads the first and warns about the second, which Fast DDS 2 of older distributions reads.
@@ -72,6 +74,10 @@ ARGUMENTS: dict[str, Argument] = {
     "console": Argument("false", "Start the browser console, on this machine's port 8080.", SWITCH),
     "rviz": Argument("false", "Start RViz, where it is installed.", SWITCH),
     "rviz_frame": Argument("", "RViz' fixed frame; empty = target_frame, else the RealSense's."),
+    "enclave": Argument(
+        "",
+        "With SROS2: the node runs in <enclave>/node, the console in <enclave>/console, e.g. /seem; empty = ROS's own.",
+    ),
     "params_file": Argument("", "Parameter file; empty = the package's config/seem.yaml."),
     "log_level": Argument("", "Least level that the node logs; empty = info.", LEVELS),
     "respawn": Argument("false", "Start the node again when it ends by itself.", SWITCH),
@@ -151,6 +157,8 @@ def plan_seem(
             overrides[switch] = given[switch] == "true"
     logger = ".".join(part for part in (*given["namespace"].split("/"), "seem") if part)
     level = ("--ros-args", "--log-level", f"{logger}:={given['log_level']}") if given["log_level"] else ()
+    if given["enclave"] and not _ENCLAVE.fullmatch(given["enclave"]):
+        raise PromptError(f"enclave must be a path such as /seem, got {given['enclave']!r}")
     node = Process(
         package="seem_ros",
         executable="seem",
@@ -158,7 +166,7 @@ def plan_seem(
         namespace=given["namespace"],
         parameters=(params_file, overrides) if overrides else (params_file,),
         remappings=remappings,
-        arguments=level,
+        arguments=(*_enclave(given, "node"), *level),
         respawn=given["respawn"] == "true",
     )
     variables = large_images(share, environment)
@@ -167,8 +175,9 @@ def plan_seem(
             raise PromptError(f"device must be the number of a GPU, got {given['device']!r}")
         variables["CUDA_VISIBLE_DEVICES"] = given["device"]
     rviz, notes = _rviz(given, share, has_package, cameras)
-    console = (Process(package="seem_ros", executable="console"),) if given["console"] == "true" else ()
-    return Plan((node, *console, *rviz), variables, notes)
+    console = Process(package="seem_ros", executable="console", arguments=_enclave(given, "console"))
+    consoles = (console,) if given["console"] == "true" else ()
+    return Plan((node, *consoles, *rviz), variables, notes)
 
 
 def plan_demo(given: Mapping[str, str], share: Path, has_package: Callable[[str], bool]) -> Plan:
@@ -227,6 +236,10 @@ def check_params_file(path: Path) -> None:
         raise PromptError(
             f"the parameter file {path} must have ros__parameters below a node's name, as config/seem.yaml has"
         )
+
+
+def _enclave(given: Mapping[str, str], which: str) -> tuple[str, ...]:
+    return ("--ros-args", "--enclave", f"{given['enclave']}/{which}") if given["enclave"] else ()
 
 
 def _has_parameters(tree: object) -> bool:

@@ -64,6 +64,16 @@ def test_the_console_is_started_where_it_is_wanted():
     assert [one.executable for one in started] == ["tabletop_camera", "seem", "console"]
 
 
+def test_an_enclave_is_given_to_the_node_and_the_console_each_its_own():
+    secured = plan(enclave="/seem", console="true", log_level="debug").processes
+    assert secured[0].arguments[:3] == ("--ros-args", "--enclave", "/seem/node")
+    assert secured[0].arguments[3:] == ("--ros-args", "--log-level", "seem:=debug")
+    assert secured[1].arguments == ("--ros-args", "--enclave", "/seem/console")
+    assert all(not one.arguments for one in plan(console="true").processes)
+    with pytest.raises(PromptError, match="enclave must be a path such as /seem, got 'seem/'"):
+        plan(enclave="seem/")
+
+
 def test_several_cameras_are_one_argument():
     both = node(cameras="front:=/front/image_raw, left:=/left/image_raw+/left/depth")
     assert both.parameters[1] == {"cameras": ["front", "left"]}
