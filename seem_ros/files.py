@@ -6,10 +6,12 @@ A tool removes or overwrites only what it made itself. What it made is listed in
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from seem_ros.errors import BackendError, DataError
@@ -103,3 +105,23 @@ def expanded(path: str | os.PathLike[str], what: str) -> Path:
         return Path(path).expanduser()
     except (RuntimeError, ValueError, TypeError) as error:
         raise BackendError(f"{what} cannot be {str(path)[:200]!r}: {error}") from error
+
+
+@contextlib.contextmanager
+def only_one(lock: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Lets one process of a machine at a time do something; the lock of one that died is free.
+
+    Args:
+        lock: A file for this alone; it is made, and stays.
+        on_wait: Called once where another process has it.
+
+    Raises:
+        OSError: The file cannot be made.
+    """
+    with lock.open("a") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait()
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield

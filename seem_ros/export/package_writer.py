@@ -69,9 +69,11 @@ def write_package(
         raise PackageError(f"{folder} cannot be written: {error.strerror or error}") from error
     try:
         graphs: dict[str, ir.Model] = {}
-        for name, traced in traceables(model, spec).items():
-            progress(f"tracing {name}")
+        every = traceables(model, spec)
+        for number, (name, traced) in enumerate(every.items(), 1):
+            progress(f"tracing {name}, {number} of {len(every)}")
             graphs[name] = trace(traced)
+        progress("writing the weights")
         state = {k: v.detach().cpu().numpy() for k, v in model.state_dict().items()}
         store = WeightStore(state, half)
         for graph in graphs.values():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -25,6 +26,7 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 
 TAKE_UP_S = 0.005
 LAST_WAIT_S = 1.0
+LOOK_S = 0.1  # whether what is spun for is so
 
 
 class StoringGroup(MutuallyExclusiveCallbackGroup):
@@ -117,15 +119,18 @@ class PatientExecutor(MultiThreadedExecutor):
         return ended
 
 
-def spin(executor: Executor, node: Any) -> None:
-    """Spin until the process is told to end.
+def spin(executor: Executor, node: Any, until: Callable[[], bool] = lambda: False) -> None:
+    """Spin until the process is told to end, or something is so.
 
     rclpy's executor raises out of `spin` when a publisher or subscription is destroyed on one thread while another
     gathers what to wait for. That is no reason to end: what was ready is still ready in the next round.
     """
     while True:
         try:
-            executor.spin()
+            if until is None:
+                executor.spin()
+            while until is not None and node.context.ok() and not until():
+                executor.spin_once(LOOK_S)
             return
         except (KeyboardInterrupt, ExternalShutdownException):
             return

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -38,12 +39,14 @@ from seem_ros.ros.inference_thread import InferenceThread
 from seem_ros.ros.monitoring.diagnostics import camera_status, node_status
 from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.parameters import Settings, changed_but_fixed, changed_but_locked, table
+from seem_ros.ros.preparation import ModelPreparation
 from seem_ros.ros.services import Services, guard_parameter_services
 from seem_ros.ros.session import Running
 from seem_ros.ros.transforms.listener import TransformListener, need_tf2_msgs
 from seem_ros.runtime.loader import fastest_cpu_precision, load_backend
-from seem_ros.runtime.package import open_package
+from seem_ros.runtime.official.preparation import prepared_package
 
+_log = logging.getLogger(__name__)
 WATCH_PERIOD_S = 0.5
 MAX_WRITTEN_OFF = 2  # hung models that are replaced; of more the machine is the cause, and the process ends
 EXIT_HUNG = 3
@@ -56,8 +59,8 @@ def load_segmenter(settings: Settings) -> Segmenter:
     Raises:
         SeemError: It cannot be found or run.
     """
-    package = open_package(settings.model)
     options: dict[str, Any] = {"cache_dir": expanded(settings.cache_dir, "cache_dir")} if settings.cache_dir else {}
+    package = prepared_package(settings.model, _log.info, **options)
     if settings.threads:
         cv2.setNumThreads(settings.threads)
 
@@ -114,12 +117,11 @@ class SeemNode(LifecycleNode):
             self.add_post_set_parameters_callback(lambda _: self._show_in_force())
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         # there from the start to the end, whatever the state: a caller is always told, and nothing is ever there twice
-        self._seem_services = Services(
-            self, lambda: self._running if self._active else None, self._note_vocabulary, self._service_group
-        )
+        self.preparation = ModelPreparation(self, self._diagnostics)
+        self._seem_services = Services(self, self._serving, self._note_vocabulary, self._service_group)
         guard_parameter_services(self)
         self._transforms = TransformListener(self, self._wake)
-        self._find = FindServer(self, lambda: self._running if self._active else None, self._service_group)
+        self._find = FindServer(self, self._serving, self._service_group)
         self.create_timer(WATCH_PERIOD_S, self._watch_model, self._house_group, self._steady_clock)
 
     # ------------------------------------------------------------------------------------------------- lifecycle
@@ -169,6 +171,16 @@ class SeemNode(LifecycleNode):
             self._deactivate()
         return TransitionCallbackReturn.FAILURE
 
+    def _serving(self) -> Running | None:
+        """The configured state while the node is active, else None.
+
+        Raises:
+            SeemError: Its model is being prepared, or could not be.
+        """
+        if not self._active and self.preparation.news:
+            raise SeemError(f"the node is not active: {self.preparation.news}")
+        return self._running if self._active else None
+
     def _wake(self) -> None:
         """A picture may have waited for this."""
         if self._running is not None:
@@ -187,6 +199,7 @@ class SeemNode(LifecycleNode):
 
     def _configure(self) -> None:
         self._need_tf(self.settings)
+        self.preparation.run(self.settings)
         settings, several = self.settings, len(self.settings.cameras) > 1
         ids = self._ids = IdAllocator(wide=settings.wide_labels, first_id=self._ids.next_id)
 
@@ -244,7 +257,7 @@ class SeemNode(LifecycleNode):
                     self,
                     f"~/{name}/" if several else "~/",
                     pipeline,
-                    lambda: self._running if self._active else None,
+                    self._serving,
                     self._service_group,
                     self._transforms,
                 )
@@ -287,6 +300,7 @@ class SeemNode(LifecycleNode):
 
     def close(self) -> None:
         """Take everything down, from whatever state."""
+        self.preparation.stop()
         self._deactivate()
         self._cleanup()
 
@@ -473,8 +487,13 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
     executor = PatientExecutor(node.settings.max_waiting_calls + SPARE_THREADS)
     executor.add_node(node)
     try:
-        if node.settings.autostart and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            node.trigger_activate()
+        if node.settings.autostart:
+            preparing = node.preparation.start(node.settings)
+            if preparing is not None:  # minutes, in which callers are told so
+                spin(executor, node, until=lambda: not preparing.is_alive())
+            ready = node.context.ok() and not node.preparation.news
+            if ready and node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+                node.trigger_activate()
         spin(executor, node)
     except KeyboardInterrupt:
         pass

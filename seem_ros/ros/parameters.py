@@ -133,7 +133,10 @@ class Settings:
         fixed=True,
     )
     model: str = _row(
-        "builtin", "Model package: a folder, or builtin for the one that comes with seem_ros.", fixed=True
+        "builtin",
+        "Model: builtin for the one that comes with seem_ros, a package's name or folder, or an official model such as "
+        "focalt_v1, which is fetched and exported the first time.",
+        fixed=True,
     )
     backend: str = _row(
         "auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS, fixed=True

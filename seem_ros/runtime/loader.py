@@ -14,7 +14,8 @@ from seem_ros.errors import BackendError
 from seem_ros.files import expanded
 from seem_ros.runtime.backends.graph_backend import GraphBackend
 from seem_ros.runtime.interface import Backend
-from seem_ros.runtime.package import BUILTIN, PRECISIONS, Package, open_package
+from seem_ros.runtime.official.preparation import prepared_package
+from seem_ros.runtime.package import BUILTIN, PRECISIONS, Package
 from seem_ros.sealed import default_cache_dir
 
 BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
@@ -51,7 +52,8 @@ def load_backend(
     a warning. A backend asked for by name is used or refused, never exchanged.
 
     Args:
-        package: Name of an installed model, a folder with ``model.yaml``, or an opened package.
+        package: Name of an installed model, a folder with ``model.yaml``, or an opened package. An official model such
+            as ``focalt_v1`` is fetched and exported the first time, which the log tells.
         backend: ``auto`` or one of ``BACKENDS``.
         precision: ``fp32``, ``fp16``, ``bf16`` or ``int8``; default fp32 on CPUs, the package's own on NVIDIA GPUs.
             Where ``int8`` would not be faster, float32 serves and the status says so in one line.
@@ -63,20 +65,22 @@ def load_backend(
 
     Raises:
         PackageError: The package cannot be used.
+        CheckpointError: An official model's checkpoint cannot be fetched; says what to put where.
         BackendError: Unknown backend, not installed, no such device, or the device failed.
     """
     if backend != "auto" and backend not in BACKENDS:
         raise BackendError(f"unknown backend {backend!r}; known are auto, {', '.join(BACKENDS)}")
     if precision is not None and precision not in PRECISIONS:
         raise BackendError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
-    opened = package if isinstance(package, Package) else open_package(package)
+    root = default_cache_dir() if cache_dir is None else expanded(cache_dir, "cache_dir")
+    opened = package if isinstance(package, Package) else prepared_package(package, _log.warning, root)
     options: dict[str, Any] = {
         "precision": precision,
         "device": device,
         "threads": threads,
         "preload": preload,
         "background": background,
-        "cache_dir": default_cache_dir() if cache_dir is None else expanded(cache_dir, "cache_dir"),
+        "cache_dir": root,
     }
     if backend != "auto":
         return _open(backend, opened, **options)

@@ -33,7 +33,7 @@ from seem_ros.msg import Box, Click, Prompt, Target
 from seem_ros.perception.pictures.video_file import VideoFile
 from seem_ros.perception.structures import prompts
 from seem_ros.perception.structures.segments import Segments
-from seem_ros.runtime.package import open_package
+from seem_ros.runtime.official.preparation import prepared_package
 from seem_ros.srv import Segment
 from seem_ros.tools.arguments import joined_negatives
 
@@ -111,7 +111,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[tuple[str, Prompt]], Med
         raise SeemError("--text, --click and --box are about footage of your own: give --video (VIDEO= with make)")
     if not options.seconds > 0:
         raise SeemError(f"--seconds must be above 0, got {options.seconds:g}")
-    open_package(options.model)
+    prepared_package(options.model, print)
     return asked, open_media(options.video) if options.video else None
 
 

