@@ -15,13 +15,13 @@ from torch.nn import functional as F
 from seem_ros.model.config import DecoderConfig
 from seem_ros.model.layers import MLP, AttentionBlock, FeedForward, eager
 from seem_ros.model.position import box_sine, sine_position
-from seem_ros.model.query_decoder.attention_rules import KEYS, ROWS, allowed
 from seem_ros.model.query_decoder.mask_features import folded_masks, folded_means, resized_features
 from seem_ros.model.query_decoder.mask_refiner import MaskRefiner
 from seem_ros.model.query_decoder.point_sampling import sample_points
 from seem_ros.model.query_decoder.prompt_prior import PromptPrior, box_prior_logits
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 from seem_ros.model.query_decoder.query_selection import box_gate, take
+from seem_ros.model.query_decoder.row_layout import RowLayout
 from seem_ros.model.query_decoder.row_pruning import needed_rows, restored
 from seem_ros.model.query_decoder.tensors import Decoded, ImageTensors, OfficialCall, QueryState
 
@@ -183,19 +183,6 @@ class QueryDecoder(nn.Module):
         return coarse if state.box is None else coarse - box_gate(state.box, *coarse.shape[-2:])
 
     # ---- the layers ------------------------------------------------------------------------------------------------
-    def _blocked(
-        self, groups: list[tuple[str, int]], keys: list[tuple[str, Tensor]], may_read: Tensor | None
-    ) -> Tensor:
-        """Self-attention mask [N, P, rows, keys] (True = blocked) from the rules and the keys' validity."""
-        table = allowed(self.config.rules, tuple(g for g, _ in groups), tuple(g for g, _ in keys))
-        rows = []
-        for (group, size), may in zip(groups, table):
-            if may_read is not None:
-                may = [may_read[ROWS.index(group), KEYS.index(key)] for key, _ in keys]
-            row = torch.cat([valid & ok for ok, (_, valid) in zip(may, keys)], -1)
-            rows.append(row[:, :, None].expand(-1, -1, size, -1))
-        return ~torch.cat(rows, 2)
-
     def _run(
         self,
         image: ImageTensors,
@@ -211,40 +198,15 @@ class QueryDecoder(nn.Module):
         """Runs all layers; returns the prediction before the first layer and after each of them."""
         c = self.config
         n, p, q, dim = query.shape
-        if query_valid is None:
-            query_valid = torch.ones(n, p, q, dtype=torch.bool, device=query.device)
         official = official or OfficialCall()
-        rows, positions, groups = [query], [query_position], [("query", q)]
-        valid: list[tuple[str, Tensor]] = [("query", query_valid)]
+        rows = RowLayout(query, query_position, query_valid)
         extra: list[tuple[Tensor, Tensor]] = []
-        memory = 0
         if prompts is not None:
-            if c.text_rows and prompts.text_tokens.shape[2]:
-                rows.append(prompts.text_tokens)
-                positions.append(prompts.text_tokens)
-                groups.append(("text", prompts.text_tokens.shape[2]))
-                valid.append(("text", prompts.text_valid))
-            if official.audio_tokens is not None:
-                rows.append(official.audio_tokens)
-                positions.append(official.audio_tokens)
-                groups.append(("audio", official.audio_tokens.shape[2]))
-                valid.append(("audio", official.audio_valid))
-            if use_memory and (c.rules != "demo" or official.rules is not None):
-                memory = c.memory_slots
-                rows.append(self.spatial_featured.weight.expand(n, p, -1, -1).to(query.dtype))
-                positions.append(self.spatial_embed.weight.expand(n, p, -1, -1).to(query.dtype))
-                groups.append(("memory", memory))
-                remembered = prompts.has_previous[..., None].expand(-1, -1, memory)
-                if official.memory_valid is not None:
-                    remembered = remembered & official.memory_valid
-                valid.append(("memory", remembered))
-            if not c.text_rows:
-                valid.append(("text", prompts.text_valid))
-            valid.append(("spatial", prompts.points_label != 0))
-            valid.append(("visual", prompts.reference_valid))
+            self._add_prompt(rows, prompts, use_memory, official)
             extra = self._level_tokens(prompts, point_tokens)
-        x, position = torch.cat(rows, 2), torch.cat(positions, 2)
-        blocked = self._blocked(groups, valid, official.rules and official.rules.may_read).flatten(0, 1)
+        memory = rows.memory
+        x, position = rows.joined()
+        blocked = rows.blocked(c.rules, official.rules and official.rules.may_read).flatten(0, 1)
         previous = self._memory_masks(prompts.previous_mask, image) if memory else None
         state = self._predict(x[:, :, :q], box_prior)
         states = [state]
@@ -277,6 +239,23 @@ class QueryDecoder(nn.Module):
             state = self._predict(x[:, :, :q], box_prior)
             states.append(state)
         return states
+
+    def _add_prompt(self, rows: RowLayout, prompts: PromptTensors, use_memory: bool, official: OfficialCall) -> None:
+        """Adds what a prompt brings beside its queries: text, audio and memory as rows, its other tokens as keys."""
+        c = self.config
+        if c.text_rows and prompts.text_tokens.shape[2]:
+            rows.add("text", prompts.text_tokens, prompts.text_tokens, prompts.text_valid)
+        if official.audio_tokens is not None:
+            rows.add("audio", official.audio_tokens, official.audio_tokens, official.audio_valid)
+        if use_memory and (c.rules != "demo" or official.rules is not None):
+            remembered = prompts.has_previous[..., None].expand(-1, -1, c.memory_slots)
+            if official.memory_valid is not None:
+                remembered = remembered & official.memory_valid
+            rows.add_memory(self.spatial_featured.weight, self.spatial_embed.weight, remembered)
+        if not c.text_rows:
+            rows.add_keys("text", prompts.text_valid)
+        rows.add_keys("spatial", prompts.points_label != 0)
+        rows.add_keys("visual", prompts.reference_valid)
 
     def _level_tokens(self, prompts: PromptTensors, point_tokens: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Per level: the tokens that are keys only, and their positions (officially a copy of the content)."""

@@ -128,8 +128,8 @@ def compose_answers(
 def compose_panoptic(
     chosen: Sequence[PanopticSegment],
     bank: Vocabulary,
-    merged: Sequence[np.ndarray],
-    patches: Sequence[Patch | None],
+    mask_logits: np.ndarray,
+    enlarge_all: Callable[[Sequence[np.ndarray | None]], list[Patch | None]],
     frame: Frame,
     wide: bool,
 ) -> Segments:
@@ -138,14 +138,15 @@ def compose_panoptic(
     Args:
         chosen: The segments.
         bank: Their names.
-        merged: Per segment the logits float32 [hm, wm]. Stuff of one class that several queries found is one segment:
-            the highest logit of them counts at each place.
-        patches: The same at source resolution.
+        mask_logits: float32 [queries, hm, wm]. Stuff of one class that several queries found is one segment: the
+            highest logit of them counts at each place.
+        enlarge_all: Brings masks to source resolution.
         frame: The picture.
         wide: A uint16 label image also for fewer than 256 segments.
     """
     scores, values = [one.score for one in chosen], [one.id for one in chosen]
-    image, extents = paint(patches, scores, values, (frame.height, frame.width), wide or len(chosen) > 255)
+    merged = [mask_logits[list(one.queries)].max(axis=0) for one in chosen]
+    image, extents = paint(enlarge_all(merged), scores, values, (frame.height, frame.width), wide or len(chosen) > 255)
     sureness = mask_scores(np.stack(merged)) if merged else ()
     segments = [
         make_segment(one.id, extent, (bank.names[one.category_id], one.score), sure, one.score, is_thing=one.isthing)

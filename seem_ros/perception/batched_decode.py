@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prompts' tensors to the model's answers: decoded in pieces, then put right by what the prompts themselves say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from seem_ros.perception.masks.grabcut import all_obeyed
+from seem_ros.perception.masks.upsample import drop_strays, mask_scores
+from seem_ros.perception.pauses import Pauses
+from seem_ros.perception.prompting import grounding, prompt_encoder
+from seem_ros.perception.prompting.prompt_reader import PromptReader
+from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.structures.encoded_frame import EncodedFrame
+from seem_ros.perception.structures.prompts import Prompt
+from seem_ros.runtime.interface import Backend, DecodeBatch, PromptBatch
+
+_PROMPTS_AT_ONCE = 16  # decoded between two pauses
+
+
+class BatchedDecode:
+    """Asks the model; see `Segmenter.decode`.
+
+    Args:
+        backend: The model.
+        reader: What the prompts mean.
+        pauses: Others are let in between pieces.
+    """
+
+    def __init__(self, backend: Backend, reader: PromptReader, pauses: Pauses) -> None:
+        self._backend, self._reader, self._pauses = backend, reader, pauses
+
+    def __call__(
+        self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt], config: SegmenterConfig
+    ) -> DecodeBatch:
+        """One batched decode, without strays; rows whose presence the model does not say get their mask score."""
+        texts = np.flatnonzero(grounding.text_alone(batch))
+        rule = self._reader.words.text_rule() if len(texts) else None
+        if rule is not None:
+            own = self._backend.decode(encoded.features, batch.select(texts))
+            objects = self._backend.decode_objects(encoded.features)
+            batch, sure = rule.point(batch, texts, own, objects)
+        taught = self._reader.taught_alone(batch, prompts)
+        if taught:
+            batch, recognised = self._reader.recognition.point(encoded, batch, taught)
+        result = self._in_pieces(encoded, batch)
+        if rule is not None:
+            result.presence[texts] = sure
+        if taught:
+            result.presence[list(taught)] = recognised
+        return self._put_right(encoded, batch, prompts, result, config)
+
+    def _in_pieces(self, encoded: EncodedFrame, batch: PromptBatch) -> DecodeBatch:
+        parts = []
+        for start in range(0, max(len(batch), 1), _PROMPTS_AT_ONCE):
+            self._pauses()
+            some = batch.select(np.arange(start, min(start + _PROMPTS_AT_ONCE, len(batch))))
+            parts.append(self._backend.decode(encoded.features, some))
+        return parts[0] if len(parts) == 1 else DecodeBatch.concatenate(parts)
+
+    def _put_right(
+        self,
+        encoded: EncodedFrame,
+        batch: PromptBatch,
+        prompts: Sequence[Prompt],
+        result: DecodeBatch,
+        config: SegmenterConfig,
+    ) -> DecodeBatch:
+        spec, rules = self._backend.spec, self._backend.spec.postprocess
+        fine, coarse = result.mask_logits, result.memory_mask
+        if config.drop_strays and spec.has_prior:
+            places = prompt_encoder.anchors(batch, fine.shape[1:])
+            fine, coarse = drop_strays(fine, coarse, places, config.min_part)
+        if prompts and (rules.click_tolerance_px is not None or rules.box_agreement):
+            fine, coarse = all_obeyed(fine, coarse, prompts, encoded, spec.mask_stride, rules, self._pauses)
+        presence = np.clip(result.presence, 0.0, 1.0)
+        silent = ~np.isfinite(presence)
+        if silent.any():  # a model without presence head always answers something: how sure the outline is
+            presence[silent] = mask_scores(fine[silent])
+        return replace(result, mask_logits=fine, memory_mask=coarse, presence=presence.astype(np.float32))

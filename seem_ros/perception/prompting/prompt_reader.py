@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a prompt means to the model: its words, the taught object that they name, its reference picture, its shapes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from seem_ros.perception.objects.recognition import Recognition
+from seem_ros.perception.objects.taught import TaughtObject
+from seem_ros.perception.pauses import Pauses
+from seem_ros.perception.prompting import prompt_encoder
+from seem_ros.perception.prompting.naming import Naming
+from seem_ros.perception.prompting.reference_encoder import ReferenceCache
+from seem_ros.perception.prompting.word_resolution import Resolution
+from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.structures.encoded_frame import EncodedFrame
+from seem_ros.perception.structures.frame import Frame
+from seem_ros.perception.structures.letterbox import Geometry
+from seem_ros.perception.structures.prompts import Prompt
+from seem_ros.runtime.interface import Backend, DecodeBatch, PromptBatch
+
+
+class PromptReader:
+    """Turns prompts into the model's tensors, and knows what to call the answers.
+
+    Args:
+        backend: Encodes texts and reads pictures.
+        config: Of the segmenter; exchanged by `use`.
+        pauses: Others are let in between prompts.
+        encode: Encodes a picture that is not the camera's.
+
+    Attributes:
+        words: Texts and the vocabulary.
+        recognition: Objects that were taught.
+    """
+
+    def __init__(
+        self, backend: Backend, config: SegmenterConfig, pauses: Pauses, encode: Callable[[Frame], EncodedFrame]
+    ) -> None:
+        self._backend, self._config, self._pauses = backend, config, pauses
+        self.words = Naming(backend, config.max_texts_cached, pauses)
+        self.recognition = Recognition(backend, encode)
+        self._references = ReferenceCache(backend, encode)
+
+    def use(self, config: SegmenterConfig) -> None:
+        """Has another configuration rule from now on."""
+        if config.max_texts_cached != self._config.max_texts_cached:
+            self.words.keep(config.max_texts_cached)
+        self._config = config
+
+    def check_texts(self, prompts: Sequence[Prompt]) -> None:
+        """Refuses texts that the model cannot take.
+
+        Raises:
+            PromptError: Says which and why.
+        """
+        texts = [prompt.text for prompt in prompts if prompt.text and self.recognition.named(prompt) is None]
+        if texts:
+            self.words.encode(texts)
+
+    def read(self, prompts: Sequence[Prompt], geometry: Geometry) -> tuple[PromptBatch, list[tuple[str, ...]]]:
+        """Prompts as the model's tensors, and the unknown words of each; see `Segmenter.ask`."""
+        batch = PromptBatch.empty(self._backend.spec, len(prompts))
+        taught = [self.recognition.named(prompt) for prompt in prompts]
+        unknown = [
+            () if one is not None else self.words.unknown(prompt.text)
+            for prompt, one in zip(prompts, taught, strict=True)
+        ]
+        usable = [
+            i
+            for i, prompt in enumerate(prompts)
+            if prompt.text and taught[i] is None and (not unknown[i] or self._config.unknown_words == "use")
+        ]
+        if usable:
+            texts = self.words.encode([prompts[i].text for i in usable])
+            for row, i in enumerate(usable):
+                prompt_encoder.put_text(batch, i, texts, row)
+        for i, prompt in enumerate(prompts):
+            self._pauses()
+            known = taught[i]
+            if known is not None:
+                prompt_encoder.put_reference(batch, i, self.recognition.reference(known))
+            if prompt.reference is not None:
+                limit = self._config.max_references_cached
+                prompt_encoder.put_reference(batch, i, self._references.read(prompt.reference, limit))
+            prompt_encoder.put_shapes(batch, i, prompt.shapes, geometry)
+        return batch, unknown
+
+    def resolve(
+        self, prompts: Sequence[Prompt], most_present: Callable[[Sequence[str]], int]
+    ) -> tuple[list[Prompt], list[str]]:
+        """Texts with unknown words led to the model's own names; see `Segmenter.resolve`.
+
+        Args:
+            prompts: They have been checked.
+            most_present: Which of several texts the picture shows most surely.
+        """
+        prompts, notes = list(prompts), [""] * len(prompts)
+        for i, prompt in enumerate(prompts):
+            found = self._resolution(prompt)
+            if found is not None:
+                chosen = found.texts[most_present(found.texts) if len(found.texts) > 1 else 0]
+                prompts[i], notes[i] = replace(prompt, text=chosen), found.said(chosen)
+        return prompts, notes
+
+    def _resolution(self, prompt: Prompt) -> Resolution | None:
+        if not prompt.text or self._config.unknown_words != "resolve" or self.recognition.named(prompt) is not None:
+            return None
+        return self.words.resolution(prompt.text)
+
+    def taught_alone(self, batch: PromptBatch, prompts: Sequence[Prompt]) -> dict[int, TaughtObject]:
+        """Rows that say nothing but the name of a taught object."""
+        named = {row: self.recognition.named(prompt) for row, prompt in enumerate(prompts) if not prompt.shapes}
+        return {row: one for row, one in named.items() if one is not None and not batch.has_previous[row]}
+
+    def cannot_find(self, prompt: Prompt) -> str:
+        """Why a prompt will find nothing on any picture; "" where it may find something.
+
+        Raises:
+            PromptError: The model cannot take its text.
+        """
+        if not prompt.text or prompt.reference is not None or self.recognition.named(prompt) is not None:
+            return ""
+        self.words.encode([prompt.text])
+        unknown = self.words.unknown(prompt.text)
+        if not unknown or self._config.unknown_words == "use" or self._resolution(prompt) is not None:
+            return ""
+        return f"the model was never trained on {', '.join(repr(word) for word in unknown)}: it will find nothing"
+
+    def notes(self, prompts: Sequence[Prompt], others: Sequence[str]) -> list[str]:
+        """Per prompt what a user should know about how it is understood; "" where it is taken at its word."""
+        others = others or [""] * len(prompts)
+        both = zip(map(self._said_of, prompts), others, strict=True)
+        return ["; ".join(part for part in parts if part) for parts in both]
+
+    def _said_of(self, prompt: Prompt) -> str:
+        taught = self.recognition.named(prompt)
+        if taught is None:
+            return ""
+        count = len(taught.views)
+        return f"{taught.name!r} is the object that was taught ({count} {'view' if count == 1 else 'views'})"
+
+    def label(
+        self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
+    ) -> list[tuple[str, float]]:
+        """A label and its score for each row: the prompt's own text, else the best name of the vocabulary."""
+        bank = self.words.bank() if self._config.name_prompts else None
+        named = bank.name(result.embedding) if bank is not None and len(prompts) else [("", 0.0)] * len(prompts)
+        own = [prompt.text if not words else "" for prompt, words in zip(prompts, unknown, strict=True)]
+        return [
+            (text, float(presence)) if text else name
+            for text, presence, name in zip(own, result.presence, named, strict=True)
+        ]
+
+    def forget_reads(self) -> None:
+        """Frees what was read in reference pictures and of taught objects."""
+        self._references.clear()
+        self.recognition.forget_reads()
