@@ -7,29 +7,25 @@ owns the model.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from seem_ros.errors import FrameError, SeemError
 from seem_ros.perception.masks.merging import empty_segments, merge, with_names
 from seem_ros.perception.objects.taught import TaughtView
-from seem_ros.perception.pictures.decoder import PictureDecoder
 from seem_ros.perception.segmenter import EncodedFrame, Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.target import ROUNDS_KEPT, IdAllocator, TargetInfo
 from seem_ros.perception.tracking.tracker import Tracker
-from seem_ros.ros.camera.depth_lookup import DepthLookup
-from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
+from seem_ros.ros.camera.camera_frames import CameraFrames
+from seem_ros.ros.camera.frame_buffer import StoredFrame
 from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.subscriber import CameraInput
-from seem_ros.ros.camera.waiting_frame import WaitingFrame
 from seem_ros.ros.find.search import Searches
-from seem_ros.ros.messages.images import NS_PER_S
 from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.objects.lesson import view_of_mask, view_of_prompt
 from seem_ros.ros.parameters import Settings
@@ -38,7 +34,6 @@ from seem_ros.ros.transforms.buffer import TransformBuffer
 WARN_EVERY_S = 5.0
 # Of an error that no further frame repeats or refutes, because nobody listens any more.
 ERROR_SHOWN_S = 10.0
-MEGABYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -60,7 +55,7 @@ class Found:
     message: str = ""
 
 
-class CameraPipeline:
+class CameraPipeline(CameraFrames):
     """Frames, targets and outputs of one camera.
 
     Args:
@@ -87,78 +82,14 @@ class CameraPipeline:
         get_input: Callable[[], CameraInput | None],
         buffer: TransformBuffer,
     ) -> None:
-        self.name, self.output, self.statistics = name, output, statistics
-        self.settings, self.enabled, self.names = settings, False, {}
+        super().__init__(name, segmenter, settings, statistics, logger, get_input, buffer)
+        self.output, self.names = output, {}
         self._tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.postprocess), ids)
-        self._ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
-        self._depth = DepthLookup(name, logger, self._topics, buffer)
-        self._decoder = PictureDecoder()
         self._error, self._error_s = "", float("-inf")
-        self._segmenter, self._logger, self._input = segmenter, logger, get_input
-        self._waiting = WaitingFrame()
-        self._first_frame = threading.Event()
-        self._processed: StoredFrame | None = None
-        self._encoded: tuple[StoredFrame, EncodedFrame] | None = None
-        self.scale = ""
         self._last_begin_s = self._last_warning_s = float("-inf")
         self._names_before: dict[int, tuple[str, ...]] = {}
         self.targets: tuple[TargetInfo, ...] = ()
         self.searches = Searches(segmenter, self._tracker, self._found_one, self._why_no_frame)
-
-    # ------------------------------------------------------------- executor threads: messages are stored, nothing else
-
-    def on_image(self, msg: Any) -> None:
-        """An image arrived; the one that still waited is dropped."""
-        stored = StoredFrame(msg, self.name, decoder=self._decoder)
-        self.statistics.count("received")
-        if not self._ring.add(stored):
-            self.statistics.count("late")
-            return
-        first = self._waiting.peek()
-        keep = (
-            bool(self.settings.target_frame) and first is not None and not self._depth.is_settled(first, self.settings)
-        )
-        dropped = self._waiting.put(stored, keep)
-        self._first_frame.set()
-        if dropped and self.enabled:
-            self.statistics.count("dropped")
-
-    def on_depth(self, msg: Any) -> None:
-        """A depth image arrived."""
-        self._depth.on_depth(msg)
-
-    def on_info(self, msg: Any) -> None:
-        """Calibration arrived."""
-        self._depth.on_info(msg)
-
-    def forget_frames(self) -> None:
-        """Drop all kept frames; targets stay."""
-        self._waiting.clear()
-        self._first_frame.clear()
-        self._ring.clear()
-        self._depth.clear()
-
-    def _topics(self) -> tuple[str, str, str]:
-        opened = self._input()
-        return ("image", "depth", "camera_info") if opened is None else opened.topics()
-
-    def describe_input(self) -> str:
-        """What the camera listens to and what is wrong with it, for people."""
-        opened = self._input()
-        return "not listening" if opened is None else opened.describe()
-
-    def is_published(self) -> bool:
-        """Whether somebody publishes pictures for it, so that a first one will come."""
-        opened = self._input()
-        return opened is not None and opened.has_publisher()
-
-    def no_frame_yet(self) -> FrameError:
-        """What to tell a caller before the first frame."""
-        return FrameError(f"camera {self.name} has sent no frame yet; {self.describe_input()}")
-
-    def wait_for_first_frame(self, timeout_s: float) -> bool:
-        """Block until a frame has arrived; False where none did in time."""
-        return self._first_frame.wait(timeout_s)
 
     @property
     def last_error(self) -> str:
@@ -169,30 +100,6 @@ class CameraPipeline:
         """Use other settings from the next frame on."""
         self._tracker.config = settings.tracker_config(self._segmenter.spec.postprocess)
         self.settings = settings
-
-    @property
-    def is_still(self) -> bool:
-        """Whether the camera sends one picture and then no other."""
-        return self._ring.is_still
-
-    @property
-    def depth_problem(self) -> str:
-        """Why there are no positions; empty where there are, or nobody wants them."""
-        return self._depth.reason
-
-    def counts(self) -> dict[str, int]:
-        """What became of frames, for diagnostics."""
-        return {"late": self._ring.late, "without_depth": self._depth.without, "time_jumps": self._ring.jumps}
-
-    def newest_header(self) -> tuple[str, int] | None:
-        """Frame and stamp, nanoseconds, of the newest picture; None before the first."""
-        newest = self._ring.newest()
-        return None if newest is None else (newest.header.frame_id, newest.stamp_ns)
-
-    def age_s(self) -> float | None:
-        """Seconds since the last frame arrived; None before the first."""
-        newest = self._ring.newest()
-        return None if newest is None else time.monotonic() - newest.arrived_s
 
     # ---------------------------------------------------------------------------------- inference thread: the frames
 
@@ -260,11 +167,6 @@ class CameraPipeline:
         segments = with_names(segments, self.names)
         self.output.publish(frame, stored.header, segments, self.targets, self.names, self.settings)
 
-    def _remember(self, stored: StoredFrame) -> None:
-        if self._processed is not None and self._processed is not stored:
-            self._processed.release()
-        self._processed = stored
-
     def _found_one(self, target_id: int, label: str) -> None:
         """Somebody waited for this target."""
         if label:
@@ -280,24 +182,6 @@ class CameraPipeline:
         others = self._segmenter.panoptic(frame=encoded, wide=self.settings.wide_labels)
         return merge(segments, others, reserved=[target.value for target in self._tracker.targets()])
 
-    def _encode(self, stored: StoredFrame, frame: Frame) -> EncodedFrame:
-        if self._encoded is None or self._encoded[0] is not stored:
-            with self.statistics.stage("encode"):
-                self._encoded = (stored, self._segmenter.encode(frame))
-        elif self._encoded[1].frame is not frame:  # the same picture, with the depth that came since
-            self._encoded = (stored, replace(self._encoded[1], frame=frame))
-        return self._encoded[1]
-
-    def _say_scale(self, stored: StoredFrame) -> None:
-        """Say once that deep pictures are scaled by what they hold."""
-        if stored.scale is not None and not self.scale:
-            encoding = getattr(stored.msg, "encoding", "") or getattr(stored.msg, "format", "")
-            self._logger.info(
-                f"camera {self.name}: {encoding[:40]} has more than 8 bits; they are scaled by content, now "
-                f"{stored.scale} (see /diagnostics)"
-            )
-        self.scale = str(stored.scale or "")
-
     def _complain(self, error: Exception) -> None:
         now = time.monotonic()
         self._error, self._error_s = str(error), now
@@ -307,26 +191,6 @@ class CameraPipeline:
             self._logger.warning(f"camera {self.name}: {error}")
 
     # ----------------------------------------------------------------------------------- inference thread: the calls
-
-    def kept_stamp(self, stamp_ns: int) -> int:
-        """The stamp, where a frame of it is kept; 0, the newest, where not: tools stamp with their own clock."""
-        try:
-            self._ring.at(stamp_ns, self.settings.stamp_tolerance_s)
-        except FrameError:
-            return 0
-        return stamp_ns
-
-    def pixel_of(self, x_m: float, y_m: float, z_m: float) -> tuple[float, float]:
-        """Where a point of the camera's optical frame is seen in its newest picture.
-
-        Raises:
-            SeemError: No picture yet, no calibration, or the point is behind the camera.
-        """
-        newest = self._ring.newest()
-        if newest is None:
-            raise self.no_frame_yet()
-        frame = newest.frame()
-        return self._depth.lens(frame.height, frame.width, self.settings).pixel_of(x_m, y_m, z_m)
 
     def target_at(self, x: float, y: float) -> int:
         """Id of the target that is seen at a pixel of the last picture; 0 where there is none."""
@@ -495,22 +359,6 @@ class CameraPipeline:
         )
         return "; ".join(part for part in parts if part)
 
-    def _release(self, used: Sequence[StoredFrame]) -> None:
-        for stored in used:
-            if stored is not self._processed:
-                stored.release()
-
-    def _complete(self, stored: StoredFrame) -> Callable[[Frame], Frame]:
-        return lambda frame: self._depth.complete(stored, frame, self.settings)
-
-    def _newest_placed(self, newest: StoredFrame) -> StoredFrame:
-        """The newest frame, or one a little older whose place is known while the newest's is still on its way."""
-        if not self.settings.target_frame:
-            return newest
-        until_ns = newest.time_ns - int(2 * self.settings.transform_wait_s * NS_PER_S)
-        kept = self._ring.newest_first(until_ns)
-        return next((one for one in kept if self._depth.is_placed(one, self.settings)), newest)
-
     def _asked_frame(self, stamp_ns: int, follow: bool) -> tuple[StoredFrame, EncodedFrame, tuple[StoredFrame, ...]]:
         """The frame that a call means, encoded, and the frames since then.
 
@@ -519,23 +367,7 @@ class CameraPipeline:
         before = self._processed
         if follow and self._waiting.peek() is not None and self.enabled:
             self.process()
-        newest = self._ring.newest()
-        if newest is None:
-            raise self.no_frame_yet()
-        age_s = time.monotonic() - newest.arrived_s
-        if not stamp_ns and age_s > self.settings.camera_timeout_s and not self._ring.is_still:
-            raise FrameError(
-                f"camera {self.name} is gone: its last frame came {age_s:.1f} s ago (camera_timeout_s is "
-                f"{self.settings.camera_timeout_s:g}); {self.describe_input()}; to use that frame name its stamp, "
-                f"{seconds(newest.time_ns)}"
-            )
-        if stamp_ns:
-            stored = self._ring.at(stamp_ns, self.settings.stamp_tolerance_s)
-        else:  # a frame that arrived in between is not waited for
-            stored = self._processed if self._processed is not before else self._newest_placed(newest)
-        until = self._processed if self._processed is not None and self.enabled else newest
-        replay = self._ring.between(stored, until, self.settings.max_replay_frames) if stamp_ns else ()
-        return stored, self._encode(stored, stored.frame(self._complete(stored))), replay
+        return self._named_frame(stamp_ns, before)
 
 
 def segment_picture(
