@@ -14,31 +14,24 @@ from typing import Any
 import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
 
 from seem_ros.errors import SeemError
 from seem_ros.files import expanded
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.tracking.target import IdAllocator
-from seem_ros.ros.camera.pipeline import CameraPipeline
-from seem_ros.ros.camera.publisher import CameraOutput
-from seem_ros.ros.camera.silence import SilenceWatch
-from seem_ros.ros.camera.subscriber import CameraInput
-from seem_ros.ros.click_subscriber import Clicks
-from seem_ros.ros.declaration import declare
+from seem_ros.ros.camera_set import CameraSet
 from seem_ros.ros.executor import PatientExecutor, spin
 from seem_ros.ros.find.action_server import FindServer
 from seem_ros.ros.inference_thread import InferenceThread
-from seem_ros.ros.monitoring.diagnostics import camera_status, node_status
-from seem_ros.ros.monitoring.statistics import Statistics
-from seem_ros.ros.parameters import Settings, changed_but_fixed, changed_but_locked, table
+from seem_ros.ros.monitoring.diagnostics import node_status
+from seem_ros.ros.parameters import Settings
+from seem_ros.ros.parameters.live import LiveParameters
 from seem_ros.ros.preparation import ModelPreparation
 from seem_ros.ros.services import Services, guard_parameter_services
 from seem_ros.ros.session import Running
@@ -92,14 +85,10 @@ class SeemNode(LifecycleNode):
         self._load = load
         self._running: Running | None = None
         self._active = False
-        self._outputs: dict[str, CameraOutput] = {}
-        self._inputs: dict[str, CameraInput] = {}
-        self._silence: dict[str, SilenceWatch] = {}
         # simulated time may stand still or never come; who publishes what is looked at all the same
         self._steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._no_clock_told = False
         self._ids = IdAllocator()  # exchanged at configure, and goes on counting: an id means one target for good
-        self._clicks: list[Clicks] = []
         self._timers_of_ours: list[Any] = []
         self._thread_error = ""
         self._changing = threading.RLock()  # transitions, and the watchdog that goes through some of them by itself
@@ -109,20 +98,21 @@ class SeemNode(LifecycleNode):
         # services wait for the model, images only store: neither may hold up the other, nor the housekeeping
         self._service_group = ReentrantCallbackGroup()
         self._house_group = MutuallyExclusiveCallbackGroup()
-        self.settings = declare(self)
-        self._vocabulary_in_use = (self.settings.things, self.settings.stuff)
-        self._showing_thread: int | None = None
-        self.add_on_set_parameters_callback(self._on_parameters)
-        if hasattr(self, "add_post_set_parameters_callback"):  # not on Humble: there -1 stays until it is configured
-            self.add_post_set_parameters_callback(lambda _: self._show_in_force())
+        self._live = LiveParameters(self, lambda: self._running, self._need_tf)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         # there from the start to the end, whatever the state: a caller is always told, and nothing is ever there twice
         self.preparation = ModelPreparation(self, self._diagnostics)
-        self._seem_services = Services(self, self._serving, self._note_vocabulary, self._service_group)
+        self._seem_services = Services(self, self._serving, self._live.note_vocabulary, self._service_group)
         guard_parameter_services(self)
         self._transforms = TransformListener(self, self._wake)
+        self._cameras = CameraSet(self, self._transforms, self._serving, self._service_group)
         self._find = FindServer(self, self._serving, self._service_group)
         self.create_timer(WATCH_PERIOD_S, self._watch_model, self._house_group, self._steady_clock)
+
+    @property
+    def settings(self) -> Settings:
+        """In force."""
+        return self._live.settings
 
     # ------------------------------------------------------------------------------------------------- lifecycle
 
@@ -200,32 +190,20 @@ class SeemNode(LifecycleNode):
     def _configure(self) -> None:
         self._need_tf(self.settings)
         self.preparation.run(self.settings)
-        settings, several = self.settings, len(self.settings.cameras) > 1
+        settings = self.settings
         ids = self._ids = IdAllocator(wide=settings.wide_labels, first_id=self._ids.next_id)
-
-        def make_camera(name: str, segmenter: Segmenter) -> CameraPipeline:
-            statistics = Statistics()
-            output = CameraOutput(self, f"~/{name}/" if several else "~/", name, statistics)
-            self._outputs[name] = output
-            return CameraPipeline(
-                name,
-                segmenter,
-                ids,
-                output,
-                settings,
-                statistics,
-                self.get_logger(),
-                lambda: self._inputs.get(name),
-                self._transforms.buffer,
-            )
-
-        self._running = Running(self._load, make_camera, settings, self._on_thread_error)
+        self._running = Running(
+            self._load,
+            lambda name, segmenter: self._cameras.make(name, segmenter, ids, settings),
+            settings,
+            self._on_thread_error,
+        )
         status = self._running.segmenter.backend.status
         self.get_logger().info(
             f"model {self._running.segmenter.spec.name} on {status.backend} ({status.device}, {status.precision}): "
             f"{status.message}"
         )
-        self._show_in_force()
+        self._live.show_in_force()
         self._say_objects(self._running.segmenter.objects)
 
     def _say_objects(self, memory: ObjectMemory | None) -> None:
@@ -238,30 +216,8 @@ class SeemNode(LifecycleNode):
             self.get_logger().info(f"{len(memory)} taught objects: {names}")
 
     def _activate(self) -> None:
-        running, several = self._running, len(self.settings.cameras) > 1
-        for name, pipeline in running.cameras.items():
-            self._inputs[name] = CameraInput(
-                self,
-                name,
-                f"{name}/" if several else "",
-                self.settings,
-                lambda msg, pipeline=pipeline: (pipeline.on_image(msg), running.thread.wake()),
-                lambda msg, pipeline=pipeline: (pipeline.on_depth(msg), running.thread.wake()),
-                pipeline.on_info,
-            )
-            self._silence[name] = SilenceWatch(
-                self, name, pipeline.age_s, lambda pipeline=pipeline: pipeline.is_still, pipeline.describe_input
-            )
-            self._clicks.append(
-                Clicks(
-                    self,
-                    f"~/{name}/" if several else "~/",
-                    pipeline,
-                    self._serving,
-                    self._service_group,
-                    self._transforms,
-                )
-            )
+        running = self._running
+        self._cameras.listen(running, self.settings)
         self._timers_of_ours = [
             self.create_timer(WATCH_PERIOD_S, self._watch, self._house_group, self._steady_clock),
             self.create_timer(
@@ -278,9 +234,8 @@ class SeemNode(LifecycleNode):
             self._running.end_searches("the node was deactivated")
         for timer in self._timers_of_ours:
             self.destroy_timer(timer)
-        for opened in (*self._inputs.values(), *self._clicks):
-            opened.close()
-        self._timers_of_ours, self._inputs, self._clicks, self._silence = [], {}, [], {}
+        self._timers_of_ours = []
+        self._cameras.stop_listening()
         if self._running is not None:
             for pipeline in self._running.cameras.values():
                 pipeline.forget_frames()
@@ -288,15 +243,13 @@ class SeemNode(LifecycleNode):
     def _cleanup(self) -> None:
         self._transforms.close()
         running, self._running = self._running, None
-        outputs, self._outputs = self._outputs, {}
         try:
             if running is not None and not running.close():
                 self._written_off.append(running.thread)
                 if self.context.ok():  # a log of a process that ends would leave a line about itself
                     self.get_logger().warning("the model is busy still; it is freed when its work is done")
         finally:
-            for output in outputs.values():
-                output.close()
+            self._cameras.close()
 
     def close(self) -> None:
         """Take everything down, from whatever state."""
@@ -304,65 +257,11 @@ class SeemNode(LifecycleNode):
         self._deactivate()
         self._cleanup()
 
-    # ------------------------------------------------------------------------------------------------ parameters
-
-    def _show_in_force(self) -> None:
-        """Has `ros2 param get` show what rules where the settings say "the model's own"."""
-        if self._running is None or self._showing_thread == threading.get_ident():
-            return
-        values = self.settings.in_force(self._running.segmenter.spec.postprocess)
-        changed = [
-            Parameter(name, value=value) for name, value in values.items() if self.get_parameter(name).value != value
-        ]
-        if changed:
-            self._showing_thread = threading.get_ident()
-            try:
-                self.set_parameters_atomically(changed)
-            finally:
-                self._showing_thread = None
-
-    def _on_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
-        if self._showing_thread == threading.get_ident():
-            return SetParametersResult(successful=True)  # what is shown changes; what was asked for does not
-        ours = {row.name for row in table()}
-        try:
-            values = {one.name: one.value for one in parameters if one.name in ours}
-            settings = self.settings.changed(values)
-            locked = list(changed_but_locked(self.settings, settings))
-            if locked:
-                raise SeemError(f"{', '.join(locked)}: locked when the node was started (parameter lock)")
-            fixed = list(changed_but_fixed(self.settings, settings))
-            if fixed and self._running is not None:
-                raise SeemError(f"{', '.join(fixed)}: read when the node is configured; clean it up first")
-            wanted = (settings.things, settings.stuff)
-            if self._running is not None:
-                if wanted != self._vocabulary_in_use:
-                    running, (things, stuff) = self._running, settings.vocabulary
-                    running.call(lambda: running.set_vocabulary(things, stuff), may_take_effect=True)
-                self._need_tf(settings)
-                self._running.apply(settings)
-            self._vocabulary_in_use = wanted
-            self.settings = settings
-        except SeemError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        except Exception as error:  # nothing escapes a callback
-            self.get_logger().error(f"internal error while setting parameters:\n{traceback.format_exc()}")
-            return SetParametersResult(successful=False, reason=f"internal error: {error}")
-        return SetParametersResult(successful=True)
-
-    def _note_vocabulary(self, things: str, stuff: str) -> None:
-        """A call changed the vocabulary: let the parameters say so too."""
-        self._vocabulary_in_use = (things, stuff)
-        self.set_parameters_atomically([Parameter("things", value=things), Parameter("stuff", value=stuff)])
-
     # --------------------------------------------------------------------------------------------------- timers
 
     def _watch(self) -> None:
         try:
-            for opened in (*self._inputs.values(), *self._outputs.values()):
-                opened.watch()
-            for silence in list(self._silence.values()):
-                silence.watch(self.settings.camera_timeout_s)
+            self._cameras.watch(self.settings.camera_timeout_s)
             if self._clock_problem() and not self._no_clock_told:
                 self._no_clock_told = True
                 self.get_logger().warning(self._clock_problem())
@@ -437,10 +336,7 @@ class SeemNode(LifecycleNode):
                     running.vocabulary(),
                 )
             )
-            for camera, opened in list(self._inputs.items()):
-                array.status.append(
-                    camera_status(name, running.cameras[camera], opened.describe(), opened.problem, opened.topic)
-                )
+            array.status.extend(self._cameras.statuses(name, running))
             self._diagnostics.publish(array)
         except Exception:  # nothing escapes a callback
             if not self.context.ok():

@@ -6,17 +6,15 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
-
 from seem_ros.errors import PromptError, SeemError
 from seem_ros.perception.segmenter_config import UNKNOWN_WORDS, SegmenterConfig
 from seem_ros.perception.tracking.config import TrackerConfig
+from seem_ros.ros.parameters.row import Parameter, row
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
@@ -28,223 +26,128 @@ _OWN = "below 0 = the model's own"
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One row of the table.
-
-    Attributes:
-        name: As ROS knows it.
-        default: Its value when nobody sets it; its type is the parameter's type.
-        description: One sentence.
-        minimum, maximum: Range of a number, inclusive; None = unbounded.
-        choices: Allowed strings; empty = any.
-        changeable: While the node is configured; the others are read when it is configured.
-    """
-
-    name: str
-    default: Any
-    description: str
-    minimum: float | None = None
-    maximum: float | None = None
-    choices: tuple[str, ...] = ()
-    changeable: bool = True
-
-    def check(self, value: Any) -> None:
-        """Refuse a value of the wrong type, outside the range or not among the choices.
-
-        Raises:
-            PromptError: Says what was got and what is allowed.
-        """
-        if type(value) is not type(self.default):
-            raise PromptError(f"{self.name} must be {_type_name(self.default)}, got {_type_name(value)} {value!r}")
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            low = -math.inf if self.minimum is None else self.minimum
-            high = math.inf if self.maximum is None else self.maximum
-            if not low <= value <= high:
-                raise PromptError(f"{self.name} must lie in {self.allowed()}, got {value!r}")
-        if self.choices and value not in self.choices:
-            raise PromptError(f"{self.name} must be one of {', '.join(self.choices)}, got {value!r}")
-
-    def allowed(self) -> str:
-        """The range or the choices, for people."""
-        if self.choices:
-            return ", ".join(self.choices)
-        if self.minimum is None and self.maximum is None:
-            return ""
-        return f"{_number(self.minimum)} to {_number(self.maximum)}"
-
-    def descriptor(self) -> ParameterDescriptor:
-        """What `ros2 param describe` shows."""
-        kinds = {
-            bool: ParameterType.PARAMETER_BOOL,
-            int: ParameterType.PARAMETER_INTEGER,
-            float: ParameterType.PARAMETER_DOUBLE,
-            str: ParameterType.PARAMETER_STRING,
-            list: ParameterType.PARAMETER_STRING_ARRAY,
-        }
-        descriptor = ParameterDescriptor(
-            name=self.name,
-            type=kinds[type(self.default)],
-            description=self.description,
-            additional_constraints=", ".join(
-                part
-                for part in (
-                    f"one of: {', '.join(self.choices)}" if self.choices else "",
-                    "" if self.changeable else "read when the node is configured",
-                )
-                if part
-            ),
-        )
-        bounded = self.minimum is not None and self.maximum is not None
-        if bounded and isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=self.minimum, to_value=self.maximum)]
-        elif bounded and isinstance(self.default, int):
-            descriptor.integer_range = [IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)]
-        return descriptor
-
-
-def _type_name(value: Any) -> str:
-    names = {bool: "a bool", int: "an integer", float: "a float", str: "a string", list: "a list of strings"}
-    return names.get(type(value), type(value).__name__)
-
-
-def _number(value: float | None) -> str:
-    return "any" if value is None else f"{value:g}"
-
-
-def _row(
-    default: Any, description: str, *limits: float | None, choices: tuple[str, ...] = (), fixed: bool = False
-) -> Any:
-    minimum, maximum = limits or (None, None)
-    metadata = {"description": description, "minimum": minimum, "maximum": maximum, "choices": choices, "fixed": fixed}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-@dataclass(frozen=True)
 class Settings:
     """All parameters as one value: checked as a whole, replaced as a whole."""
 
-    autostart: bool = _row(True, "Configure and activate by itself when started.", fixed=True)
-    lock: bool = _row(
+    autostart: bool = row(True, "Configure and activate by itself when started.", fixed=True)
+    lock: bool = row(
         False,
         "Refuse any change of model, cache_dir, objects_dir and of this parameter while the node runs: the network "
         "cannot point it at other folders.",
         fixed=True,
     )
-    model: str = _row(
+    model: str = row(
         "builtin",
         "Model: builtin for the one that comes with seem_ros, a package's name or folder, or an official model such as "
         "focalt_v1, which is fetched and exported the first time.",
         fixed=True,
     )
-    backend: str = _row(
         "auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS, fixed=True
     )
-    precision: str = _row(
+    precision: str = row(
         "auto",
         "Numbers the backend computes with; auto: the package's on a GPU, int8 or bf16 for the image "
         "encoder of a small model where the CPU gains by it, else fp32.",
         choices=("auto", "fp32", "fp16", "bf16", "int8"),
         fixed=True,
     )
-    threads: int = _row(
+    threads: int = row(
         0,
         "CPU threads of the model and of picture operations; 0 = all cores. Fewer leave cores to others.",
         0,
         256,
         fixed=True,
     )
-    cache_dir: str = _row("", "Folder of built engines and encoded texts; empty = ~/.cache/seem_ros.", fixed=True)
-    objects_dir: str = _row(
+    cache_dir: str = row("", "Folder of built engines and encoded texts; empty = ~/.cache/seem_ros.", fixed=True)
+    objects_dir: str = row(
         "", "Folder of the objects that are taught; empty = ~/.local/share/seem_ros/objects.", fixed=True
     )
-    cameras: list[str] = _row(
+    cameras: list[str] = row(
         ["camera"],
         "Names of the cameras. One: topics image, depth, camera_info and ~/segments. "
         "Several: <name>/image and ~/<name>/segments.",
         fixed=True,
     )
-    transport: str = _row(
+    transport: str = row(
         "auto",
         "Raw or compressed images; auto takes what is published.",
         choices=("auto", "raw", "compressed"),
         fixed=True,
     )
-    reliability: str = _row(
+    reliability: str = row(
         "auto",
         "Reliability asked of the camera; auto takes what it offers.",
         choices=("auto", "reliable", "best_effort"),
         fixed=True,
     )
-    use_depth: bool = _row(
+    use_depth: bool = row(
         True, "Subscribe to depth and camera_info, and give positions where they are there.", fixed=True
     )
-    rectified: str = _row(
+    rectified: str = row(
         "auto",
         "Whether the pictures are rectified, so that camera_info's distortion does not apply; "
         "auto: where the topic's name says rect.",
         choices=("auto", "yes", "no"),
     )
-    label_encoding: str = _row(
+    label_encoding: str = row(
         "mono8", "Encoding of label images; mono8 has room for 255 segments.", choices=("mono8", "mono16"), fixed=True
     )
-    max_waiting_calls: int = _row(
+    max_waiting_calls: int = row(
         4, "Service calls that may wait at the same time; more are answered 'busy'.", 1, 32, fixed=True
     )
-    history_frames: int = _row(
+    history_frames: int = row(
         30, "Newest frames kept per camera, so that a request may name an older one.", 1, 300, fixed=True
     )
-    history_mb: int = _row(
+    history_mb: int = row(
         200, "Memory for these frames per camera, in megabytes; at least one frame is kept.", 1, 8000, fixed=True
     )
-    max_replay_frames: int = _row(10, "Frames replayed at most from the frame a prompt names up to now.", 1, 300)
-    stamp_tolerance_s: float = _row(0.02, "How far a named stamp may be from a kept frame's, in seconds.", 0.0, 10.0)
-    max_rate_hz: float = _row(0.0, "Frames segmented per second at most; 0 = as many as possible.", 0.0, 1000.0)
-    call_timeout_s: float = _row(5.0, "Each service call is answered within this time, in seconds.", 0.1, 300.0)
-    watchdog_s: float = _row(
+    max_replay_frames: int = row(10, "Frames replayed at most from the frame a prompt names up to now.", 1, 300)
+    stamp_tolerance_s: float = row(0.02, "How far a named stamp may be from a kept frame's, in seconds.", 0.0, 10.0)
+    max_rate_hz: float = row(0.0, "Frames segmented per second at most; 0 = as many as possible.", 0.0, 1000.0)
+    call_timeout_s: float = row(5.0, "Each service call is answered within this time, in seconds.", 0.1, 300.0)
+    watchdog_s: float = row(
         60.0,
         "A model without progress for this time, in seconds, counts as hung: a fresh one is loaded, and after two the "
         "process ends with exit status 3; 0 = never.",
         0.0,
         3600.0,
     )
-    camera_timeout_s: float = _row(
+    camera_timeout_s: float = row(
         2.0, "After this time without a frame a camera counts as gone, in seconds.", 0.1, 3600.0
     )
-    depth_tolerance_s: float = _row(
+    depth_tolerance_s: float = row(
         0.02, "Largest difference between the stamps of image and depth, in seconds.", 0.0, 1.0
     )
-    depth_wait_s: float = _row(0.03, "How long an image waits for its depth, in seconds.", 0.0, 1.0)
-    target_frame: str = _row("", "Frame of the robot that positions and boxes are given in; empty = the picture's own.")
-    transform_wait_s: float = _row(
+    depth_wait_s: float = row(0.03, "How long an image waits for its depth, in seconds.", 0.0, 1.0)
+    target_frame: str = row("", "Frame of the robot that positions and boxes are given in; empty = the picture's own.")
+    transform_wait_s: float = row(
         0.1, "How long an image waits for the camera's place in target_frame, in seconds.", 0.0, 1.0
     )
-    broadcast_tf: bool = _row(False, "Tell /tf where each tracked target is, as a frame like seem/red_mug_1.")
-    panoptic: bool = _row(False, "Segment the whole vocabulary in every frame.")
-    things: str = _row("", "Vocabulary of countable objects, separated by commas; both empty = the model's own.")
-    stuff: str = _row("", "Vocabulary of what cannot be counted, like table or wall, separated by commas.")
-    presence_threshold: float = _row(
+    broadcast_tf: bool = row(False, "Tell /tf where each tracked target is, as a frame like seem/red_mug_1.")
+    panoptic: bool = row(False, "Segment the whole vocabulary in every frame.")
+    things: str = row("", "Vocabulary of countable objects, separated by commas; both empty = the model's own.")
+    stuff: str = row("", "Vocabulary of what cannot be counted, like table or wall, separated by commas.")
+    presence_threshold: float = row(
         MODELS_OWN, f"Presence from which something counts as found; {_OWN}.", MODELS_OWN, 1.0
     )
-    unknown_words: str = _row(
+    unknown_words: str = row(
         "resolve",
         "Text with words the model never saw: resolve asks for a synonym or a kind of it that it knows and says so, "
         "refuse answers 'not found', use tries.",
         choices=UNKNOWN_WORDS,
     )
-    answer_labels: bool = _row(
+    answer_labels: bool = row(
         True, "Put the label image into the answers of services; false keeps them short in a shell."
     )
-    overlay_alpha: float = _row(0.5, "Opacity of the colours in ~/overlay.", 0.0, 1.0)
-    overlay_names: bool = _row(True, "Write names and ids into ~/overlay.")
-    jpeg_quality: int = _row(80, "Quality of ~/overlay/compressed.", 1, 100)
-    cloud_stride: int = _row(2, "Every how many rows and columns ~/points has a point.", 1, 64)
-    diagnostics_rate_hz: float = _row(1.0, "Messages per second on /diagnostics.", 0.1, 50.0, fixed=True)
-    tracker_presence_found: float = _row(
+    overlay_alpha: float = row(0.5, "Opacity of the colours in ~/overlay.", 0.0, 1.0)
+    overlay_names: bool = row(True, "Write names and ids into ~/overlay.")
+    jpeg_quality: int = row(80, "Quality of ~/overlay/compressed.", 1, 100)
+    cloud_stride: int = row(2, "Every how many rows and columns ~/points has a point.", 1, 64)
+    diagnostics_rate_hz: float = row(1.0, "Messages per second on /diagnostics.", 0.1, 50.0, fixed=True)
+    tracker_presence_found: float = row(
         MODELS_OWN, f"Presence a target that is not tracked needs to be found; {_OWN}.", MODELS_OWN, 1.0
     )
-    tracker_presence_lost: float = _row(
+    tracker_presence_lost: float = row(
         MODELS_OWN, f"Presence below which a tracked target is not seen; {_OWN}.", MODELS_OWN, 1.0
     )
     tracker: TrackerConfig = field(default_factory=TrackerConfig)
@@ -325,7 +228,7 @@ class Settings:
         Raises:
             PromptError: A value has the wrong type, is out of range, unknown, or does not fit the others.
         """
-        rows = {row.name: row for row in table()}
+        rows = {one.name: one for one in table()}
         own, tracker = {}, {}
         for name, value in values.items():
             if name not in rows:
@@ -351,7 +254,7 @@ class Settings:
         for item in fields(self.tracker):
             result[TRACKER_PREFIX + item.name] = getattr(self.tracker, item.name)
         result |= {name: result[own] for name, own in _SCORES.items()}
-        return {row.name: result[row.name] for row in table()}
+        return {one.name: result[one.name] for one in table()}
 
 
 # the tracker's scores that a model's package knows better: fields of `Settings`, so that they can say "the model's own"
@@ -371,7 +274,7 @@ def table() -> tuple[Parameter, ...]:
         meta = item.metadata
         default = item.default_factory() if item.default is MISSING else item.default
         shown = next((name for name, own in _SCORES.items() if own == item.name), None)
-        row = Parameter(
+        made = Parameter(
             shown or item.name,
             default,
             meta["description"],
@@ -381,12 +284,12 @@ def table() -> tuple[Parameter, ...]:
             not meta["fixed"],
         )
         if shown:
-            scores[shown] = row
+            scores[shown] = made
         else:
-            rows.append(row)
+            rows.append(made)
     for name, _, default, minimum, maximum, description in TrackerConfig.describe():
-        row = Parameter(TRACKER_PREFIX + name, default, description, minimum, maximum)
-        rows.append(scores.get(row.name, row))
+        made = Parameter(TRACKER_PREFIX + name, default, description, minimum, maximum)
+        rows.append(scores.get(made.name, made))
     return tuple(rows)
 
 
@@ -401,4 +304,4 @@ def changed_but_locked(old: Settings, new: Settings) -> Iterable[str]:
 def changed_but_fixed(old: Settings, new: Settings) -> Iterable[str]:
     """Names of the parameters that differ and may not be changed while the node is configured."""
     before, after = old.values(), new.values()
-    return [row.name for row in table() if not row.changeable and before[row.name] != after[row.name]]
+    return [one.name for one in table() if not one.changeable and before[one.name] != after[one.name]]
