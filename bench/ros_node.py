@@ -39,7 +39,7 @@ from std_msgs.msg import Header
 from seem_ros.datasets.recorded_clip import RecordedClip, Shot, find_clip
 from seem_ros.demo.stage import Player, Stage
 from seem_ros.demo.story import box_of
-from seem_ros.errors import BackendError
+from seem_ros.errors import SeemError
 from seem_ros.msg import Prompt
 from seem_ros.perception.masks.guided_filter import enlarge_along_edges
 from seem_ros.perception.masks.upsample import paint
@@ -49,7 +49,6 @@ from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.visualize import draw_overlay
 from seem_ros.ros.messages.images import array_to_image, image_to_rgb
 from seem_ros.ros.messages.results import segments_to_message
-from seem_ros.srv import Segment
 
 PARTS = ("overhead", "rate", "latency", "memory")
 WARM_FRAMES = 300
@@ -129,9 +128,7 @@ def start_targets(stage: Stage, first: Shot, count: int) -> int:
     """Start targets by boxes around the truth's objects; how many were found."""
     ids = [int(value) for value in np.unique(first.ids) if value][:count]
     prompts = [Prompt(boxes=[box_of(first, one)]) for one in ids]
-    answer = stage.call(Segment, "segment", Segment.Request(prompts=prompts, track=True))
-    if not answer.success:
-        raise BackendError(f"no targets could be started: {answer.message}")
+    answer = stage.client.segment(prompts, track=True)
     return sum(one > 0 for one in answer.target_ids)
 
 
@@ -156,10 +153,8 @@ def latency(report: Report, stage: Stage, seconds: float, first: Shot) -> None:
     calls, prompt, end = [], Prompt(boxes=[box_of(first, 1)]), time.monotonic() + seconds
     while time.monotonic() < end:
         begin = time.perf_counter()
-        answer = stage.call(Segment, "segment", Segment.Request(prompts=[prompt]))
+        stage.client.segment([prompt])
         calls.append(time.perf_counter() - begin)
-        if not answer.success:
-            raise BackendError(f"~/segment: {answer.message}")
         time.sleep(BETWEEN_CALLS_S)
     report.note("segment_call_while_streaming", percentiles(calls))
     report.note("image_to_segments_beside_calls", percentiles(stage.latencies_s()))
@@ -255,7 +250,7 @@ def main() -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         measure(options)
-    except BackendError as error:
+    except SeemError as error:
         print(f"ros_node: {error}", file=sys.stderr)
         return 1
     return 0

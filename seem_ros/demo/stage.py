@@ -15,18 +15,17 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from seem_ros.action import Find
 from seem_ros.errors import BackendError, SeemError
-from seem_ros.msg import Prompt, SegmentArray, TargetArray
+from seem_ros.msg import SegmentArray, TargetArray
 from seem_ros.perception.structures.frame import Intrinsics
 from seem_ros.perception.structures.segments import Segments
+from seem_ros.ros.client import SeemClient
 from seem_ros.ros.executor import spin
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp, stamp_to_ns
 from seem_ros.ros.messages.results import segments_from_message
@@ -44,6 +43,9 @@ class Stage:
         parameters: Of the node, ``name:=value``.
         log: File that takes what the node prints.
         on_state: Told about every change of a target's state: id, label, new state.
+
+    Attributes:
+        client: Asks the node; a call ends with a `BackendError` where the node has ended.
     """
 
     def __init__(self, parameters: list[str], log: Path, on_state: Callable[[int, str, int], None]) -> None:
@@ -78,9 +80,8 @@ class Stage:
         self._on_state = on_state
         self._node.create_subscription(SegmentArray, "/seem/segments", self._on_segments, ALL)
         self._node.create_subscription(TargetArray, "/seem/targets", self._on_targets, ALL)
-        self._find: Any = ActionClient(self._node, Find, "/seem/find")  # before the node spins: rclpy adds it half made
         self._thread.start()
-        self._clients: dict[str, Any] = {}
+        self.client = SeemClient(self._node, timeout_s=START_S, while_waiting=self.check)
 
     def _on_segments(self, msg: SegmentArray) -> None:
         stamp_ns, now = stamp_to_ns(msg.header.stamp), time.monotonic()
@@ -110,45 +111,13 @@ class Stage:
                 del self._sent_s[next(iter(self._sent_s))]
         self._image.publish(message)
 
-    def call(self, kind: type, service: str, request: Any, timeout_s: float = 60.0) -> Any:
-        """The answer of one of the node's services.
-
-        Raises:
-            BackendError: The node ended, or gave no answer in time.
-        """
-        if service not in self._clients:
-            self._clients[service] = self._node.create_client(kind, f"/seem/{service}")
-        future = self._until(self._clients[service].service_is_ready, f"service {service}", START_S) and self._clients[
-            service
-        ].call_async(request)
-        self._until(future.done, f"an answer of {service}", timeout_s)
-        return future.result()
-
-    def find(self, prompt: Prompt, timeout_s: float, on_end: Callable[[Find.Result], None]) -> None:
-        """Have the node wait until it sees something; does not block.
-
-        Args:
-            prompt: What.
-            timeout_s: How long.
-            on_end: Called with the result, on the thread that listens.
-        """
-        self._until(self._find.server_is_ready, "action find", START_S)
-
-        def accepted(future: Any) -> None:
-            ended = future.result().get_result_async()
-            ended.add_done_callback(lambda done: on_end(done.result().result))
-
-        self._find.send_goal_async(Find.Goal(prompt=prompt, timeout_s=timeout_s)).add_done_callback(accepted)
-
-    def _until(self, condition: Callable[[], bool], what: str, timeout_s: float) -> bool:
+    def _until(self, condition: Callable[[], bool], what: str, timeout_s: float) -> None:
         end = time.monotonic() + timeout_s
         while not condition():
-            if self._process.poll() is not None:
-                raise BackendError(f"the node ended ({self._process.returncode}):\n{self.log_tail()}")
+            self.check()
             if time.monotonic() > end:
                 raise BackendError(f"no {what} within {timeout_s:g} s; the node said:\n{self.log_tail()}")
             time.sleep(0.002)
-        return True
 
     def wait_until_hearing(self) -> None:
         """Wait until the node listens to the camera, and we to the node.
@@ -179,7 +148,8 @@ class Stage:
         Raises:
             BackendError: It ended.
         """
-        self._until(lambda: True if self._process.poll() is None else None, "node", 0.0)
+        if self._process.poll() is not None:
+            raise BackendError(f"the node ended ({self._process.returncode}):\n{self.log_tail()}")
 
     def count(self) -> int:
         """Results since the last `forget`."""
@@ -229,6 +199,7 @@ class Stage:
             self._process.wait(15)
         except subprocess.TimeoutExpired:
             self._process.kill()
+        self.client.close()
         self._executor.shutdown(timeout_sec=2)
         rclpy.try_shutdown()
         self._thread.join(5)

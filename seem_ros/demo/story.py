@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import numpy as np
 from std_msgs.msg import Header
 
-from seem_ros.action import Find
 from seem_ros.datasets.recorded_clip import Shot
 from seem_ros.demo.stage import Player, Stage
+from seem_ros.errors import ServiceError
 from seem_ros.msg import Box, Click, Prompt, Reference
+from seem_ros.ros.client import FindReply
 from seem_ros.ros.messages.images import array_to_image
-from seem_ros.srv import Refine, RemoveTargets, Segment, Teach
 
 RED_MUG, CYLINDER, BOWL, CONE, BOTTLE = 1, 2, 4, 5, 7  # ids in the clip's truth
 REFERENCE_FRAME = 150
@@ -51,25 +52,38 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
     cast = Cast()
     first = shots[0]
 
-    def start(name: str, prompt: Prompt, true_id: int = 0, **more: object) -> int:
-        answer = stage.call(Segment, "segment", Segment.Request(prompts=[prompt], track=True, **more))
-        target_id = answer.target_ids[0] if answer.success else 0
-        if target_id:
-            seen = answer.result.segments[answer.segment_indices[0]] if answer.segment_indices[0] >= 0 else None
-            place = f"{seen.area} px around ({seen.centroid.x:.0f}, {seen.centroid.y:.0f})" if seen else "not seen now"
-            note = f"; {answer.message}" if answer.message else ""
-            say(f"{name:<34} -> target {target_id}, {place}{note}")
-            cast.names[target_id], cast.since[target_id] = name, max(player.index, 0)
-            if true_id:
-                cast.truth[target_id] = true_id
-        else:
+    def start(name: str, prompt: Prompt, true_id: int = 0) -> int:
+        try:
+            answer = stage.client.segment([prompt], track=True)
+        except ServiceError as refused:
+            say(f"{name:<34} -> {refused}")
+            return 0
+        (target_id,), (seen,) = answer.target_ids, answer.by_prompt
+        if not target_id:
             say(f"{name:<34} -> {answer.message}")
+            return 0
+        x, y = seen.centroid_xy_px if seen else (0.0, 0.0)
+        place = f"{seen.area_px} px around ({x:.0f}, {y:.0f})" if seen else "not seen now"
+        note = f"; {answer.message}" if answer.message else ""
+        say(f"{name:<34} -> target {target_id}, {place}{note}")
+        cast.names[target_id], cast.since[target_id] = name, max(player.index, 0)
+        if true_id:
+            cast.truth[target_id] = true_id
         return target_id
 
+    def told(name: str, ask: Callable[[], str]) -> None:
+        try:
+            said = ask()
+        except ServiceError as refused:
+            said = str(refused)
+        say(f"{name:<34} -> {said}")
+
     def refine(target_id: int, name: str, prompt: Prompt) -> None:
-        answer = stage.call(Refine, "refine", Refine.Request(target_id=target_id, prompt=prompt))
-        area = answer.result.segments[answer.segment_index].area if answer.success and answer.segment_index >= 0 else 0
-        say(f"{name:<34} -> target {target_id}, {area} px" if answer.success else f"{name:<34} -> {answer.message}")
+        def ask() -> str:
+            segment = stage.client.refine(target_id, prompt).segment
+            return f"target {target_id}, {segment.area_px if segment else 0} px"
+
+        told(name, ask)
 
     start('text "the red mug"', Prompt(text="the red mug"), RED_MUG)
     x, y = middle(first, CYLINDER)
@@ -94,28 +108,33 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
     start('text "the purple plate"', Prompt(text="the purple plate"))
 
     if bottle:
-        answer = stage.call(Teach, "teach", Teach.Request(name="my bottle", target_id=bottle))
-        say(f"{f'teach target {bottle} as my bottle':<34} -> {answer.message}")
+
+        def teach() -> str:
+            known = stage.client.teach("my bottle", bottle)
+            return f"{known.name!r} is remembered by {len(known.taught_ns)} view"
+
+        told(f"teach target {bottle} as my bottle", teach)
     seen = threading.Event()
 
-    def found(result: Find.Result) -> None:
-        if result.success:
-            target_id = result.target.target_id
-            cast.names[target_id], cast.since[target_id] = "waited for", max(player.index, 0)
-            say(f"{'the green box is seen':<34} -> target {target_id}, after {result.frames_looked_at} pictures")
+    def found(ended: Future[FindReply]) -> None:
+        error = ended.exception()
+        reply = None if error else ended.result()
+        if reply is None or reply.target is None:
+            say(f"waiting for the green box: {error or reply.message}")
         else:
-            say(f"waiting for the green box: {result.message}")
+            target_id = reply.target.target_id
+            cast.names[target_id], cast.since[target_id] = "waited for", max(player.index, 0)
+            say(f"{'the green box is seen':<34} -> target {target_id}, after {reply.frames_looked_at} pictures")
         seen.set()
 
     say('waiting for "the green box", which is not there yet')
-    stage.find(Prompt(text="the green box"), FIND_S, found)
+    stage.client.find_async("the green box", FIND_S).future.add_done_callback(found)
     say("the arm moves in")
     player.play(until=REMOVE_AT)
     player.wait_for(REMOVE_AT)
     if bottle:
-        answer = stage.call(RemoveTargets, "remove_targets", RemoveTargets.Request(target_ids=[bottle]))
+        told(f"remove target {bottle}", lambda: f"removed {len(stage.client.remove_targets([bottle]).removed)}")
         cast.until[bottle] = player.index
-        say(f"remove target {bottle}: {answer.message}")
     if cylinder:
         x, y = middle(shots[player.index], CYLINDER)
         refine(cylinder, "  refine: here it is (click)", Prompt(clicks=[Click(x=x, y=y)]))

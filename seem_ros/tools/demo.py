@@ -27,14 +27,13 @@ from seem_ros.demo.film import annotate, write_sheet
 from seem_ros.demo.marks import Mark, mark
 from seem_ros.demo.stage import Player, Stage
 from seem_ros.demo.story import play_story
-from seem_ros.errors import SeemError
+from seem_ros.errors import SeemError, ServiceError
 from seem_ros.files import claim_folder
 from seem_ros.msg import Box, Click, Prompt, Target
 from seem_ros.perception.pictures.video_file import VideoFile
 from seem_ros.perception.structures import prompts
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.runtime.official.preparation import prepared_package
-from seem_ros.srv import Segment
 from seem_ros.tools.arguments import joined_negatives
 
 STATES = {Target.TRACKED: "TRACKED", Target.OCCLUDED: "OCCLUDED", Target.LOST: "LOST"}
@@ -170,11 +169,15 @@ def _footage(
     _until_published(stage, player)
     names: dict[int, str] = {}
     for name, prompt in asked:
-        answer = stage.call(Segment, "segment", Segment.Request(prompts=[prompt], track=True))
-        found = answer.success and answer.target_ids[0]
-        say(f"{name:<34} -> {f'target {answer.target_ids[0]}' if found else answer.message}")
+        try:
+            answer = stage.client.segment([prompt], track=True)
+        except ServiceError as refused:
+            say(f"{name:<34} -> {refused}")
+            continue
+        found = answer.target_ids[0]
+        say(f"{name:<34} -> {f'target {found}' if found else answer.message}")
         if found:
-            names[answer.target_ids[0]] = name
+            names[found] = name
     player.play()
     player.join()
     if player.error is not None:

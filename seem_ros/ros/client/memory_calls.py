@@ -17,7 +17,7 @@ from seem_ros.action import Find
 from seem_ros.errors import ServiceError
 from seem_ros.ros.client.find_calls import Finding, FindReply, Progress, exchange
 from seem_ros.ros.client.replies import Asked, KnownObject, UndoReply, known_object, prompt_message, undo_reply
-from seem_ros.ros.client.service_calls import LOOK_S, Reply, ServiceCaller
+from seem_ros.ros.client.service_calls import LOOK_S, Reply, ServiceCaller, waits
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 from seem_ros.srv import Forget, Objects, Rename, Teach, Undo
 
@@ -30,20 +30,19 @@ class MemoryCalls(ServiceCaller):
         self._find: Any = None
         self._find_lock = threading.Lock()
 
-    def undo(self, target_id: int, *, timeout_s: float | None = None) -> UndoReply:
+    def undo_async(self, target_id: int, *, timeout_s: float | None = None) -> Future[UndoReply]:
         """Takes back the newest round on a target.
 
         Raises:
             ServiceError: The node refused: there is no such target, or no round to take back.
             ServiceTimeoutError: No answer in time.
         """
-        return self.undo_async(target_id, timeout_s=timeout_s).result()
-
-    def undo_async(self, target_id: int, *, timeout_s: float | None = None) -> Future[UndoReply]:
-        """See `undo`."""
         return self._typed(Undo, "undo", Undo.Request(target_id=target_id), undo_reply, timeout_s)
 
-    def rename(self, target_id: int, label: str = "", *, timeout_s: float | None = None) -> str:
+    undo = waits(undo_async)
+    """`undo_async`, waited for."""
+
+    def rename_async(self, target_id: int, label: str = "", *, timeout_s: float | None = None) -> Future[str]:
         """Gives a target another name; "" = the one that the model gives it.
 
         Returns:
@@ -53,14 +52,13 @@ class MemoryCalls(ServiceCaller):
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        return self.rename_async(target_id, label, timeout_s=timeout_s).result()
-
-    def rename_async(self, target_id: int, label: str = "", *, timeout_s: float | None = None) -> Future[str]:
-        """See `rename`."""
         request = Rename.Request(target_id=target_id, label=label)
         return self._typed(Rename, "rename", request, lambda response: str(response.label), timeout_s)
 
-    def find(
+    rename = waits(rename_async)
+    """`rename_async`, waited for."""
+
+    def find_async(
         self,
         prompt: Asked,
         seconds: float,
@@ -68,8 +66,8 @@ class MemoryCalls(ServiceCaller):
         *,
         on_progress: Progress | None = None,
         timeout_s: float | None = None,
-    ) -> FindReply:
-        """Waits until a camera sees what is described, and has it followed from then on.
+    ) -> Finding:
+        """Waits until a camera sees what is described, and has it followed from then on; can be cancelled.
 
         Args:
             prompt: A text, a reference or both; it must not point at a place in a picture.
@@ -82,18 +80,6 @@ class MemoryCalls(ServiceCaller):
             ServiceTimeoutError: The node does not answer.
             PromptError: The prompt has parts that a message cannot carry.
         """
-        return self.find_async(prompt, seconds, camera, on_progress=on_progress, timeout_s=timeout_s).result()
-
-    def find_async(
-        self,
-        prompt: Asked,
-        seconds: float,
-        camera: str = "",
-        *,
-        on_progress: Progress | None = None,
-        timeout_s: float | None = None,
-    ) -> Finding:
-        """See `find`; what it gives can be cancelled."""
         goal, finding = Find.Goal(prompt=prompt_message(prompt), camera=camera, timeout_s=seconds), Finding()
         name, limit_s = self.full_name("find"), self.limit_s(timeout_s)
 
@@ -103,7 +89,10 @@ class MemoryCalls(ServiceCaller):
         self.carry(finding.future, work, "call find")
         return finding
 
-    def teach(
+    find = waits(find_async)
+    """`find_async`, waited for."""
+
+    def teach_async(
         self,
         name: str,
         target_id: int = 0,
@@ -114,7 +103,7 @@ class MemoryCalls(ServiceCaller):
         picture: np.ndarray | None = None,
         replace: bool = False,
         timeout_s: float | None = None,
-    ) -> KnownObject:
+    ) -> Future[KnownObject]:
         """Has an object remembered: text that is its name finds it from now on, also after a restart.
 
         Args:
@@ -137,9 +126,14 @@ class MemoryCalls(ServiceCaller):
             request.prompt = prompt_message(prompt)
         if picture is not None:
             request.image = array_to_image(picture, Header())
-        return self._typed(Teach, "teach", request, lambda done: known_object(done.object), timeout_s).result()
+        return self._typed(Teach, "teach", request, lambda done: known_object(done.object), timeout_s)
 
-    def objects(self, thumbnails: bool = True, *, timeout_s: float | None = None) -> tuple[KnownObject, ...]:
+    teach = waits(teach_async)
+    """`teach_async`, waited for."""
+
+    def objects_async(
+        self, thumbnails: bool = True, *, timeout_s: float | None = None
+    ) -> Future[tuple[KnownObject, ...]]:
         """All objects that were taught.
 
         Raises:
@@ -147,12 +141,16 @@ class MemoryCalls(ServiceCaller):
             ServiceTimeoutError: No answer in time.
         """
         request = Objects.Request(names_only=not thumbnails)
-        read = self._typed(
+        return self._typed(
             Objects, "objects", request, lambda done: tuple(known_object(one) for one in done.objects), timeout_s
         )
-        return read.result()
 
-    def forget(self, name: str, views: Sequence[int] = (), *, timeout_s: float | None = None) -> tuple[str, ...]:
+    objects = waits(objects_async)
+    """`objects_async`, waited for."""
+
+    def forget_async(
+        self, name: str, views: Sequence[int] = (), *, timeout_s: float | None = None
+    ) -> Future[tuple[str, ...]]:
         """Has an object forgotten, or some of its views by their places from 0.
 
         Returns:
@@ -163,7 +161,10 @@ class MemoryCalls(ServiceCaller):
             ServiceTimeoutError: No answer in time.
         """
         request = Forget.Request(name=name, views=list(views))
-        return self._typed(Forget, "forget", request, lambda done: tuple(done.remaining), timeout_s).result()
+        return self._typed(Forget, "forget", request, lambda done: tuple(done.remaining), timeout_s)
+
+    forget = waits(forget_async)
+    """`forget_async`, waited for."""
 
     def close(self) -> None:
         """See `ServiceCaller.close`."""

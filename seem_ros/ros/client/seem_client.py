@@ -29,7 +29,7 @@ from seem_ros.ros.client.replies import (
     remove_reply,
     segment_reply,
 )
-from seem_ros.ros.client.service_calls import DEFAULT_TIMEOUT_S, LOOK_S, Reply
+from seem_ros.ros.client.service_calls import DEFAULT_TIMEOUT_S, LOOK_S, Reply, waits
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 from seem_ros.ros.messages.results import segments_from_message
 from seem_ros.srv import Refine, RemoveTargets, SetVocabulary
@@ -71,7 +71,7 @@ class SeemClient(MemoryCalls):
 
     # ------------------------------------------------------------------------------------------------------ calls
 
-    def segment(
+    def segment_async(
         self,
         prompts: Sequence[Asked] = (),
         *,
@@ -81,7 +81,7 @@ class SeemClient(MemoryCalls):
         stamp_ns: int = 0,
         picture: np.ndarray | None = None,
         timeout_s: float | None = None,
-    ) -> SegmentReply:
+    ) -> Future[SegmentReply]:
         """Finds what is described.
 
         Args:
@@ -98,28 +98,6 @@ class SeemClient(MemoryCalls):
             ServiceTimeoutError: No answer in time.
             PromptError: A prompt has parts that a message cannot carry.
         """
-        return self.segment_async(
-            prompts,
-            track=track,
-            panoptic=panoptic,
-            camera=camera,
-            stamp_ns=stamp_ns,
-            picture=picture,
-            timeout_s=timeout_s,
-        ).result()
-
-    def segment_async(
-        self,
-        prompts: Sequence[Asked] = (),
-        *,
-        track: bool = False,
-        panoptic: bool = False,
-        camera: str = "",
-        stamp_ns: int = 0,
-        picture: np.ndarray | None = None,
-        timeout_s: float | None = None,
-    ) -> Future[SegmentReply]:
-        """See `segment`; a prompt that cannot be sent raises at once."""
         request = SegmentService.Request(
             prompts=[prompt_message(prompt) for prompt in prompts],
             track=track,
@@ -131,9 +109,12 @@ class SeemClient(MemoryCalls):
             request.image = array_to_image(picture, Header())
         return self._typed(SegmentService, "segment", request, segment_reply, timeout_s)
 
-    def refine(
+    segment = waits(segment_async)
+    """`segment_async`, waited for."""
+
+    def refine_async(
         self, target_id: int, prompt: Asked, *, stamp_ns: int = 0, timeout_s: float | None = None
-    ) -> RefineReply:
+    ) -> Future[RefineReply]:
         """Another round on a target: more clicks, boxes, strokes, words.
 
         Args:
@@ -147,46 +128,41 @@ class SeemClient(MemoryCalls):
             ServiceTimeoutError: No answer in time.
             PromptError: The prompt has parts that a message cannot carry.
         """
-        return self.refine_async(target_id, prompt, stamp_ns=stamp_ns, timeout_s=timeout_s).result()
-
-    def refine_async(
-        self, target_id: int, prompt: Asked, *, stamp_ns: int = 0, timeout_s: float | None = None
-    ) -> Future[RefineReply]:
-        """See `refine`; a prompt that cannot be sent raises at once."""
         request = Refine.Request(target_id=target_id, prompt=prompt_message(prompt), stamp=ns_to_stamp(stamp_ns))
         return self._typed(Refine, "refine", request, refine_reply, timeout_s)
 
-    def remove_targets(self, target_ids: Sequence[int], *, timeout_s: float | None = None) -> RemoveReply:
+    refine = waits(refine_async)
+    """`refine_async`, waited for."""
+
+    def remove_targets_async(self, target_ids: Sequence[int], *, timeout_s: float | None = None) -> Future[RemoveReply]:
         """Stops following targets. If one id is unknown none is removed.
 
         Raises:
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        return self.remove_targets_async(target_ids, timeout_s=timeout_s).result()
-
-    def remove_targets_async(self, target_ids: Sequence[int], *, timeout_s: float | None = None) -> Future[RemoveReply]:
-        """See `remove_targets`."""
         request = RemoveTargets.Request(target_ids=list(target_ids))
         return self._typed(RemoveTargets, "remove_targets", request, remove_reply, timeout_s)
 
-    def remove_all_targets(self, camera: str = "", *, timeout_s: float | None = None) -> RemoveReply:
+    remove_targets = waits(remove_targets_async)
+    """`remove_targets_async`, waited for."""
+
+    def remove_all_targets_async(self, camera: str = "", *, timeout_s: float | None = None) -> Future[RemoveReply]:
         """Stops following all targets, of one camera if it is named.
 
         Raises:
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        return self.remove_all_targets_async(camera, timeout_s=timeout_s).result()
-
-    def remove_all_targets_async(self, camera: str = "", *, timeout_s: float | None = None) -> Future[RemoveReply]:
-        """See `remove_all_targets`."""
         request = RemoveTargets.Request(all=True, camera=camera)
         return self._typed(RemoveTargets, "remove_targets", request, remove_reply, timeout_s)
 
-    def set_vocabulary(
+    remove_all_targets = waits(remove_all_targets_async)
+    """`remove_all_targets_async`, waited for."""
+
+    def set_vocabulary_async(
         self, things: Sequence[str] = (), stuff: Sequence[str] = (), *, timeout_s: float | None = None
-    ) -> str:
+    ) -> Future[str]:
         """Changes the names for segments; both empty = the model's own.
 
         Returns:
@@ -196,27 +172,23 @@ class SeemClient(MemoryCalls):
             ServiceError: The node refused; the old vocabulary stays.
             ServiceTimeoutError: No answer in time.
         """
-        return self.set_vocabulary_async(things, stuff, timeout_s=timeout_s).result()
-
-    def set_vocabulary_async(
-        self, things: Sequence[str] = (), stuff: Sequence[str] = (), *, timeout_s: float | None = None
-    ) -> Future[str]:
-        """See `set_vocabulary`."""
         request = SetVocabulary.Request(things=list(things), stuff=list(stuff))
         return self._typed(SetVocabulary, "set_vocabulary", request, message_of, timeout_s)
 
-    def enable(self, on: bool = True, *, timeout_s: float | None = None) -> None:
+    set_vocabulary = waits(set_vocabulary_async)
+    """`set_vocabulary_async`, waited for."""
+
+    def enable_async(self, on: bool = True, *, timeout_s: float | None = None) -> Future[str]:
         """Has the cameras' frames processed, or lets them pass.
 
         Raises:
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        self.enable_async(on, timeout_s=timeout_s).result()
-
-    def enable_async(self, on: bool = True, *, timeout_s: float | None = None) -> Future[str]:
-        """See `enable`."""
         return self._typed(SetBool, "enable", SetBool.Request(data=on), message_of, timeout_s)
+
+    enable = waits(enable_async)
+    """`enable_async`, waited for."""
 
     # ------------------------------------------------------------------------------------------------------ topics
 

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import rclpy
 from rclpy.callback_groups import ReentrantCallbackGroup
@@ -23,6 +24,27 @@ DEFAULT_TIMEOUT_S = 10.0
 LOOK_S = 0.02  # between two looks at whether a service is there: discovery takes longer than that
 
 Reply = TypeVar("Reply")
+Given = ParamSpec("Given")
+Owner = TypeVar("Owner")
+Come = TypeVar("Come", covariant=True)
+
+
+class Promise(Protocol[Come]):
+    """What can be waited for."""
+
+    def result(self) -> Come:
+        """What came of it; raises where it failed."""
+
+
+def waits(begin: Callable[Concatenate[Owner, Given], Promise[Come]]) -> Callable[Concatenate[Owner, Given], Come]:
+    """A method that waits for what another one begins, with the same arguments."""
+
+    @functools.wraps(begin)
+    def wait(self: Owner, /, *args: Given.args, **more: Given.kwargs) -> Come:
+        return begin(self, *args, **more).result()
+
+    wait.__name__ = begin.__name__.removesuffix("_async")
+    return wait
 
 
 class ServiceCaller:
@@ -62,7 +84,7 @@ class ServiceCaller:
             self._own = (context, executor, thread)
         self.node = node
 
-    def call(self, kind: type, service: str, request: Any, timeout_s: float | None = None) -> Any:
+    def call_async(self, kind: type, service: str, request: Any, timeout_s: float | None = None) -> Future[Any]:
         """The response of any service, as it came.
 
         Args:
@@ -74,11 +96,10 @@ class ServiceCaller:
         Raises:
             ServiceTimeoutError: No answer in time, or nobody offers the service.
         """
-        return self.call_async(kind, service, request, timeout_s).result()
-
-    def call_async(self, kind: type, service: str, request: Any, timeout_s: float | None = None) -> Future[Any]:
-        """See `call`."""
         return self.start(kind, service, request, lambda response: response, timeout_s)
+
+    call = waits(call_async)
+    """`call_async`, waited for."""
 
     def listen(self, kind: type, topic: str, callback: Callable[[Any], None], queue: int = 10) -> None:
         """Has a function called with every message of a topic, on the thread that spins."""

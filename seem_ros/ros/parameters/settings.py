@@ -42,6 +42,7 @@ class Settings:
         "focalt_v1, which is fetched and exported the first time.",
         fixed=True,
     )
+    backend: str = row(
         "auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS, fixed=True
     )
     precision: str = row(
