@@ -16,6 +16,7 @@ import itertools
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +115,7 @@ def _checked(options: argparse.Namespace) -> tuple[list[tuple[str, Prompt]], Med
     return asked, open_media(options.video) if options.video else None
 
 
-def _clip(stage: Stage, options: argparse.Namespace, say: object) -> bool:
+def _clip(stage: Stage, options: argparse.Namespace, say: Callable[[str], None]) -> bool:
     clip = RecordedClip(find_clip("tabletop"))
     shots = list(clip)
     player = Player(stage, (shot.rgb for shot in shots), clip.rate_hz, clip.intrinsics, patience_s=PATIENCE_S)
@@ -156,7 +157,7 @@ def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, alive
 
 
 def _footage(
-    stage: Stage, options: argparse.Namespace, media: Media, asked: list[tuple[str, Prompt]], say: object
+    stage: Stage, options: argparse.Namespace, media: Media, asked: list[tuple[str, Prompt]], say: Callable[[str], None]
 ) -> bool:
     most = max(1, round(options.seconds * media.rate_hz))
     # a webcam does not wait for us; a recording does

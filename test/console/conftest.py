@@ -3,14 +3,9 @@
 
 import os
 import shutil
-import sys
-from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).parent
-for folder in (HERE, HERE.parent / "ros", HERE.parent / "perception"):
-    sys.path.insert(0, str(folder))
+from ros_fixtures import client, private_ros, start_node  # noqa: F401
 
 try:
     import rclpy  # noqa: F401
@@ -24,44 +19,8 @@ except ImportError as error:
     print(f"test/console is left out: {error}")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def private_ros(tmp_path_factory):
-    """A domain of our own on this machine only, and logs outside the home folder."""
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-
-
 @pytest.fixture(scope="module")
-def client(private_ros):
-    """A ROS client of the test's own, beside the console."""
-    from harness import Client
-
-    made = Client()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def start_node(private_ros):
-    """Starts nodes over the colour model; all are ended after the module."""
-    from harness import NodeProcess
-
-    started = []
-
-    def start(*parameters, remaps=(), name="seem"):
-        node = NodeProcess(HERE.parent / "ros" / "colour_node.py", *parameters, remaps=remaps, name=name)
-        started.append(node)
-        return node
-
-    yield start
-    for node in started:
-        node.stop()
-
-
-@pytest.fixture(scope="module")
-def start_console(private_ros, tmp_path_factory):
+def start_console(private_ros, tmp_path_factory):  # noqa: F811
     """Starts consoles; all are ended after the module."""
     from console_process import ConsoleProcess
 

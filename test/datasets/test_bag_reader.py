@@ -4,15 +4,11 @@
 import itertools
 import json
 import shutil
-import sys
 from fractions import Fraction
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "perception"))
 from colour_backend import ColourBackend, scene
 
 pytest.importorskip("rosbags", reason="rosbags is not installed")

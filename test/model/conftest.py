@@ -3,14 +3,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))  # for model_cases: tests are imported without their folder
-
 from model_cases import HW, small_config
 
 from seem_ros.model.checkpoints import deterministic_model

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
+import straightforward
 import torch
 from model_cases import HW, prompts, select
 from torch import nn
@@ -18,10 +16,6 @@ from seem_ros.model.pixel_decoder.fpn import ConvNorm
 from seem_ros.model.pixel_decoder.fused_lateral import convolved_sum, worthwhile
 from seem_ros.model.query_decoder.mask_features import folded_masks, folded_means, resized_features
 from seem_ros.model.query_decoder.point_sampling import sample_points
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
-
-import straightforward
 
 
 def close(a: torch.Tensor, b: torch.Tensor) -> None:

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the hand-written colour model importable for the tests of this folder."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

@@ -1,18 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures for tests that need ROS: a private DDS domain, a client, nodes in their own processes."""
+"""What every test here needs: ROS, and the fixtures of `ros_fixtures.py`."""
 
-import fcntl
-import os
-import sys
-import tempfile
-from pathlib import Path
-
-import pytest
-
-HERE = Path(__file__).parent
-DOMAINS = 100  # higher ones come near the ports that the system gives away
-for folder in (HERE, HERE.parent / "perception"):
-    sys.path.insert(0, str(folder))
+from ros_fixtures import client, private_ros, start_node  # noqa: F401
 
 try:
     import rclpy  # noqa: F401
@@ -21,56 +10,3 @@ try:
 except ImportError as error:  # without `make build` or a ROS workspace there is nothing to test here
     collect_ignore_glob = ["test_*.py", "*/test_*.py"]
     print(f"test/ros is left out: {error}")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def private_ros(tmp_path_factory):
-    """A domain of our own on this machine only, and logs outside the home folder."""
-    domain, claim = _claimed_domain()
-    os.environ["ROS_DOMAIN_ID"] = str(domain)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_LOG_DIR"] = str(tmp_path_factory.mktemp("ros_log"))
-    os.environ["XDG_DATA_HOME"] = str(tmp_path_factory.mktemp("data"))  # where taught objects are kept
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    yield
-    claim.close()
-
-
-def _claimed_domain():
-    """A DDS domain that no other test run on this machine has, and the lock that says so."""
-    for offset in range(DOMAINS):
-        domain = 1 + (os.getpid() + offset) % DOMAINS
-        claim = (Path(tempfile.gettempdir()) / f"seem_ros_test_domain_{domain}").open("w")
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return domain, claim
-        except OSError:
-            claim.close()
-    pytest.fail(f"all {DOMAINS} DDS domains are taken by other test runs")
-
-
-@pytest.fixture(scope="module")
-def client(private_ros):
-    """A client node for a module's tests."""
-    from harness import Client
-
-    made = Client()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def start_node(private_ros):
-    """Starts nodes over the colour model; all are ended after the module."""
-    from harness import NodeProcess
-
-    started = []
-
-    def start(*parameters, remaps=(), name="seem", extra=()):
-        node = NodeProcess(HERE / "colour_node.py", *parameters, remaps=remaps, name=name, extra=extra)
-        started.append(node)
-        return node
-
-    yield start
-    for node in started:
-        node.stop()

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from seem_ros.runtime.loader import load_backend
 from seem_ros.runtime.package import Package, open_package
 from seem_ros.runtime.parity_gate import GateInputs, read_gate_inputs
 
-sys.path.insert(0, str(Path(__file__).parent))
 EMULATED = "tensorrt_rtx, emulated"
 
 

@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from colour_backend import ColourBackend, scene
 
 from seem_ros.datasets.media import open_media
 from seem_ros.errors import DataError, PromptError
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.tools.segment import build_parser, build_prompts, main, run
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "perception"))
-from colour_backend import ColourBackend, scene
 
 
 def parse(*arguments):
