@@ -169,22 +169,12 @@ class Stage:
             self._count = 0
 
     def node_memory_mb(self) -> tuple[float, float]:
-        """Memory of the node's process, megabytes: all that is resident, and its own part of that.
-
-        Its own part leaves out pages of files (libraries, weights), which the system drops and reads again as it likes.
-        """
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        kb = {
-            name: int(value.split()[0])
-            for name, _, value in (line.partition(":") for line in lines)
-            if name in ("VmRSS", "RssAnon", "RssShmem", "VmSwap")
-        }
-        return kb["VmRSS"] * 1.024e-3, (kb["RssAnon"] + kb["RssShmem"] + kb["VmSwap"]) * 1.024e-3
+        """Memory of the node's process; see `memory_mb`."""
+        return memory_mb(self._process.pid)
 
     def node_cpu_s(self) -> float:
         """Processor time that the node's process has used, seconds."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self._process.pid)
 
     def log_tail(self) -> str:
         """The last lines that the node printed."""
@@ -205,6 +195,26 @@ class Stage:
         self._thread.join(5)
         self._node.destroy_node()
         self._log.close()
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Memory of a process, megabytes: all that is resident, and its own part of that.
+
+    Its own part leaves out pages of files (libraries, weights), which the system drops and reads again as it likes.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    kb = {
+        name: int(value.split()[0])
+        for name, _, value in (line.partition(":") for line in lines)
+        if name in ("VmRSS", "RssAnon", "RssShmem", "VmSwap")
+    }
+    return kb["VmRSS"] * 1.024e-3, (kb["RssAnon"] + kb["RssShmem"] + kb["VmSwap"]) * 1.024e-3
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time that a process has used, seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Player(threading.Thread):
