@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import threading
@@ -11,7 +10,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
@@ -21,7 +19,6 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from seem_ros.errors import SeemError
-from seem_ros.files import expanded
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.tracking.target import IdAllocator
@@ -33,43 +30,15 @@ from seem_ros.ros.monitoring.diagnostics import node_status
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.parameters.live import LiveParameters
 from seem_ros.ros.preparation import ModelPreparation
+from seem_ros.ros.segmenter_loading import load_segmenter
 from seem_ros.ros.services import Services, guard_parameter_services
 from seem_ros.ros.session import Running
 from seem_ros.ros.transforms.listener import TransformListener, need_tf2_msgs
-from seem_ros.runtime.loader import fastest_cpu_precision, load_backend
-from seem_ros.runtime.official.preparation import prepared_package
 
-_log = logging.getLogger(__name__)
 WATCH_PERIOD_S = 0.5
 MAX_WRITTEN_OFF = 2  # hung models that are replaced; of more the machine is the cause, and the process ends
 EXIT_HUNG = 3
 SPARE_THREADS = 3  # lifecycle and parameters, watching, and one to say that the others are busy
-
-
-def load_segmenter(settings: Settings) -> Segmenter:
-    """The model that the parameters ask for.
-
-    Raises:
-        SeemError: It cannot be found or run.
-    """
-    options: dict[str, Any] = {"cache_dir": expanded(settings.cache_dir, "cache_dir")} if settings.cache_dir else {}
-    package = prepared_package(settings.model, _log.info, **options)
-    if settings.threads:
-        cv2.setNumThreads(settings.threads)
-
-    def load(precision: str | None) -> Segmenter:
-        backend = load_backend(package, settings.backend, precision=precision, threads=settings.threads, **options)
-        return Segmenter(backend, settings.segmenter_config())
-
-    if settings.precision != "auto":
-        return load(settings.precision)
-    faster = fastest_cpu_precision(package, settings.backend, threads=settings.threads, **options)
-    if faster is not None:
-        try:
-            return load(faster)
-        except SeemError:
-            pass  # with the default the next backend has its turn
-    return load(None)
 
 
 class SeemNode(LifecycleNode):
