@@ -1,16 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an official model's name to its package: fetched, exported and kept, once for all processes of a machine."""
+"""From an official model's name to its package: fetched, exported and kept, once for all processes of a machine.
+
+Run as a program it is the worker of `seem_ros.runtime.official.preparation`, which reads what it prints.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from seem_ros.errors import BackendError, CheckpointError, PackageError
+from seem_ros.command_line import INTERRUPTED, MISTAKE
+from seem_ros.errors import BackendError, CheckpointError, PackageError, SeemError
 from seem_ros.files import only_one
 from seem_ros.runtime.official.download import fetch
 from seem_ros.runtime.official.names import REPOSITORY, by_hand, file_name, weights_dir
+from seem_ros.runtime.official.preparation import READY
 from seem_ros.runtime.package import Package, open_package
 from seem_ros.runtime.tensorrt.gpu_presence import nvidia_gpu
 
@@ -43,13 +51,14 @@ def find_checkpoint(model: str, say: Callable[[str], None], offline: bool = Fals
         raise CheckpointError(by_hand(name, str(error))) from error
 
 
-def make_package(model: str, models_dir: Path, say: Callable[[str], None]) -> Package:
+def make_package(model: str, models_dir: Path, say: Callable[[str], None], offline: bool = False) -> Package:
     """Makes an official model's package, or waits for the process that is making it.
 
     Args:
         model: Name such as ``focalt_v1``.
         models_dir: The package becomes a folder of the model's name in there.
         say: Told what is done and how far it is.
+        offline: Fetch nothing.
 
     Raises:
         SeemError: It cannot be made; one message says why and what to do.
@@ -69,7 +78,7 @@ def make_package(model: str, models_dir: Path, say: Callable[[str], None]) -> Pa
                 return open_package(folder)
             except PackageError:
                 pass
-            path = find_checkpoint(model, say)
+            path = find_checkpoint(model, say, offline)
             say(f"reading {path.name}")
             from seem_ros.export.package_writer import write_package
             from seem_ros.runtime.checkpoint import open_checkpoint
@@ -91,3 +100,30 @@ def _of_the_hubs_cache(name: str) -> Path | None:
         return None
     found = try_to_load_from_cache(REPOSITORY, name)
     return Path(found) if isinstance(found, str) else None
+
+
+def end_with_stdin() -> None:
+    """Ends this process with the one that holds the other end of stdin, however that ends."""
+
+    def watch() -> None:
+        while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would be held when Python ends
+            pass
+        os._exit(INTERRUPTED)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def main(models_dir: str, model: str) -> int:
+    """The worker: a line for each step, at last where the package is."""
+    end_with_stdin()
+    try:
+        package = make_package(model, Path(models_dir), lambda line: print(line, flush=True))
+    except SeemError as error:
+        print(error, file=sys.stderr)
+        return MISTAKE
+    print(f"{READY}{package.folder}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

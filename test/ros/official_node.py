@@ -6,9 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from seem_ros.export.official import find_checkpoint
+from seem_ros.export.official import end_with_stdin, find_checkpoint
 from seem_ros.runtime.official import preparation
-from seem_ros.tools.weights import end_with_stdin
 
 BUILTIN = Path(__file__).parents[2] / "models" / "pico"
 

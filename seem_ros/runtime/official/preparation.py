@@ -20,8 +20,8 @@ from seem_ros.runtime.official.names import is_official
 from seem_ros.runtime.package import DESCRIPTION, Package, find_package, open_package
 from seem_ros.sealed import default_cache_dir
 
-# What makes the package, with the model's name and the folder of packages behind it.
-COMMAND = (sys.executable, "-m", "seem_ros.tools.weights", "--ends-with-stdin", "--package")
+# What makes the package, with the folder of packages and the model's name behind it.
+COMMAND = (sys.executable, "-m", "seem_ros.export.official")
 READY = "ready: "
 _LAST_WORDS = 2000  # characters of what the process says at its end
 

@@ -22,7 +22,7 @@ from seem_ros.runtime.official import preparation
 from seem_ros.runtime.official.names import REPOSITORY
 from seem_ros.runtime.official.preparation import Preparation, prepared_package
 
-TOOL = Path(__file__).parents[1] / "narrow_official.py"
+WORKER = Path(__file__).parents[1] / "narrow_official.py"
 WAIT_S = 300.0  # an export beside busy cores
 
 
@@ -41,9 +41,8 @@ def home(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def here(monkeypatch, hub, home):
-    """Models are made by the narrow tool and kept in `home`."""
-    command = preparation.COMMAND
-    monkeypatch.setattr(preparation, "COMMAND", (sys.executable, str(TOOL), *command[command.index("-m") + 2 :]))
+    """Models are made by the narrow worker and kept in `home`."""
+    monkeypatch.setattr(preparation, "COMMAND", (sys.executable, str(WORKER)))
     for name, value in (
         ("HF_ENDPOINT", hub.address),
         ("HF_HUB_CACHE", str(home / "hub")),
