@@ -119,7 +119,7 @@ class PatientExecutor(MultiThreadedExecutor):
         return ended
 
 
-def spin(executor: Executor, node: Any, until: Callable[[], bool] = lambda: False) -> None:
+def spin(executor: Executor, node: Any, until: Callable[[], bool] | None = None) -> None:
     """Spin until the process is told to end, or something is so.
 
     rclpy's executor raises out of `spin` when a publisher or subscription is destroyed on one thread while another
