@@ -7,7 +7,12 @@
 #   make test                   all tests (installs torch and the simulator too)
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
-VENV := $(CURDIR)/.venv
+# Another distribution stands beside the first, in folders of its own: make test-jazzy, make demo DISTRO=jazzy
+DISTRO := kilted
+BESIDE := $(if $(filter-out kilted,$(DISTRO)),-$(DISTRO))
+export VENV := $(CURDIR)/.venv$(BESIDE)
+export SEEM_INSTALL := $(CURDIR)/install$(BESIDE)
+BUILD := build$(BESIDE)
 PY := $(VENV)/bin/python
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 WITH_ROS := . scripts/env.sh &&
@@ -18,11 +23,11 @@ INSTALL = $(PY) scripts/requirements.py $(1) | $(PY) -m pip install --disable-pi
 LISTS := pyproject.toml scripts/requirements.py
 
 INTERFACES := $(wildcard msg/*.msg srv/*.srv action/*.action) CMakeLists.txt package.xml
-BUILT := install/seem_ros/.built
+BUILT := install$(BESIDE)/seem_ros/.built
 # MAKEFLAGS: colcon would have make wait for a load below the number of cores, for minutes on a busy machine.
 # PyPI has neither tf2_msgs nor vision_msgs: what of them is used here is generated from definitions of our own.
-TF2_BUILT := install/interfaces/.tf2_msgs
-VISION_BUILT := install/interfaces/.vision_msgs
+TF2_BUILT := install$(BESIDE)/interfaces/.tf2_msgs
+VISION_BUILT := install$(BESIDE)/interfaces/.vision_msgs
 COLCON = $(WITH_ROS) unset PYTHONPATH && MAKEFLAGS=-j2 \
   AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) colcon --log-base log build \
   --event-handlers console_direct-
@@ -32,7 +37,7 @@ CMAKE_ARGS := --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
 PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 LARGE_IMAGES := FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
 
-.PHONY: help env build test fuzz soak sbom quick lint types docs check hooks demo console run clean
+.PHONY: help env build test test-jazzy test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
 help:
 	@sed -n '3,7s/^# //p' Makefile
 
@@ -47,13 +52,13 @@ $(VENV)/.made.stamp:
 	@touch $@
 
 $(VENV)/.ros.stamp: $(VENV)/.made.stamp $(LISTS)
-	$(call INSTALL,ros_kilted openvino bags video)
+	$(call INSTALL,ros_$(DISTRO) openvino bags video)
 	@command -v cmake >/dev/null || $(PY) -m pip install --disable-pip-version-check -q cmake
 	$(PY) scripts/patch_ros_wheels.py
 	@touch $@
 
 $(VENV)/.test.stamp: $(VENV)/.ros.stamp $(LISTS)
-	$(call INSTALL,ros_kilted test)
+	$(call INSTALL,ros_$(DISTRO) test)
 	@touch $@
 
 # lint, types and documentation alone need neither torch nor the simulator
@@ -65,14 +70,14 @@ $(VENV)/.check.stamp: $(VENV)/.ros.stamp $(LISTS)
 # package's own source folder, and .venv's numpy would be one, so a copy is built.
 $(BUILT): $(INTERFACES) | $(VENV)/.ros.stamp
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt install build-essential"; exit 1; }
-	@rm -rf build/src && mkdir -p build/src/seem_ros
-	@cp -r $(wildcard CMakeLists.txt package.xml msg srv action launch config scripts models seem_ros) build/src/seem_ros/
-	$(COLCON) --base-paths build/src --build-base build/colcon $(CMAKE_ARGS)
+	@rm -rf $(BUILD)/src && mkdir -p $(BUILD)/src/seem_ros
+	@cp -r $(wildcard CMakeLists.txt package.xml msg srv action launch config scripts models seem_ros) $(BUILD)/src/seem_ros/
+	$(COLCON) --base-paths $(BUILD)/src --build-base $(BUILD)/colcon --install-base $(SEEM_INSTALL) $(CMAKE_ARGS)
 	@touch $@
 
-install/interfaces/.%: test/interfaces/%/CMakeLists.txt test/interfaces/%/package.xml | $(VENV)/.ros.stamp
-	$(COLCON) --base-paths test/interfaces/$* --build-base build/interfaces --install-base install/interfaces \
-	  --merge-install $(CMAKE_ARGS)
+install$(BESIDE)/interfaces/.%: test/interfaces/%/CMakeLists.txt test/interfaces/%/package.xml | $(VENV)/.ros.stamp
+	$(COLCON) --base-paths test/interfaces/$* --build-base $(BUILD)/interfaces \
+	  --install-base $(SEEM_INSTALL)/interfaces --merge-install $(CMAKE_ARGS)
 	@touch $@
 
 test: build $(VISION_BUILT) $(VENV)/.test.stamp
@@ -80,6 +85,17 @@ test: build $(VISION_BUILT) $(VENV)/.test.stamp
 
 quick: build $(VISION_BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
+
+# The ROS layer alone, which is what differs between distributions, without torch, simulator and browser.
+$(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS)
+	$(call INSTALL,ros_$(DISTRO) console) && $(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout psutil
+	@touch $@
+
+test-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
+	$(WITH_ROS) python -m pytest test/ros test/console $(ARGS)
+
+test-jazzy:
+	$(MAKE) test-ros DISTRO=jazzy
 
 # Hostile input for so long, and frames for so long: what breaks is written to out/
 MINUTES ?= 10
@@ -128,4 +144,4 @@ run: build
 	  --params-file $(if $(PARAMS),"$(PARAMS)",config/seem.yaml) $(ARGS)
 
 clean:
-	rm -rf build install log out .pytest_cache .ruff_cache
+	rm -rf build install build-jazzy install-jazzy log out .pytest_cache .ruff_cache

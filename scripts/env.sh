@@ -4,8 +4,8 @@
 # Not for a machine with ROS installed: there, source its setup.bash and the workspace's install/setup.bash.
 seem_root="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)"
 seem_venv="${VENV:-$seem_root/.venv}"
-seem_install="$seem_root/install/seem_ros"
-seem_foreign="$seem_root/install/interfaces"
+seem_install="${SEEM_INSTALL:-$seem_root/install}/seem_ros"
+seem_foreign="${SEEM_INSTALL:-$seem_root/install}/interfaces"
 seem_python="$("$seem_venv/bin/python" -c 'import sys; print(f"python{sys.version_info[0]}.{sys.version_info[1]}")')"
 export PATH="$seem_venv/bin:$PATH"
 export AMENT_PREFIX_PATH="$seem_install:$seem_foreign:$seem_venv"

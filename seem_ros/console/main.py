@@ -20,12 +20,6 @@ import webbrowser
 
 from seem_ros.errors import BackendError, PromptError, SeemError
 
-# a page loads its files over at most 6 connections; beyond these requests are answered 503
-MAX_CONNECTIONS = 100
-MAX_SOCKET_MESSAGE_BYTES = 8192
-# a page whose Wi-Fi went away does not say so
-PING_S = 10.0
-
 
 def build_parser() -> argparse.ArgumentParser:
     """The command line."""
@@ -61,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to end.
 
     Returns:
-        The exit status: 0, or 2 for what cannot be run.
+        The exit status: 0, 143 where it was terminated, or 2 for what cannot be run.
     """
     words = sys.argv[1:] if arguments is None else arguments
     own, ros = (
@@ -70,8 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
         else (words, [])
     )
     options = build_parser().parse_args(own)
-    # the web server raises the signal again that it ended by; the node and camera of a demo must not stay behind then
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # until the server listens to it: the node and camera of a demo must not stay behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         return _serve(options, ros)
     except KeyboardInterrupt:
@@ -83,9 +77,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(options: argparse.Namespace, ros: list[str]) -> int:
     try:
-        import uvicorn
-
         from seem_ros.console.server.app import make_app
+        from seem_ros.console.server.serving import Server
     except ImportError as error:
         raise BackendError(
             f"the console needs starlette, uvicorn and websockets (pip install 'seem_ros[console]'): {error}"
@@ -106,34 +99,19 @@ def _serve(options: argparse.Namespace, ros: list[str]) -> int:
     link = None
     try:
         link = RosLink(ros)
-        config = uvicorn.Config(
-            make_app(link, access, settings),
-            log_level="warning",
-            access_log=False,
-            lifespan="on",
-            ws="auto",
-            ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
-            ws_per_message_deflate=False,
-            ws_ping_interval=PING_S,
-            ws_ping_timeout=PING_S,
-            limit_concurrency=MAX_CONNECTIONS,
-            timeout_keep_alive=15,
-            timeout_graceful_shutdown=1,
-            server_header=False,
-            http="h11",
-        )
+        server = Server(make_app(link, access, settings))
         address = _address(options.host, port, token)
         print(f"console: {address}", flush=True)
         if not options.no_open and _is_desktop():
             webbrowser.open(address)
-        uvicorn.Server(config).run(sockets=[opened])
+        server.run(sockets=[opened])
+        return 128 + server.ended_by if server.ended_by == signal.SIGTERM else 0
     finally:
         opened.close()
         if link is not None:
             link.close()
         if stage is not None:
             stage.close()
-    return 0
 
 
 def _listen(host: str, port: int) -> socket.socket:

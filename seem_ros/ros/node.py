@@ -31,7 +31,7 @@ from seem_ros.ros.parameters import Settings
 from seem_ros.ros.parameters.live import LiveParameters
 from seem_ros.ros.preparation import ModelPreparation
 from seem_ros.ros.segmenter_loading import load_segmenter
-from seem_ros.ros.services import Services, guard_parameter_services
+from seem_ros.ros.services import Services, guard_parameter_services, guard_transitions
 from seem_ros.ros.session import Running
 from seem_ros.ros.transforms.listener import TransformListener, need_tf2_msgs
 
@@ -73,6 +73,7 @@ class SeemNode(LifecycleNode):
         self.preparation = ModelPreparation(self, self._diagnostics)
         self._seem_services = Services(self, self._serving, self._live.note_vocabulary, self._service_group)
         guard_parameter_services(self)
+        guard_transitions(self)
         self._transforms = TransformListener(self, self._wake)
         self._cameras = CameraSet(self, self._transforms, self._serving, self._service_group)
         self._find = FindServer(self, self._serving, self._service_group)

@@ -7,8 +7,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import ParameterType, SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 from std_srvs.srv import SetBool
@@ -84,6 +86,27 @@ def _typed(inner: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         for result in response.results if hasattr(response, "results") else [response.result]:
             result.reason = shortened(result.reason)
         return response
+
+    return answer
+
+
+def guard_transitions(node: Any) -> None:
+    """Has rclpy's service for transitions refuse what cannot be done from the current state: before Kilted it raises,
+    and whoever asked waits in vain."""
+    for service in list(node.services):
+        if service.srv_type is ChangeState:
+            service.callback = _refusing(service.callback, node.get_logger())
+
+
+def _refusing(inner: Callable[[Any, Any], Any], logger: Any) -> Callable[[Any, Any], Any]:
+    def answer(request: Any, response: Any) -> Any:
+        try:
+            return inner(request, response)
+        except rclpy_implementation.RCLError:
+            asked = request.transition.label or request.transition.id
+            logger.error(f"transition {asked} cannot be made from the current state")
+            response.success = False
+            return response
 
     return answer
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import socket
 import zipfile
 from pathlib import Path
@@ -377,6 +378,20 @@ def test_the_console_ends_cleanly_while_pages_are_open(start_console):
 
     assert asyncio.run(hold()) == 0
     assert "Traceback" not in console.log
+
+
+def test_ctrl_c_twice_ends_the_console_as_quietly_as_once(start_console):
+    """The terminal gives one to all that launch has started, and launch gives one more."""
+    console = start_console()
+
+    async def hold():
+        async with connect(console) as ws:
+            await ws.recv()
+            console.process.send_signal(signal.SIGINT)
+            return await asyncio.to_thread(console.stop)
+
+    assert asyncio.run(hold()) == 0
+    assert console.log.splitlines() == [f"console: {console.url}"]
 
 
 def test_nothing_went_wrong_inside(console):

@@ -18,7 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
 from seem_ros.console.client.graph import FoundNode, find_nodes
-from seem_ros.errors import BackendError
+from seem_ros.ros.client import SeemClient
 from seem_ros.ros.executor import spin
 
 # the node answers within its call_timeout_s, 5 s by default; this is for a node that is gone
@@ -58,7 +58,8 @@ class RosLink:
         )
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
-        self._clients: dict[tuple[type, str], Any] = {}
+        # whatever node is asked: the console names services in full
+        self._calls = SeemClient(self.node)
         self._statuses: dict[str, tuple[float, Any]] = {}
         self._lock = threading.Lock()
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
@@ -121,41 +122,13 @@ class RosLink:
         """A service's answer.
 
         Raises:
-            BackendError: Nobody offers it, or no answer came in time.
+            ServiceTimeoutError: Nobody offers it, or no answer came in time.
         """
-        with self._lock:
-            client = self._clients.get((kind, service))
-            if client is None:
-                client = self._clients[kind, service] = self.node.create_client(kind, service)
-        self._executor.wake()
-        end = time.monotonic() + min(timeout_s, 5.0)
-        while not client.service_is_ready():
-            if time.monotonic() > end:
-                raise BackendError(f"nobody offers the service {service}")
-            await asyncio.sleep(0.02)
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Any] = loop.create_future()
-
-        def settle(future: Any) -> None:
-            def hand_over() -> None:
-                if not answer.done():
-                    answer.set_result(future)
-
-            try:
-                loop.call_soon_threadsafe(hand_over)
-            except RuntimeError:
-                pass  # the server has ended meanwhile
-
-        future = client.call_async(request)
-        future.add_done_callback(settle)
-        try:
-            return (await asyncio.wait_for(answer, timeout_s)).result()
-        except asyncio.TimeoutError:
-            client.remove_pending_request(future)
-            raise BackendError(f"no answer of {service} within {timeout_s:g} s") from None
+        return await asyncio.wrap_future(self._calls.call_async(kind, service, request, timeout_s))
 
     def close(self) -> None:
         """Take the node down."""
+        self._calls.close()
         self._executor.shutdown(timeout_sec=2.0)
         self._context.try_shutdown()
         self._thread.join(5.0)

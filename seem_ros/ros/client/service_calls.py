@@ -143,6 +143,8 @@ class ServiceCaller:
     def carry(self, future: Future[Reply], work: Callable[[], Reply], name: str) -> None:
         """Does something in a thread of its own; whoever holds the future is told what came of it."""
 
+        future.set_running_or_notify_cancel()  # a call that has been sent cannot be cancelled any more
+
         def run() -> None:
             try:
                 future.set_result(work())
