@@ -5,6 +5,7 @@
 #   make console                point, click and say in a browser; VIDEO=my.mp4 or VIDEO=0 for a webcam
 #   make run IMAGE=/camera/color/image_raw      serve a real topic
 #   make test                   all tests (installs torch and the simulator too)
+#   make test-jazzy             the ROS tests on Jazzy, beside Kilted in folders of its own
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
 # Another distribution stands beside the first, in folders of its own: make test-jazzy, make demo DISTRO=jazzy
@@ -39,7 +40,7 @@ LARGE_IMAGES := FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-
 
 .PHONY: help env build test test-jazzy test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
 help:
-	@sed -n '3,7s/^# //p' Makefile
+	@sed -n '3,8s/^# //p' Makefile
 
 env: $(VENV)/.ros.stamp
 build: $(BUILT) $(TF2_BUILT)
@@ -86,9 +87,12 @@ test: build $(VISION_BUILT) $(VENV)/.test.stamp
 quick: build $(VISION_BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
 
-# The ROS layer alone, which is what differs between distributions, without torch, simulator and browser.
-$(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS)
-	$(call INSTALL,ros_$(DISTRO) console) && $(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout psutil
+# The ROS layer alone, which is what differs between distributions, without torch and simulator. Jazzy is tested with what
+# its Ubuntu has; what is built against NumPy 2 runs with 1.26 too.
+OF_UBUNTU_jazzy := "numpy==1.26.*" "opencv-python-headless==4.6.*"
+$(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS) | $(BUILT) $(TF2_BUILT) $(VISION_BUILT)
+	$(call INSTALL,ros_$(DISTRO) console)
+	$(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout psutil $(OF_UBUNTU_$(DISTRO))
 	@touch $@
 
 test-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp

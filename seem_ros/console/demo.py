@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from seem_ros.errors import BackendError
+from seem_ros.ros.discovery import stay_on_this_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 END_S = 10.0
@@ -27,9 +28,7 @@ class DemoStage:
     """
 
     def __init__(self, video: str | None, model: str) -> None:
-        # a domain of our own on this machine: a demo must not meddle with a robot on the same network
-        os.environ.setdefault("ROS_DOMAIN_ID", str(101 + os.getpid() % 100))
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        stay_on_this_machine(101 + os.getpid() % 100, insist=False)
         remaps = [word for name in ("image", "depth", "camera_info") for word in ("-r", f"{name}:=/camera/{name}")]
         node = ["--ros-args", "-p", f"model:={model}", *remaps]
         if video is None:

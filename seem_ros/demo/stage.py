@@ -26,6 +26,7 @@ from seem_ros.msg import SegmentArray, TargetArray
 from seem_ros.perception.structures.frame import Intrinsics
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.ros.client import SeemClient
+from seem_ros.ros.discovery import stay_on_this_machine
 from seem_ros.ros.executor import spin
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp, stamp_to_ns
 from seem_ros.ros.messages.results import segments_from_message
@@ -49,9 +50,7 @@ class Stage:
     """
 
     def __init__(self, parameters: list[str], log: Path, on_state: Callable[[int, str, int], None]) -> None:
-        # a domain of our own on this machine: a demo must not meddle with a robot on the same network
-        os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        stay_on_this_machine(101 + os.getpid() % 100)
         os.environ.setdefault("ROS_LOG_DIR", str(log.parent / "ros_log"))
         self._log_path, self._log = log, log.open("w")
         words = [word for one in parameters for word in ("-p", one)]

@@ -102,6 +102,13 @@ def test_waiting_ends_when_the_client_is_closed_or_the_caller_gives_up(private_r
         giving_up.enable()
 
 
+def test_a_call_that_was_sent_is_answered_although_its_future_is_cancelled(seem, capfd):
+    future = seem.segment_async(["the red thing"])
+    assert not future.cancel()
+    assert future.result(20).by_prompt[0] is not None
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_a_node_of_ones_own_can_carry_the_calls(seem):
     context = rclpy.Context()
     rclpy.init(context=context)

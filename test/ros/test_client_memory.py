@@ -72,7 +72,7 @@ def test_what_is_seen_is_found_and_what_is_not_is_told_after_its_time(seem):
 
 def test_a_wait_can_be_cancelled_and_does_not_block(seem):
     finding = seem.find_async("green", 60.0)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(TimeoutError, match=r"not ended within 0\.3 s; the wait goes on"):
         finding.result(0.3)
     finding.cancel()
     assert "cancelled" in finding.result(10.0).message

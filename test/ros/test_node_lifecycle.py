@@ -81,6 +81,15 @@ def test_targets_survive_deactivation_but_not_cleanup(client, camera, start_node
     wait_for(lambda: heard and not heard[-1].segments, "frames without targets")
 
 
+def test_a_transition_that_cannot_be_made_is_refused_and_changes_nothing(client, start_node):
+    start_node("autostart:=false", name="asleep")
+    assert not change(client, "asleep", Transition.TRANSITION_ACTIVATE)
+    assert state_of(client, "asleep") == State.PRIMARY_STATE_UNCONFIGURED
+    assert change(client, "asleep", Transition.TRANSITION_CONFIGURE)
+    assert not change(client, "asleep", Transition.TRANSITION_CONFIGURE)
+    assert state_of(client, "asleep") == State.PRIMARY_STATE_INACTIVE
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_a_node_that_was_killed_is_replaced_by_another_one(client, camera, start_node, how):
     name = f"mortal_{int(how)}"

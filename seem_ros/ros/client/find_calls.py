@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,13 @@ class Finding:
             ServiceTimeoutError: The node does not answer.
             TimeoutError: It is not there after ``timeout_s``; the wait goes on.
         """
-        return self.future.result(timeout_s)
+        try:
+            return self.future.result(timeout_s)
+        except FutureTimeoutError as error:
+            if self.future.done():
+                raise
+            # before Python 3.11 the futures' time-out was an exception of its own
+            raise TimeoutError(f"it has not ended within {timeout_s:g} s; the wait goes on") from error
 
     def cancel(self) -> None:
         """Do not wait any longer; the reply tells that it was cancelled."""

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What keeps a demo away from robots on the same network, on each distribution."""
+
+import os
+
+import pytest
+
+from seem_ros.ros.discovery import stay_on_this_machine
+
+NAMES = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_DISTRO")
+
+
+@pytest.fixture(autouse=True)
+def nothing_chosen(monkeypatch):
+    for name in NAMES:
+        monkeypatch.setenv(name, "")  # so that it is put back, also where it was not set
+        monkeypatch.delenv(name)
+
+
+def chosen():
+    return [os.environ.get(name) for name in NAMES[:3]]
+
+
+def test_a_demo_has_a_domain_of_its_own_on_this_machine():
+    stay_on_this_machine(142)
+    assert chosen() == ["142", "LOCALHOST", None]
+
+
+def test_on_humble_the_older_switch_is_used_too(monkeypatch):
+    monkeypatch.setenv("ROS_DISTRO", "humble")
+    stay_on_this_machine(142)
+    assert chosen() == ["142", "LOCALHOST", "1"]
+
+
+def test_what_the_user_has_chosen_is_left_where_it_may_be(monkeypatch):
+    monkeypatch.setenv("ROS_DOMAIN_ID", "7")
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")
+    stay_on_this_machine(142, insist=False)
+    assert chosen() == ["7", "SUBNET", None]
+    stay_on_this_machine(142)
+    assert chosen() == ["142", "LOCALHOST", None]
