@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -61,13 +62,18 @@ class Running:
             things, stuff = settings.vocabulary
             if things or stuff:
                 self.thread.call(lambda: self.set_vocabulary(things, stuff), LOAD_TIMEOUT_S)
-            self.thread.call(self.segmenter.warm_up, LOAD_TIMEOUT_S)
+            self.thread.call(self._warm_up, LOAD_TIMEOUT_S)
         except BaseException:
             self.thread.stop(CLOSE_TIMEOUT_S)
             raise
         self.segmenter.pauses.let_in(self.thread.pause)
         ended = EndedSearches(lambda: [pipeline.searches for pipeline in self.cameras.values()])
         self.thread.serve((*self.cameras.values(), ended))
+
+    def _warm_up(self) -> None:
+        self.segmenter.warm_up()
+        with contextlib.suppress(OSError, AttributeError):  # glibc alone can be asked
+            ctypes.CDLL(None).malloc_trim(0)  # what only loading needed, tens of megabytes, goes back to the system
 
     def _remember(self, folder: Path | None) -> None:
         """Read the objects that were taught; on the inference thread."""

@@ -20,6 +20,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from seem_ros.errors import ServiceTimeoutError
 from seem_ros.ros.client.service_calls import ServiceCaller
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 
@@ -114,13 +115,17 @@ class Client:
         between two.
         """
         asked = [self._caller.call_async(kind, service, request, timeout_s)]
-        while service not in self._answered:
-            done, _ = wait_any(asked, ASK_AGAIN_S, return_when=FIRST_COMPLETED)
-            if done:
-                self._answered.add(service)
-                return done.pop().result()
-            asked.append(self._caller.call_async(kind, service, request, timeout_s))
-        return asked[0].result()
+        try:
+            while service not in self._answered:
+                done, _ = wait_any(asked, ASK_AGAIN_S, return_when=FIRST_COMPLETED)
+                if done:
+                    response = done.pop().result()
+                    self._answered.add(service)
+                    return response
+                asked.append(self._caller.call_async(kind, service, request, timeout_s))
+            return asked[0].result()
+        except ServiceTimeoutError as error:
+            raise AssertionError(str(error)) from error
 
     def send(self, kind: type, service: str, request: Any) -> Any:
         """A future of a call."""

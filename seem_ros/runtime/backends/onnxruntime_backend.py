@@ -24,15 +24,26 @@ _KINDS = {
 
 
 class OnnxRuntimeSession(Session):
-    """One graph in ONNX Runtime."""
+    """One graph in ONNX Runtime.
 
-    def __init__(self, path: Path, providers: list[Any], threads: int, spinning: bool) -> None:
+    Args:
+        path: The ONNX file.
+        providers: ONNX Runtime's.
+        threads: Within one operator; 0 leaves it to ONNX Runtime.
+        spinning: Let waiting threads spin.
+        keeps_memory: Let the graph keep the memory of its largest run for the next one.
+    """
+
+    def __init__(
+        self, path: Path, providers: list[Any], threads: int, spinning: bool, keeps_memory: bool = True
+    ) -> None:
         import onnxruntime as ort
 
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        options.enable_cpu_mem_arena = keeps_memory
         options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
         try:
             self._session = ort.InferenceSession(str(path), options, providers=providers)
