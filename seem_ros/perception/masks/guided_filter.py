@@ -9,8 +9,7 @@ computed at the network's resolution and applied at the source's.
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import ceil
+from math import gcd
 
 import cv2
 import numpy as np
@@ -46,10 +45,9 @@ def enlarge_along_edges(
     positive = logits[:cells_y, :cells_x] > 0
     side_px = stride * float(np.sqrt(np.count_nonzero(positive)))
     radius = int(np.clip(side_px / 2, min(_SMALLEST_RADIUS_PX, radius), radius))
-    grow = Fraction(height, content_h), Fraction(width, content_w)
     margin = -(-radius // stride) + 1
-    rows = span(np.any(positive, axis=1), cells_y, (grow[0] * stride).denominator, margin)
-    columns = span(np.any(positive, axis=0), cells_x, (grow[1] * stride).denominator, margin)
+    rows = span(positive.any(1), cells_y, content_h // gcd(height * stride, content_h), margin)
+    columns = span(positive.any(0), cells_x, content_w // gcd(width * stride, content_w), margin)
     if rows is None or columns is None:
         return None
     piece = np.ascontiguousarray(logits[slice(*rows), slice(*columns)])
@@ -61,9 +59,10 @@ def enlarge_along_edges(
     # where colours do not explain the mask, it stays as it is
     slopes, share = slopes * explained[..., None], offset * explained + (1 - explained) * near
     if geometry.source_hw != geometry.content_hw:
-        y0, x0 = int(y0 * grow[0]), int(x0 * grow[1])
-        y1, x1 = min(ceil(rows[1] * stride * grow[0]), height), min(ceil(columns[1] * stride * grow[1]), width)
-        factors = float(grow[0]), float(grow[1])
+        y0, x0 = y0 * height // content_h, x0 * width // content_w
+        y1 = min(-(-rows[1] * stride * height // content_h), height)
+        x1 = min(-(-columns[1] * stride * width // content_w), width)
+        factors = height / content_h, width / content_w
         slopes, share = (resized(planes, factors, (y1 - y0, x1 - x0)) for planes in (slopes, share))
         guide = source_rgb[y0:y1, x0:x1]
     # in whole pixels and in the picture's own type: at 1080p this is where the time goes
@@ -123,4 +122,5 @@ def _coefficients(guide: np.ndarray, values: np.ndarray, radius: int) -> tuple[n
     explained = (a_r * with_r + a_g * with_g + a_b * with_b) / (m[13] - m[3] * m[3] + _SMOOTHNESS)
     explained = np.clip(_TRUST * explained, 0, 1)
     offset = m[3] - a_r * m[0] - a_g * m[1] - a_b * m[2]
-    return mean(cv2.merge((a_r, a_g, a_b))), mean(offset), mean(explained)
+    smooth = mean(cv2.merge((a_r, a_g, a_b, offset, explained)))
+    return smooth[..., :3], smooth[..., 3], smooth[..., 4]

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import ceil
+from math import ceil, gcd
 
 import cv2
 import numpy as np
@@ -52,11 +51,12 @@ class Patch:
 
 def span(positive: np.ndarray, cells: int, step: int, margin: int = 1) -> tuple[int, int] | None:
     """First and last + 1 cell to enlarge along one axis, with a margin; the first is a multiple of ``step``."""
-    used = np.flatnonzero(positive[:cells])
-    if not len(used):
+    used = positive[:cells]
+    begin = int(used.argmax())
+    if not used[begin]:
         return None
-    first = max(int(used[0]) - margin, 0)
-    return first - first % step, min(int(used[-1]) + 1 + margin, cells)
+    first = max(begin - margin, 0)
+    return first - first % step, min(len(used) - int(used[::-1].argmax()) + margin, cells)
 
 
 def resized(piece: np.ndarray, factors_yx: tuple[float, float], size_hw: tuple[int, int]) -> np.ndarray:
@@ -81,16 +81,19 @@ def shrinking(masks: Sequence[np.ndarray | None], geometry: Geometry, stride: in
     height, width = geometry.source_hw
     content_h, content_w = geometry.content_hw
     cell_px = height * width * stride * stride / (content_h * content_w)
+    given = [mask[: -(-content_h // stride), : -(-content_w // stride)] for mask in masks if mask is not None]
     total_px = 0.0
-    for mask in masks:
-        positive = None if mask is None else mask[: -(-content_h // stride), : -(-content_w // stride)] > 0
-        if positive is not None and positive.any():
-            total_px += (
-                cell_px
-                * np.ptp(np.flatnonzero(np.any(positive, axis=1)))
-                * np.ptp(np.flatnonzero(np.any(positive, axis=0)))
-            )
+    if given:
+        positive = np.stack(given) > 0
+        tall, broad = (_extents(positive.any(axis)) for axis in (2, 1))
+        total_px = cell_px * float(tall @ broad)
     return max(ceil((height * width / _MOST_PICTURE_PX) ** 0.5), ceil((total_px / _MOST_MASKS_PX) ** 0.5), 1)
+
+
+def _extents(used: np.ndarray) -> np.ndarray:
+    """How far the last is from the first place that is used, of bool [N, L]; 0 where none is."""
+    last = used.shape[1] - 1 - used[:, ::-1].argmax(1)
+    return np.where(used.any(1), last - used.argmax(1), 0)
 
 
 def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None:
@@ -109,16 +112,17 @@ def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None
     """
     (height, width), (content_h, content_w) = geometry.source_hw, geometry.content_hw
     cells_y, cells_x = -(-content_h // stride), -(-content_w // stride)
-    factor_y, factor_x = Fraction(height * stride, content_h), Fraction(width * stride, content_w)
     positive = logits[:cells_y, :cells_x] > 0
-    span_y = span(np.any(positive, axis=1), cells_y, factor_y.denominator)
-    span_x = span(np.any(positive, axis=0), cells_x, factor_x.denominator)
+    span_y = span(positive.any(1), cells_y, content_h // gcd(height * stride, content_h))
+    span_x = span(positive.any(0), cells_x, content_w // gcd(width * stride, content_w))
     if span_y is None or span_x is None:
         return None
     piece = np.ascontiguousarray(logits[slice(*span_y), slice(*span_x)])
-    y0, x0 = int(span_y[0] * factor_y), int(span_x[0] * factor_x)
-    size = min(ceil(span_y[1] * factor_y), height) - y0, min(ceil(span_x[1] * factor_x), width) - x0
-    return Patch(x0, y0, resized(piece, (float(factor_y), float(factor_x)), size))
+    y0, x0 = span_y[0] * stride * height // content_h, span_x[0] * stride * width // content_w
+    y1 = min(-(-span_y[1] * stride * height // content_h), height)
+    x1 = min(-(-span_x[1] * stride * width // content_w), width)
+    factors = height * stride / content_h, width * stride / content_w
+    return Patch(x0, y0, resized(piece, factors, (y1 - y0, x1 - x0)))
 
 
 def drop_strays(
