@@ -96,14 +96,14 @@ def write_package(
         fields: dict[str, Any] = spec.to_mapping() | {"precision": precision, "sha256": {}}
         write_description(
             Package(
-                work,
-                ModelSpec.from_mapping(fields),
-                sets,
-                WEIGHTS,
-                TOKENIZER,
-                GATE,
-                model.config.to_dict(),
-                NORMS if norms else None,
+                folder=work,
+                spec=ModelSpec.from_mapping(fields),
+                graphs=sets,
+                weights=WEIGHTS,
+                tokenizer=TOKENIZER,
+                gate=GATE,
+                architecture=model.config.to_dict(),
+                norms=NORMS if norms else None,
             )
         )
         open_package(work)

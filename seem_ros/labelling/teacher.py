@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seem_ros.errors import DataError
+from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.prompting.vocabulary import BACKGROUND
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
@@ -162,7 +163,7 @@ class Teacher:
                 answer = segments.answers[0]
                 if answer.found and answer.segment is not None:
                     mask = segments.mask(answer.segment.value)
-                    if all(_overlap(mask, other) < 0.3 for other, _ in found):
+                    if all(overlap(mask, other) < 0.3 for other, _ in found):
                         found.append((mask, text))
         return [(mask, name) for mask, name in found if np.count_nonzero(mask) >= config.least_px]
 
@@ -185,8 +186,8 @@ class Teacher:
                 masks = {one.target_id: segments.mask(one.value) for one in segments}
                 news = []
                 for mask, name in found[index]:
-                    same = max(masks, key=lambda track: _overlap(masks[track], mask), default=0)
-                    if same and _overlap(masks[same], mask) >= 0.5:
+                    same = max(masks, key=lambda track: overlap(masks[track], mask), default=0)
+                    if same and overlap(masks[same], mask) >= 0.5:
                         names[same][name] += 1
                     else:
                         news.append((mask, name))
@@ -228,9 +229,9 @@ class Teacher:
         labels, drops = [], []
         boxed = self._boxed(frame, forward)
         for find, by_box in zip(forward, boxed, strict=True):
-            near = max(backward, key=lambda other: _overlap(other.mask, find.mask), default=None)
-            both = 0.0 if near is None else _overlap(near.mask, find.mask)
-            box = _overlap(by_box, find.mask)
+            near = max(backward, key=lambda other: overlap(other.mask, find.mask), default=None)
+            both = 0.0 if near is None else overlap(near.mask, find.mask)
+            box = overlap(by_box, find.mask)
             doubt = 1.0 - min(both, box)
             reason = ""
             if both < self._config.agreement:
@@ -262,8 +263,3 @@ class Teacher:
             segments = self._segmenter.segment([Prompt(boxes=(box,))], encoded)
             answers.append(segments.labels > 0)
         return answers
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    union = np.count_nonzero(one | other)
-    return np.count_nonzero(one & other) / union if union else 0.0

@@ -92,16 +92,16 @@ class Prediction:
     def answer(self, message: str, segment: Segment | None = None, keep_round: bool = False) -> Answer:
         """This prediction for the user: what was not found has no score and no name."""
         return Answer(
-            self.prompt,
-            self.found,
-            self.presence,
-            self.mask_score if self.found else 0.0,
-            self.label if self.found else "",
-            self.label_score if self.found else 0.0,
-            self.unknown_words,
-            message,
-            segment,
-            self.round if keep_round else None,
+            prompt=self.prompt,
+            found=self.found,
+            presence=self.presence,
+            mask_score=self.mask_score if self.found else 0.0,
+            label=self.label if self.found else "",
+            label_score=self.label_score if self.found else 0.0,
+            unknown_words=self.unknown_words,
+            message=message,
+            segment=segment,
+            round=self.round if keep_round else None,
         )
 
 
@@ -132,22 +132,22 @@ def interpret(
     asked, scores = prompt_encoder.asks_something(batch), mask_scores(result.mask_logits)
     return [
         Prediction(
-            prompt,
-            bool(asked[i]),
-            bool(asked[i] and result.presence[i] >= threshold and scores[i] > 0),
-            float(result.presence[i]) if asked[i] else 0.0,
-            float(scores[i]),
-            labels[i][0],
-            min(max(labels[i][1], 0.0), 1.0),
-            unknown[i],
-            notes[i],
-            threshold,
-            result.mask_logits[i],
-            result.memory_mask[i],
-            batch.prior_box[i],
-            int(batch.prior_kind[i]),
-            geometry,
-            enlarge,
+            prompt=prompt,
+            asked=bool(asked[i]),
+            found=bool(asked[i] and result.presence[i] >= threshold and scores[i] > 0),
+            presence=float(result.presence[i]) if asked[i] else 0.0,
+            mask_score=float(scores[i]),
+            label=labels[i][0],
+            label_score=min(max(labels[i][1], 0.0), 1.0),
+            unknown_words=unknown[i],
+            note=notes[i],
+            threshold=threshold,
+            mask_logits=result.mask_logits[i],
+            memory_mask=result.memory_mask[i],
+            prior_box=batch.prior_box[i],
+            prior_kind=int(batch.prior_kind[i]),
+            geometry=geometry,
+            _enlarge=enlarge,
         )
         for i, prompt in enumerate(prompts)
     ]

@@ -335,11 +335,11 @@ class Segmenter:
             unknown,
             batch,
             result,
-            self.label(prompts, unknown, result),
-            self._reader.notes(prompts, notes),
-            self.presence_threshold,
-            encoded.geometry,
-            lambda logits: enlarge_mask(encoded, logits, self.spec.mask_stride, self._edge_radius),
+            labels=self.label(prompts, unknown, result),
+            notes=self._reader.notes(prompts, notes),
+            threshold=self.presence_threshold,
+            geometry=encoded.geometry,
+            enlarge=lambda logits: enlarge_mask(encoded, logits, self.spec.mask_stride, self._edge_radius),
         )
 
     def _painted(self, predictions: Sequence[Prediction], encoded: EncodedFrame, wide: bool) -> Segments:

@@ -47,15 +47,15 @@ class CameraSet:
         output = CameraOutput(self._node, _private(name, settings), name, statistics)
         self._outputs[name] = output
         return CameraPipeline(
-            name,
-            segmenter,
-            ids,
-            output,
-            settings,
-            statistics,
-            self._node.get_logger(),
-            lambda: self._inputs.get(name),
-            self._transforms.buffer,
+            name=name,
+            segmenter=segmenter,
+            ids=ids,
+            output=output,
+            settings=settings,
+            statistics=statistics,
+            logger=self._node.get_logger(),
+            get_input=lambda: self._inputs.get(name),
+            buffer=self._transforms.buffer,
         )
 
     def listen(self, running: Running, settings: Settings) -> None:

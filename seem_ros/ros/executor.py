@@ -24,6 +24,7 @@ from rclpy.executors import (
 )
 from rclpy.impl.implementation_singleton import rclpy_implementation
 
+RCLError = rclpy_implementation.RCLError  # rclpy gives it no public name
 TAKE_UP_S = 0.005
 LAST_WAIT_S = 1.0
 LOOK_S = 0.1  # whether what is spun for is so

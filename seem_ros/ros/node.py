@@ -15,7 +15,6 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from seem_ros.errors import SeemError
@@ -23,7 +22,7 @@ from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.tracking.target import IdAllocator
 from seem_ros.ros.camera_set import CameraSet
-from seem_ros.ros.executor import PatientExecutor, spin
+from seem_ros.ros.executor import PatientExecutor, RCLError, spin
 from seem_ros.ros.find.action_server import FindServer
 from seem_ros.ros.inference_thread import InferenceThread
 from seem_ros.ros.monitoring.diagnostics import node_status
@@ -345,7 +344,7 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
         SeemError,
         InvalidParameterTypeException,
         InvalidParameterValueException,
-        rclpy_implementation.RCLError,  # such as security that this DDS cannot give, or keys that it refuses
+        RCLError,  # such as security that this DDS cannot give, or keys that it refuses
     ) as error:
         print(f"seem: {' '.join(str(error).split())}", file=sys.stderr)
         rclpy.try_shutdown()

@@ -188,14 +188,14 @@ def open_package(name_or_folder: str | os.PathLike[str], verify: bool = True) ->
             for precision, files in mapping("graphs", plain.get("graphs")).items()
         }
         package = Package(
-            folder,
-            ModelSpec.from_mapping(mapping("model", plain.get("model"))),
-            graphs,
-            _file_name("weights", plain.get("weights")),
-            _file_name("tokenizer", plain.get("tokenizer")),
-            _file_name("gate", plain.get("gate")),
-            mapping("architecture", plain.get("architecture")),
-            None if plain.get("norms") is None else _file_name("norms", plain["norms"]),
+            folder=folder,
+            spec=ModelSpec.from_mapping(mapping("model", plain.get("model"))),
+            graphs=graphs,
+            weights=_file_name("weights", plain.get("weights")),
+            tokenizer=_file_name("tokenizer", plain.get("tokenizer")),
+            gate=_file_name("gate", plain.get("gate")),
+            architecture=mapping("architecture", plain.get("architecture")),
+            norms=None if plain.get("norms") is None else _file_name("norms", plain["norms"]),
         )
     except ModelError as error:
         raise PackageError(f"{path}: {' '.join(str(error).split())}") from error

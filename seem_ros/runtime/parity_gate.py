@@ -212,7 +212,16 @@ def compare(reference: Answers, found: Answers, precision: str) -> GateResult:
         f"objects {object_iou:.4f} (>= {allowed.object_iou}), same query {same:.2f} (>= {allowed.same_choice}), "
         f"cosine {cosine:.5f} (>= {allowed.cosine}), median logit {median:.1e} (<= {allowed.median_logit:.0e})"
     )
-    return GateResult(good, message, iou, object_iou, same, cosine, median, float(difference.max()))
+    return GateResult(
+        passed=good,
+        message=message,
+        mean_iou=iou,
+        object_iou=object_iou,
+        same_choice=same,
+        cosine=cosine,
+        median_logit=median,
+        max_logit=float(difference.max()),
+    )
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

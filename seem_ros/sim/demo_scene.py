@@ -27,7 +27,16 @@ def demo_scene(seed: int, height_px: int, width_px: int) -> SceneSpec:
         ObjectSpec("box", "green", "small", "plain", (0.10, 0.19), drop_height_m=1.6),
     )
     view = Viewpoint(np.array([0.0, 0.0, 0.03]), -np.pi / 2 + 0.08, np.radians(40), 0.86, 0.0, 42.0)
-    return SceneSpec(objects, seed, height_px, width_px, view, True, (0.02, 0.46, 0.0), True)
+    return SceneSpec(
+        objects=objects,
+        seed=seed,
+        height_px=height_px,
+        width_px=width_px,
+        viewpoint=view,
+        with_arm=True,
+        arm_base_m=(0.02, 0.46, 0.0),
+        shadows=True,
+    )
 
 
 def demo_story(world: World) -> Story:

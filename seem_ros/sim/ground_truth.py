@@ -38,7 +38,14 @@ class TrueInstance:
         """Describes an object. Raises DataError for a word outside the vocabulary."""
         check_object(shape, colour, size, pattern)
         return TrueInstance(
-            number, f"{colour} {shape}", full_name(shape, colour, size, pattern), shape, colour, size, pattern, True
+            id=number,
+            name=f"{colour} {shape}",
+            name_full=full_name(shape, colour, size, pattern),
+            shape=shape,
+            colour=colour,
+            size=size,
+            pattern=pattern,
+            isthing=True,
         )
 
     @staticmethod
@@ -46,7 +53,9 @@ class TrueInstance:
         """Describes a stuff region. Raises DataError for an unknown name."""
         if name not in STUFF:
             raise DataError(f"unknown stuff {name!r}; the tabletop world knows {', '.join(STUFF)}")
-        return TrueInstance(number, name, name, None, None, None, None, False)
+        return TrueInstance(
+            id=number, name=name, name_full=name, shape=None, colour=None, size=None, pattern=None, isthing=False
+        )
 
     def as_dict(self) -> dict:
         """Returns the plain dictionary that is written to JSON."""

@@ -169,15 +169,15 @@ class World:
         mujoco.mj_camlight(self._model, self._data)
         rgb, ids, depth_m = self._camera.shoot(self._data, shadows=self.scene.shadows, with_depth=True)
         frame = RenderedFrame(
-            self._frame,
-            round(self.time_s * 1e9),
-            rgb,
-            ids,
-            depth_m,
-            intrinsics(*ids.shape, self.viewpoint.fovy_deg),
-            self._camera_pose(),
-            {number: self._pose(body) for number, body in self._bodies.items()},
-            self.instances,
+            index=self._frame,
+            stamp_ns=round(self.time_s * 1e9),
+            rgb=rgb,
+            ids=ids,
+            depth_m=depth_m,
+            intrinsics=intrinsics(*ids.shape, self.viewpoint.fovy_deg),
+            world_from_camera=self._camera_pose(),
+            world_from_object={number: self._pose(body) for number, body in self._bodies.items()},
+            instances=self.instances,
         )
         self._frame += 1
         return frame

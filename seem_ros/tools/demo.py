@@ -30,14 +30,14 @@ from seem_ros.demo.stage import Player, Stage
 from seem_ros.demo.story import play_story
 from seem_ros.errors import SeemError, ServiceError
 from seem_ros.files import claim_folder
-from seem_ros.msg import Box, Click, Prompt, Target
+from seem_ros.msg import Box, Click, Prompt
 from seem_ros.perception.pictures.video_file import VideoFile
 from seem_ros.perception.structures import prompts
 from seem_ros.perception.structures.segments import Segments
+from seem_ros.ros.client.replies import STATE_OF
 from seem_ros.runtime.official.preparation import prepared_package
 from seem_ros.tools.arguments import joined_negatives
 
-STATES = {Target.TRACKED: "TRACKED", Target.OCCLUDED: "OCCLUDED", Target.LOST: "LOST"}
 SHEET_PICTURES = 9
 BURST_S, BURST_HZ = 4.0, 50.0
 PATIENCE_S = 1.0
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"[{time.monotonic() - begin:5.1f} s] {line}", flush=True)
 
     def on_state(target_id: int, label: str, state: int) -> None:
-        say(f"    target {target_id} ({label}) is {STATES.get(state, '?')}")
+        say(f"    target {target_id} ({label}) is {STATE_OF[state].value}")
 
     try:
         asked, media = _checked(options)

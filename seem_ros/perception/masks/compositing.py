@@ -63,16 +63,16 @@ def make_segment(
         return min(max(float(score), 0.0), 1.0)
 
     return Segment(
-        value,
-        target_id,
-        label[0],
-        unit(label[1]),
-        unit(mask_score),
-        unit(presence),
-        extent.box_xyxy_px,
-        extent.area_px,
-        extent.centroid_xy_px,
-        state,
+        value=value,
+        target_id=target_id,
+        label=label[0],
+        label_score=unit(label[1]),
+        mask_score=unit(mask_score),
+        presence=unit(presence),
+        box_xyxy_px=extent.box_xyxy_px,
+        area_px=extent.area_px,
+        centroid_xy_px=extent.centroid_xy_px,
+        state=state,
         is_thing=is_thing,
     )
 

@@ -87,31 +87,14 @@ def _coefficients(guide: np.ndarray, values: np.ndarray, radius: int) -> tuple[n
         return cv2.blur(planes, size, borderType=cv2.BORDER_REFLECT)
 
     r, g, b = cv2.split(guide)
-    m = cv2.split(
-        mean(
-            cv2.merge(
-                (
-                    r,
-                    g,
-                    b,
-                    values,
-                    r * values,
-                    g * values,
-                    b * values,
-                    r * r,
-                    r * g,
-                    r * b,
-                    g * g,
-                    g * b,
-                    b * b,
-                    values * values,
-                )
-            )
-        )
-    )
-    with_r, with_g, with_b = (m[4 + i] - m[i] * m[3] for i in range(3))
-    rr, rg, rb = m[7] - m[0] * m[0] + _SMOOTHNESS, m[8] - m[0] * m[1], m[9] - m[0] * m[2]
-    gg, gb, bb = m[10] - m[1] * m[1] + _SMOOTHNESS, m[11] - m[1] * m[2], m[12] - m[2] * m[2] + _SMOOTHNESS
+    products = (r * values, g * values, b * values, r * r, r * g, r * b, g * g, g * b, b * b, values * values)
+    averages = cv2.split(mean(cv2.merge((r, g, b, values, *products))))
+    mean_r, mean_g, mean_b, mean_v, *of_products = averages
+    mean_rv, mean_gv, mean_bv, mean_rr, mean_rg, mean_rb, mean_gg, mean_gb, mean_bb, mean_vv = of_products
+    with_r, with_g, with_b = mean_rv - mean_r * mean_v, mean_gv - mean_g * mean_v, mean_bv - mean_b * mean_v
+    rr, rg, rb = mean_rr - mean_r * mean_r + _SMOOTHNESS, mean_rg - mean_r * mean_g, mean_rb - mean_r * mean_b
+    gg, gb = mean_gg - mean_g * mean_g + _SMOOTHNESS, mean_gb - mean_g * mean_b
+    bb = mean_bb - mean_b * mean_b + _SMOOTHNESS
     # the symmetric 3x3 system (covariance + epsilon) a = covariance with the mask, by cofactors
     c00, c01, c02 = gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb
     c11, c12, c22 = rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg
@@ -119,8 +102,8 @@ def _coefficients(guide: np.ndarray, values: np.ndarray, radius: int) -> tuple[n
     a_r = (c00 * with_r + c01 * with_g + c02 * with_b) / determinant
     a_g = (c01 * with_r + c11 * with_g + c12 * with_b) / determinant
     a_b = (c02 * with_r + c12 * with_g + c22 * with_b) / determinant
-    explained = (a_r * with_r + a_g * with_g + a_b * with_b) / (m[13] - m[3] * m[3] + _SMOOTHNESS)
+    explained = (a_r * with_r + a_g * with_g + a_b * with_b) / (mean_vv - mean_v * mean_v + _SMOOTHNESS)
     explained = np.clip(_TRUST * explained, 0, 1)
-    offset = m[3] - a_r * m[0] - a_g * m[1] - a_b * m[2]
+    offset = mean_v - a_r * mean_r - a_g * mean_g - a_b * mean_b
     smooth = mean(cv2.merge((a_r, a_g, a_b, offset, explained)))
     return smooth[..., :3], smooth[..., 3], smooth[..., 4]

@@ -174,11 +174,16 @@ def drop_strays(
             fine, coarse = mask_logits.copy(), memory_mask.copy()
         drop = gone[parts]
         there = fine[row][window]
-        there[drop] = -np.abs(there[drop])
+        take_away(there, drop)
         kept = cv2.resize((fine[row] > 0).astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA) > 0
         lost = (coarse[row] > 0) & ~kept
-        coarse[row][lost] = -np.abs(coarse[row][lost])
+        take_away(coarse[row], lost)
     return fine, coarse
+
+
+def take_away(logits: np.ndarray, cells: np.ndarray) -> None:
+    """Makes cells no part of a mask, in place, as surely as they were: float32 logits and bool, of one shape."""
+    logits[cells] = -np.abs(logits[cells])
 
 
 def mask_scores(logits: np.ndarray) -> np.ndarray:

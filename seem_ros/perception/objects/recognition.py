@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.objects.appearance import Appearance, read_appearances
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.objects.taught import TaughtObject, TaughtView
@@ -105,7 +106,7 @@ class Recognition:
             masks, looks = list(shared), list(appearances)
             if answered[index]:
                 masks, looks = [*masks, own[index]], [*looks, next(of_answers)]
-            scores = [self.score(taught, look, _overlap(mask, own[index])) for look, mask in zip(looks, masks)]
+            scores = [self.score(taught, look, overlap(mask, own[index])) for look, mask in zip(looks, masks)]
             if not scores:
                 continue
             best = int(np.argmax(scores))
@@ -164,7 +165,7 @@ class Recognition:
         masks[:, :, -(-width // stride) :] = False
         kept: list[np.ndarray] = []
         for mask in sorted((mask for mask in masks if _large_enough(mask)), key=np.count_nonzero):
-            if all(_overlap(mask, other) < _SAME_CANDIDATE for other in kept):
+            if all(overlap(mask, other) < _SAME_CANDIDATE for other in kept):
                 kept.append(mask)
         return kept[:MAX_CANDIDATES]
 
@@ -177,7 +178,3 @@ class Recognition:
 
 def _large_enough(mask: np.ndarray) -> bool:
     return bool(np.count_nonzero(mask) >= _MIN_CELLS)
-
-
-def _overlap(one: np.ndarray, other: np.ndarray) -> float:
-    return int(np.count_nonzero(one & other)) / max(int(np.count_nonzero(one | other)), 1)

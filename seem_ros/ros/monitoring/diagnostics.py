@@ -10,6 +10,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from seem_ros.perception.tracking.target import TargetState
 from seem_ros.ros.camera.pipeline import CameraPipeline
 
 
@@ -88,7 +89,7 @@ def camera_status(
         "time_jumps": frames["time_jumps"],
         "deep_pixels": pipeline.scale or None,
         "targets": len(pipeline.targets),
-        **{f"targets_{state.lower()}": states.get(state, 0) for state in ("TRACKED", "OCCLUDED", "LOST")},
+        **{f"targets_{state.value.lower()}": states.get(state.value, 0) for state in TargetState},
     }
     for stage, (median, p95, p99) in statistics.milliseconds().items():
         values[f"{stage}_ms"] = f"{median:.1f}"

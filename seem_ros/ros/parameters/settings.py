@@ -15,9 +15,9 @@ from seem_ros.errors import PromptError, SeemError
 from seem_ros.perception.segmenter_config import UNKNOWN_WORDS, SegmenterConfig
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.ros.parameters.row import Parameter, row
+from seem_ros.runtime.loader import BACKENDS
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
-BACKENDS = ("auto", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "torch")
 CAMERA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 MAX_CAMERAS = 16
 TRACKER_PREFIX = "tracker."
@@ -43,7 +43,7 @@ class Settings:
         fixed=True,
     )
     backend: str = row(
-        "auto", "What runs the model; auto takes the best that is installed.", choices=BACKENDS, fixed=True
+        "auto", "What runs the model; auto takes the best that is installed.", choices=("auto", *BACKENDS), fixed=True
     )
     precision: str = row(
         "auto",
@@ -276,13 +276,13 @@ def table() -> tuple[Parameter, ...]:
         default = item.default_factory() if item.default is MISSING else item.default
         shown = next((name for name, own in _SCORES.items() if own == item.name), None)
         made = Parameter(
-            shown or item.name,
-            default,
-            meta["description"],
-            meta["minimum"],
-            meta["maximum"],
-            meta["choices"],
-            not meta["fixed"],
+            name=shown or item.name,
+            default=default,
+            description=meta["description"],
+            minimum=meta["minimum"],
+            maximum=meta["maximum"],
+            choices=meta["choices"],
+            changeable=not meta["fixed"],
         )
         if shown:
             scores[shown] = made

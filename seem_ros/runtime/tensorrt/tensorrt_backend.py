@@ -83,7 +83,17 @@ def engine_key(package: Package, graph: str, flavour: str, precision: str, targe
         gpu, capability, driver = f"any {target}", f"{target[2:-1]}.{target[-1]}", ""
     else:
         gpu, capability, driver = target.name, target.compute_capability, target.driver
-    return EngineKey(flavour, version, gpu, capability, driver, graph, package.identity(graph), precision, shapes)
+    return EngineKey(
+        flavour=flavour,
+        version=version,
+        gpu=gpu,
+        compute_capability=capability,
+        driver=driver,
+        graph=graph,
+        sha256=package.identity(graph),
+        precision=precision,
+        shapes=shapes,
+    )
 
 
 class EngineMaker:

@@ -130,4 +130,13 @@ def random_scene(
         42.0,
     )
     base = (rng.uniform(-0.15, 0.15), rng.uniform(0.42, 0.48), 0.0)
-    return SceneSpec(objects, seed, height_px, width_px, view, True, base, bool(rng.random() < 0.6))
+    return SceneSpec(
+        objects=objects,
+        seed=seed,
+        height_px=height_px,
+        width_px=width_px,
+        viewpoint=view,
+        with_arm=True,
+        arm_base_m=base,
+        shadows=bool(rng.random() < 0.6),
+    )
