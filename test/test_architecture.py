@@ -8,6 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "seem_ros"
 MOST_MODULES = 12
+MOST_LINES = 440  # more are two ideas
 # What a room may import beside itself and the modules that lie directly in seem_ros/.
 MAY_IMPORT = {
     "model": set(),
@@ -140,3 +141,8 @@ def test_every_module_has_a_licence_and_says_what_it_is_for():
         assert ast.get_docstring(tree), f"{name} has no docstring"
     for path in PACKAGE.rglob("*.py"):
         assert path.read_text().startswith("# SPDX-License-Identifier: Apache-2.0\n"), path
+
+
+def test_no_file_is_too_long_to_be_read_in_one_go():
+    lines = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in PACKAGE.rglob("*.py")}
+    assert {name: count for name, count in lines.items() if count > MOST_LINES} == {}

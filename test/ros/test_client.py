@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The typed client against a real node over DDS: every call, in words and in time."""
 
+import inspect
 import time
 from concurrent.futures import wait
 
@@ -59,6 +60,17 @@ def test_calls_at_one_time_are_all_answered(seem):
 def test_a_picture_of_ones_own_needs_no_camera(seem):
     found = seem.segment(["the red thing"], picture=PICTURE)
     assert found.by_prompt[0] is not None and found.target_ids == (0,)
+
+
+def test_every_call_can_be_waited_for_or_not():
+    later = [name for name in dir(SeemClient) if name.endswith("_async")]
+    assert {"segment_async", "refine_async", "teach_async", "find_async", "undo_async", "call_async"} <= set(later)
+    for name in later:
+        waiting = getattr(SeemClient, name.removesuffix("_async"))
+        assert waiting.__name__ == name.removesuffix("_async") and waiting.__doc__ == getattr(SeemClient, name).__doc__
+        assert list(inspect.signature(waiting).parameters) == list(
+            inspect.signature(getattr(SeemClient, name)).parameters
+        )
 
 
 def test_a_label_travels_in_a_prompt_message(seem):

@@ -46,8 +46,8 @@ def enlarge_along_edges(
     side_px = stride * float(np.sqrt(np.count_nonzero(positive)))
     radius = int(np.clip(side_px / 2, min(_SMALLEST_RADIUS_PX, radius), radius))
     margin = -(-radius // stride) + 1
-    rows = span(positive.any(1), cells_y, content_h // gcd(height * stride, content_h), margin)
-    columns = span(positive.any(0), cells_x, content_w // gcd(width * stride, content_w), margin)
+    rows = span(np.any(positive, axis=1), cells_y, content_h // gcd(height * stride, content_h), margin)
+    columns = span(np.any(positive, axis=0), cells_x, content_w // gcd(width * stride, content_w), margin)
     if rows is None or columns is None:
         return None
     piece = np.ascontiguousarray(logits[slice(*rows), slice(*columns)])

@@ -85,7 +85,7 @@ def shrinking(masks: Sequence[np.ndarray | None], geometry: Geometry, stride: in
     total_px = 0.0
     if given:
         positive = np.stack(given) > 0
-        tall, broad = (_extents(positive.any(axis)) for axis in (2, 1))
+        tall, broad = (_extents(np.any(positive, axis=axis)) for axis in (2, 1))
         total_px = cell_px * float(tall @ broad)
     return max(ceil((height * width / _MOST_PICTURE_PX) ** 0.5), ceil((total_px / _MOST_MASKS_PX) ** 0.5), 1)
 
@@ -113,8 +113,8 @@ def enlarge(logits: np.ndarray, geometry: Geometry, stride: int) -> Patch | None
     (height, width), (content_h, content_w) = geometry.source_hw, geometry.content_hw
     cells_y, cells_x = -(-content_h // stride), -(-content_w // stride)
     positive = logits[:cells_y, :cells_x] > 0
-    span_y = span(positive.any(1), cells_y, content_h // gcd(height * stride, content_h))
-    span_x = span(positive.any(0), cells_x, content_w // gcd(width * stride, content_w))
+    span_y = span(np.any(positive, axis=1), cells_y, content_h // gcd(height * stride, content_h))
+    span_x = span(np.any(positive, axis=0), cells_x, content_w // gcd(width * stride, content_w))
     if span_y is None or span_x is None:
         return None
     piece = np.ascontiguousarray(logits[slice(*span_y), slice(*span_x)])
