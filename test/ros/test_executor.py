@@ -44,6 +44,15 @@ def test_storing_callbacks_run_where_it_spins_and_others_in_the_pool(ros):
     assert ran["other"].startswith("callback")
 
 
+def test_spinning_ends_with_the_executor_at_once(ros):
+    ran: list[int] = []
+    ros.node.create_timer(0.01, lambda: ran.append(1), callback_group=StoringGroup())
+    ros.thread.start()
+    wait_for(lambda: ran, "a callback")
+    ros.executor.shutdown(timeout_sec=2)
+    wait_for(lambda: not ros.thread.is_alive(), "the end of the thread", 2)
+
+
 def test_threads_that_are_all_busy_stop_no_storing_callback_and_what_waited_runs_later(ros):
     release, begun, stored = threading.Event(), [], []
 
