@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera driver in a process of its own that publishes large pictures as fast as it can, to be killed meanwhile."""
+"""A camera driver in a process of its own that publishes pictures without a rest, to be killed meanwhile."""
 
 import sys
+import time
 
 import numpy as np
 import rclpy
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 
-HEIGHT, WIDTH = 1080, 1920  # 6 MB: a picture is on its way nearly all the time
+HEIGHT, WIDTH = 480, 640
+PAUSE_S = 0.002  # shorter than the way of a picture: there is nearly always one on it
 
 
 def main(topic: str) -> None:
@@ -17,12 +19,13 @@ def main(topic: str) -> None:
     node = rclpy.create_node("driver")
     publisher = node.create_publisher(Image, topic, qos_profile_sensor_data)
     picture = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    picture[300:600, 300:600] = (255, 0, 0)
+    picture[100:300, 100:300] = (255, 0, 0)
     message = Image(height=HEIGHT, width=WIDTH, encoding="rgb8", step=3 * WIDTH, data=picture.tobytes())
     message.header.frame_id = "optical"
     while True:
         message.header.stamp = node.get_clock().now().to_msg()
         publisher.publish(message)
+        time.sleep(PAUSE_S)
 
 
 if __name__ == "__main__":

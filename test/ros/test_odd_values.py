@@ -76,6 +76,14 @@ def test_names_of_a_vocabulary_are_cleaned_and_stuff_stays_stuff(running):
     assert running.vocabulary() == (["mug"], ["robot arm", "wall"])
 
 
+def test_names_with_html_entities_are_taken_as_they_are_and_stuff_stays_stuff(running):
+    def change(things, stuff):
+        return running.thread.call(lambda: running.set_vocabulary(things, stuff), 10.0)
+
+    change(["salt &amp; pepper", "mug"], ["wall &lt;red&gt;"])
+    assert running.vocabulary() == (["salt &amp; pepper", "mug"], ["wall &lt;red&gt;"])
+
+
 @pytest.mark.parametrize("name", ["x" * 201, "", " ", "a,b"])
 def test_names_of_a_vocabulary_that_are_none_are_refused(running, name):
     with pytest.raises(Exception, match="a vocabulary's name must have 1 to 200 characters") as caught:
