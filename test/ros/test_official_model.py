@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "runtime"))
 from local_hub import LocalHub  # noqa: E402
 
+BUSY_S = 120.0  # two processes start one after the other, perhaps beside busy cores
 MODEL, FILE = "focalt_v1", "seem_focalt_v1.pt"
 ASKED = Segment.Request(image=array_to_image(scene({(60, 40): "red"}), Header()), prompts=[Prompt(text="red cube")])
 
@@ -65,14 +66,14 @@ def test_it_answers_while_it_fetches_says_how_far_it_is_and_serves_when_it_is_do
     hub.gate.clear()
     node = start("fetching")
     heard = client.listen(DiagnosticArray, "/diagnostics")
-    answer = client.call(Segment, "/fetching/segment", ASKED, 60)
-    wait_for(lambda: hub.ranges, "the fetch", 60)
+    answer = client.call(Segment, "/fetching/segment", ASKED, BUSY_S)
+    wait_for(lambda: hub.ranges, "the fetch", BUSY_S)
     wait_for(lambda: f"model {MODEL}: fetching {FILE}: " in node.log, "a line in the log")
     answer = client.call(Segment, "/fetching/segment", ASKED)
     assert not answer.success and answer.message.startswith(f"the node is not active: fetching {FILE}: ")
     assert "% of 6 MB" in answer.message
     hub.gate.set()
-    wait_for(lambda: client.call(Segment, "/fetching/segment", ASKED, 60).success, "an answer", 60)
+    wait_for(lambda: client.call(Segment, "/fetching/segment", ASKED, BUSY_S).success, "an answer", BUSY_S)
     told = [one for array in heard for one in array.status if one.name == "fetching: preparation"]
     assert told and told[-1].level == b"\x01" and told[-1].values[0].value == MODEL
     assert "Traceback" not in node.log and "internal error" not in node.log
@@ -81,7 +82,7 @@ def test_it_answers_while_it_fetches_says_how_far_it_is_and_serves_when_it_is_do
 def test_ctrl_c_while_it_fetches_ends_node_and_fetch_and_keeps_what_came(client, hub, start, tmp_path):
     hub.gate.clear()
     node = start("leaving")
-    wait_for(lambda: any(path.stat().st_size for path in tmp_path.glob(f".{FILE}.*.part")), "the first quarter", 60)
+    wait_for(lambda: any(path.stat().st_size for path in tmp_path.glob(f".{FILE}.*.part")), "the first quarter", BUSY_S)
     (maker,) = makers(node)
     assert node.stop() == 0
     wait_for(lambda: not Path(f"/proc/{maker}").exists(), "the end of the fetch", 5)
@@ -94,8 +95,8 @@ def test_without_a_network_it_says_what_to_put_where_to_the_log_and_to_every_cal
 ):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     node = start("offline")
-    wait_for(lambda: "cannot configure" in node.log, "a line in the log", 60)
-    assert f"{REPOSITORY}/resolve/main/{FILE}" in node.log and str(tmp_path) in node.log
-    answer = client.call(Segment, "/offline/segment", ASKED, 60)
-    assert not answer.success and f"{FILE} could not be fetched" in answer.message and str(tmp_path) in answer.message
-    assert node.process.poll() is None and "Traceback" not in node.log
+    said = ("cannot configure", f"{REPOSITORY}/resolve/main/{FILE}", str(tmp_path))
+    wait_for(lambda: all(one in node.log for one in said), "what to put where, in the log", BUSY_S)
+    answer = client.call(Segment, "/offline/segment", ASKED, BUSY_S)
+    assert not answer.success and f"{FILE} could not be fetched" in answer.message, (answer.message, node.log)
+    assert str(tmp_path) in answer.message and node.process.poll() is None and "Traceback" not in node.log, node.log
