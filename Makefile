@@ -71,6 +71,7 @@ $(VENV)/.check.stamp: $(VENV)/.ros.stamp $(LISTS)
 # package's own source folder, and .venv's numpy would be one, so a copy is built.
 $(BUILT): $(INTERFACES) | $(VENV)/.ros.stamp
 	@command -v cc >/dev/null || { echo "a C compiler is missing: apt install build-essential"; exit 1; }
+	@$(PY) scripts/patch_ros_wheels.py
 	@rm -rf $(BUILD)/src && mkdir -p $(BUILD)/src/seem_ros
 	@cp -r $(wildcard CMakeLists.txt package.xml msg srv action launch config scripts models seem_ros) $(BUILD)/src/seem_ros/
 	$(COLCON) --base-paths $(BUILD)/src --build-base $(BUILD)/colcon --install-base $(SEEM_INSTALL) $(CMAKE_ARGS)

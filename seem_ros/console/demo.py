@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from seem_ros.console.footage import check_footage
 from seem_ros.errors import BackendError
 from seem_ros.ros.discovery import stay_on_this_machine
 
@@ -25,9 +26,12 @@ class DemoStage:
 
     Raises:
         BackendError: A program is missing.
+        DataError: The footage cannot be read.
     """
 
     def __init__(self, video: str | None, model: str) -> None:
+        if video is not None:
+            check_footage(video)
         stay_on_this_machine(101 + os.getpid() % 100, insist=False)
         remaps = [word for name in ("image", "depth", "camera_info") for word in ("-r", f"{name}:=/camera/{name}")]
         node = ["--ros-args", "-p", f"model:={model}", *remaps]

@@ -21,7 +21,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from seem_ros.datasets.media import open_media
-from seem_ros.errors import SeemError
+from seem_ros.errors import DataError, SeemError
 from seem_ros.ros.messages.images import array_to_image
 
 FRAME_ID = "footage_optical_frame"
@@ -39,7 +39,20 @@ def looped(source: str) -> Iterator[tuple[np.ndarray, float]]:
             count += 1
             yield frame.rgb, 1.0 / media.rate_hz
         if not count:
-            raise SeemError(f"{source} holds no pictures")
+            raise DataError(f"{source} holds no pictures")
+
+
+def check_footage(source: str) -> None:
+    """Look at its first picture, before anything is started for it.
+
+    Raises:
+        SeemError: The source cannot be read or holds no pictures.
+    """
+    frames = open_media(source).frames
+    if next(frames, None) is None:
+        raise DataError(f"{source} holds no pictures")
+    if hasattr(frames, "close"):
+        frames.close()  # a webcam serves one at a time
 
 
 def main(arguments: list[str] | None = None) -> int:

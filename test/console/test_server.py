@@ -352,6 +352,7 @@ class TestTokens:
     (("--max-rate-hz", "0"), "pictures a second must lie in"),
     (("--host", "no.such.host.invalid"), "is no address"),
     (("--host", "203.0.113.7"), "cannot listen on"),
+    (("--port", "0", "--demo", "--video", "/no/such/clip.mp4"), "does not exist"),
 ])  # fmt: skip
 def test_what_cannot_be_served_is_one_line_and_exit_status_2(private_ros, arguments, reason, capfd):
     from seem_ros.console.main import main
