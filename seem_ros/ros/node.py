@@ -119,16 +119,28 @@ class SeemNode(LifecycleNode):
         try:
             with self._changing:
                 work()
+            self._end_if_told()
             return inherited(state) if inherited is not None else TransitionCallbackReturn.SUCCESS
         except SeemError as error:
             self.get_logger().error(f"cannot {name}: {error}")
         except Exception:
+            self._end_if_told()
             self.get_logger().error(f"cannot {name}: internal error\n{traceback.format_exc()}")
         if name == "configure":
             self._cleanup()
         elif name == "activate":
             self._deactivate()
         return TransitionCallbackReturn.FAILURE
+
+    def _end_if_told(self) -> None:
+        """End where the process was told to while a model was loaded: nothing can be published or logged any more, and
+        rclpy would print a line about each.
+
+        Raises:
+            KeyboardInterrupt: It was.
+        """
+        if not self.context.ok():
+            raise KeyboardInterrupt
 
     def _serving(self) -> Running | None:
         """The configured state while the node is active, else None.

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from colour_backend import scene
-from harness import Camera, wait_for
+from harness import ROOT, Camera, NodeProcess, wait_for
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 
@@ -141,6 +141,32 @@ def test_ctrl_c_while_calls_wait_leaves_no_stray_lines(client, start_node):
     assert node.stop() == 0
     assert "exception" not in node.log and "Traceback" not in node.log, node.log
     assert not any(future.done() and future.result().success for future in futures)
+
+
+SLOW_NODE = """
+import sys, time
+sys.path.insert(0, {perception!r})
+from colour_backend import ColourBackend
+from seem_ros.perception.segmenter import Segmenter
+from seem_ros.ros.node import main
+
+def load(settings):
+    print("loading", flush=True)
+    time.sleep(1.5)
+    return Segmenter(ColourBackend(), settings.segmenter_config())
+
+sys.exit(main(load=load))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_being_ended_while_the_model_is_loaded_leaves_no_stray_lines(tmp_path, private_ros, how):
+    script = tmp_path / "slow_node.py"
+    script.write_text(SLOW_NODE.format(perception=str(ROOT / "test" / "perception")))
+    node = NodeProcess(script, name="hasty")
+    wait_for(lambda: "loading" in node.log, "the model to be loaded", 60)
+    assert node.stop(how) == 0
+    assert node.log.splitlines() == ["loading"]
 
 
 def test_parameters_are_taken_as_people_write_them_and_a_mistyped_one_is_said(client, start_node, tmp_path):
