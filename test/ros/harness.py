@@ -10,8 +10,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED
-from concurrent.futures import wait as wait_any
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,6 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from seem_ros.errors import ServiceTimeoutError
 from seem_ros.ros.client.service_calls import ServiceCaller
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 
@@ -95,7 +92,7 @@ class Client:
         self._caller = ServiceCaller(None, "", WAIT_S, name, None)
         self.node = self._caller.node
         self._clients: dict[str, Any] = {}
-        self._answered: set[str] = set()
+        self._answered: set[Any] = set()
 
     def listen(self, kind: type, topic: str, qos: Any = RELIABLE) -> list[Any]:
         """A list that grows with every message of a topic."""
@@ -108,24 +105,28 @@ class Client:
         return self.node.create_publisher(kind, topic, qos)
 
     def call(self, kind: type, service: str, request: Any, timeout_s: float = WAIT_S) -> Any:
-        """The answer to a call; fails the test if there is none in time.
-
-        Discovery goes both ways: a server that has not found this client yet cannot answer it, and the first answer is
-        lost. It is asked again, until one has come: of whichever asking, for an answer may take longer than the pause
-        between two.
-        """
-        asked = [self._caller.call_async(kind, service, request, timeout_s)]
-        try:
-            while service not in self._answered:
-                done, _ = wait_any(asked, ASK_AGAIN_S, return_when=FIRST_COMPLETED)
-                if done:
-                    response = done.pop().result()
-                    self._answered.add(service)
-                    return response
-                asked.append(self._caller.call_async(kind, service, request, timeout_s))
-            return asked[0].result()
-        except ServiceTimeoutError as error:
-            raise AssertionError(str(error)) from error
+        """The answer to a call; fails the test if there is none in time."""
+        if service not in self._clients:
+            self._clients[service] = self.node.create_client(kind, service)
+        client = self._clients[service]
+        assert client.wait_for_service(timeout_s), f"there is no service {service}"
+        if client not in self._answered:
+            # discovery goes both ways: a server that has not found this client yet cannot answer it, and the first
+            # answer is lost. It is asked again, until one has come: of whichever asking, for an answer may take longer
+            # than the pause between two.
+            asked = [client.call_async(request)]
+            ends = time.monotonic() + timeout_s
+            again = time.monotonic() + ASK_AGAIN_S
+            while not any(future.done() for future in asked) and time.monotonic() < ends:
+                if time.monotonic() >= again:
+                    asked.append(client.call_async(request))
+                    again = time.monotonic() + ASK_AGAIN_S
+                time.sleep(0.01)
+            self._answered.add(client)
+            future = next((one for one in asked if one.done()), asked[-1])
+        else:
+            future = client.call_async(request)
+        return self.wait(future, f"an answer of {service}", timeout_s)
 
     def send(self, kind: type, service: str, request: Any) -> Any:
         """A future of a call."""
