@@ -23,7 +23,7 @@ from seem_ros.runtime.package import Package, open_package
 from seem_ros.runtime.tensorrt.gpu_presence import nvidia_gpu
 
 # What reads a checkpoint and writes graphs: all of extra torch.
-_NEEDS = ("torch", "timm", "onnx", "onnx_ir", "onnxscript", "safetensors", "transformers")
+_NEEDS = ("torch", "timm", "onnx", "onnx_ir", "onnxscript", "safetensors")
 
 
 def find_checkpoint(model: str, say: Callable[[str], None], offline: bool = False) -> Path:

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a wheel carries: every file that the code reads, and one version."""
 
+import contextlib
+import importlib.metadata
 import re
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 try:
     import tomllib
@@ -41,3 +45,36 @@ def test_what_rosdep_has_a_key_for_is_in_both_lists():
     names = {re.split(r"[\s<>=!;\[]", line, maxsplit=1)[0] for line in PROJECT["project"]["dependencies"]}
     for name, key in keys.items():
         assert name in names and f">{key}<" in xml, (name, key)
+
+
+def test_every_dependency_has_a_lower_and_an_upper_bound_and_what_is_installed_lies_within():
+    listed = [*PROJECT["project"]["dependencies"]]
+    for lines in PROJECT["project"]["optional-dependencies"].values():
+        listed += lines
+    unbounded, outside = [], []
+    for requirement in map(Requirement, listed):
+        if requirement.name.startswith("ros-") or requirement.name == "seem_ros":
+            continue  # ROS's wheels follow ROS, whose releases pin each other
+        signs = {one.operator for one in requirement.specifier}
+        if "<" not in signs or (">=" not in signs and requirement.name != "empy"):  # of empy only the 3 is spoken
+            unbounded.append(str(requirement))
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            installed = importlib.metadata.version(requirement.name)
+            if not requirement.specifier.contains(installed, prereleases=True):
+                outside.append(f"{requirement}: {installed}")
+    assert not unbounded and not outside
+
+
+def test_whatever_ships_beside_code_has_a_licence_in_the_guide():
+    code = {".py", ".pyc", ".js", ".css", ".html", ".svg", ".md"}
+    roots = (ROOT / "seem_ros", ROOT / "models", ROOT / "docs" / "assets")
+    folders = {
+        path.parent.relative_to(ROOT).as_posix()
+        for root in roots
+        for path in root.rglob("*")
+        if path.is_file() and (path.suffix not in code or "assets" in path.parts)
+    }
+    told = re.findall(r"`([\w/.]+)`", (ROOT / "docs" / "guides" / "security.md").read_text())
+    listed = [one for one in told if (ROOT / one).is_dir()]
+    strangers = [one for one in folders if not any(f"{one}/".startswith(f"{each}/") for each in listed)]
+    assert strangers == ["models"], strangers  # itself: the cards' sources
