@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that needs an NVIDIA GPU, in one run: builds, parity, timings with CUDA graphs, memory.
 
-    python bench/gpu.py --package models/focalt --package models/pico --out out/gpu
+    python bench/gpu.py --package models/focalt --package models/lite --out out/gpu
 
 Writes ``gpu.md``, ``gpu.json`` and plots. Without a GPU it says so and exits with 77, the usual code for "skipped".
 """

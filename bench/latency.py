@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 r"""Latency per stage and backend, memory, and time from nothing to the first mask; a table and a plot.
 
-    python bench/latency.py --package pico --backends onnxruntime openvino openvino:bf16 torch --out out/latency
+    python bench/latency.py --package lite --backends onnxruntime openvino openvino:bf16 torch --out out/latency
     python bench/latency.py --package out/focalt/package --backends onnxruntime openvino openvino:bf16 \
         --counts 1 4 --repeats 1 --no-cold --out out/focalt
 

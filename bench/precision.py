@@ -2,7 +2,7 @@
 """What half precision costs a trained model: masks against torch float32, and accuracy against the truth.
 
     python -m seem_ros.tools.evaluate --world out/val --render 300 --limit 1     # once: the held-out tabletop
-    python bench/precision.py --package pico --world out/val --scenes 30 --out out/precision
+    python bench/precision.py --package lite --world out/val --scenes 30 --out out/precision
 
 Every backend and precision that can run here answers the same clicks, boxes, references and texts about the same
 held-out pictures. Bars: mean IoU of its masks with torch float32's at least 0.99 in fp16 and 0.98 in bf16, and mean IoU

@@ -47,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--demo", action="store_true", help="start a node and a camera as well, away from other ROS nodes"
     )
     parser.add_argument("--video", help="with --demo: your video, folder of pictures, bag, or a webcam's number")
-    parser.add_argument("--model", default="pico", help="with --demo: model package, a name or a folder")
+    parser.add_argument("--model", default="builtin", help="with --demo: model package, a name or a folder")
     return parser
 
 

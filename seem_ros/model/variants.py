@@ -53,17 +53,17 @@ def official_config(backbone: str, rules: str) -> ModelConfig:
 
 
 def model_config(name: str) -> ModelConfig:
-    """Configuration by name: one of `OFFICIAL`, ``builtin``, the built-in model (also by its own name), or ``lite``.
+    """Configuration by name: one of `OFFICIAL`, ``builtin`` (or its own name, ``lite``), or ``pico``, the one before it.
 
     Raises:
         ModelError: the name is unknown; the message lists the known ones.
     """
-    if name in ("builtin", PICO.name):
-        return PICO
-    if name == LITE.name:
+    if name in ("builtin", LITE.name):
         return LITE
+    if name == PICO.name:
+        return PICO
     if name not in OFFICIAL:
-        raise ModelError(f"unknown model {name!r}; known are {', '.join((*OFFICIAL, 'builtin', LITE.name))}")
+        raise ModelError(f"unknown model {name!r}; known are {', '.join((*OFFICIAL, 'builtin', PICO.name))}")
     return official_config(*name.split("_"))
 
 

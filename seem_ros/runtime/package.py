@@ -27,7 +27,7 @@ DESCRIPTION = "model.yaml"
 _FIELDS = ("format", "model", "graphs", "weights", "tokenizer", "gate", "norms", "architecture", "check")
 PRECISIONS = ("fp32", "fp16", "bf16", "int8")
 BUILTIN = "builtin"  # wherever a model is named, stands for the one that comes with seem_ros
-_BUILTIN_FOLDER = "pico"
+_BUILTIN_FOLDER = "lite"
 
 
 @dataclass(frozen=True)

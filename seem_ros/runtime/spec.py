@@ -81,7 +81,7 @@ class ModelSpec:
     """Sizes and rules of one model package.
 
     Attributes:
-        name: Name of the model, e.g. ``pico`` or ``focalt_v1``.
+        name: Name of the model, e.g. ``lite`` or ``focalt_v1``.
         rules: Attention and selection rules: a name of ``seem_ros.model.query_decoder.attention_rules.RULES``.
         input_hw: Height and width of the network input, pixels; both multiples of ``size_divisor``.
         size_divisor: What height and width have to be divisible by.

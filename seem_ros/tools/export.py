@@ -2,9 +2,9 @@
 """Writes a model package from a checkpoint, and builds TensorRT engines ahead of time.
 
     python -m seem_ros.tools.export seem_focalt_v0.pt --size 480x640 --precision fp16 --out models/focalt
-    python -m seem_ros.tools.export out/train/average.pt --card models/pico.card.yaml --out models/pico
-    python -m seem_ros.tools.export --package models/pico --precision int8 --calibration pictures
-    python -m seem_ros.tools.export --package models/pico --build-engine --gpu SM89
+    python -m seem_ros.tools.export out/train/average.pt --card models/lite.card.yaml --out models/lite
+    python -m seem_ros.tools.export --package models/lite --precision int8 --calibration pictures
+    python -m seem_ros.tools.export --package models/lite --build-engine --gpu SM89
 
 A package runs without torch: ``model.yaml``, ONNX graphs with static shapes, their weights stored once, the tokenizer,
 and stored inputs that every new engine is compared on.

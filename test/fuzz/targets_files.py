@@ -20,14 +20,14 @@ from hostile import TEXTS, Dice, pick
 from seem_ros.errors import SeemError
 
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "models" / "pico"
+PACKAGE = ROOT / "models" / "lite"
 VALUES = (
     0, 1, -1, 2**31, 10**30, 1.5, float("nan"), float("inf"), "", "x", "../x", "x" * 3000, None, True, [], {}, [1, 2],
     {"a": 1}, "2026-99-99", [[[[]]]], "&a", "*a", "!!python/object:os.system",
 )  # fmt: skip
 WORDS = (
     "photo.png", "text.txt", "broken.png", "broken.yaml", "list.yaml", "empty", "missing", "out", "1", "0", "-1",
-    "1e400", "nan", "x", "", "1,2", "1,2,3,4", "480x640", "\udcff", "ü", "pico", "text.txt/x",
+    "1e400", "nan", "x", "", "1,2", "1,2,3,4", "480x640", "\udcff", "ü", "lite", "text.txt/x",
 )  # fmt: skip
 TOOLS = (
     "seem_ros.tools.segment", "seem_ros.tools.export", "seem_ros.tools.record", "seem_ros.tools.weights",

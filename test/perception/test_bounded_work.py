@@ -149,7 +149,7 @@ print(found.labels.shape, peak // 1000, found.answers[0].found)
 
 
 def test_a_picture_of_the_largest_size_is_answered_at_full_size_in_a_bounded_memory():
-    model = str(Path(__file__).parents[2] / "models" / "pico")
+    model = str(Path(__file__).parents[2] / "models" / "lite")
     code = LARGE.format(model=model)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     shape, megabytes = done.stdout.rsplit(") ", 1)

@@ -21,7 +21,7 @@ CYLINDER, CONE = 3, 5
 
 @pytest.fixture(scope="module")
 def segmenter():
-    with Segmenter.load(ROOT / "models" / "pico", backend="onnxruntime") as segmenter:
+    with Segmenter.load(ROOT / "models" / "lite", backend="onnxruntime") as segmenter:
         yield segmenter
 
 

@@ -74,7 +74,7 @@ def _left(home: Path) -> list[str]:
 
 
 def test_the_libraries_send_nothing_and_leave_no_ids(watcher, tmp_path):
-    script = USE_EVERYTHING.format(first="", model=str(ROOT / "models/pico"), seconds=SENDS_AFTER_S / 2)
+    script = USE_EVERYTHING.format(first="", model=str(ROOT / "models/lite"), seconds=SENDS_AFTER_S / 2)
     environment = _environment(watcher, tmp_path / "home", tmp_path / "log")
     (tmp_path / "home").mkdir()
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=ROOT, capture_output=True, text=True)
@@ -88,7 +88,7 @@ def test_the_watcher_sees_what_would_be_sent_without_the_switches(watcher, tmp_p
         pytest.skip("OpenVINO's sender is not installed")
     try_it = "try: socket.create_connection(('192.0.2.1', 9), 1)\nexcept OSError: pass"
     first = f"import openvino_telemetry, socket\n{try_it}"
-    script = USE_EVERYTHING.format(first=first, model=str(ROOT / "models/pico"), seconds=1.0)
+    script = USE_EVERYTHING.format(first=first, model=str(ROOT / "models/lite"), seconds=1.0)
     environment = _environment(watcher, tmp_path / "home", tmp_path / "log") | {"ORT_DISABLE_TELEMETRY": "0"}
     (tmp_path / "home").mkdir()
     environment.pop("CI", None)  # there the senders keep quiet by themselves

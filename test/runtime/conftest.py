@@ -23,7 +23,7 @@ EMULATED = "tensorrt_rtx, emulated"
 @pytest.fixture(scope="session")
 def package() -> Package:
     """The package that ships with seem_ros."""
-    return open_package(Path(__file__).parents[2] / "models" / "pico")
+    return open_package(Path(__file__).parents[2] / "models" / "lite")
 
 
 @pytest.fixture(scope="session")

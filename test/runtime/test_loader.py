@@ -103,7 +103,7 @@ def test_running_the_built_in_model_never_imports_torch_or_onnx(name):
         "import sys, numpy as np\n"
         "from seem_ros.runtime import load_backend\n"
         "from seem_ros.runtime.interface import PromptBatch\n"
-        f"backend = load_backend('pico', {name!r})\n"
+        f"backend = load_backend('lite', {name!r})\n"
         "features = backend.encode_image(np.zeros((*backend.spec.input_hw, 3), np.uint8))\n"
         "backend.decode(features, PromptBatch.empty(backend.spec, 1))\n"
         "backend.encode_text(['mug'])\n"

@@ -26,7 +26,7 @@ def edit(linked_package, replace_file):
 def test_the_built_in_model_is_found_by_name(package):
     assert find_package("builtin").resolve() == package.folder.resolve()
     assert find_package(package.folder.name).resolve() == package.folder.resolve()
-    assert package.spec.name == "pico" and package.spec.input_hw == (256, 320)
+    assert package.spec.name == "lite" and package.spec.input_hw == (288, 384)
 
 
 def test_the_built_in_package_is_small(package):
@@ -78,7 +78,7 @@ def test_a_graph_of_another_model_is_refused(linked_package, edit):
         plain["graphs"]["fp32"].update(image_encoder=text, text_encoder=encoder)
 
     edit(swap)
-    with pytest.raises(PackageError, match=r"not a graph of model pico"):
+    with pytest.raises(PackageError, match=r"not a graph of model lite"):
         load_backend(linked_package, "onnxruntime")
 
 
@@ -95,7 +95,7 @@ def test_a_graph_that_is_not_onnx_is_refused(linked_package, backend, edit, repl
 def test_weights_of_another_architecture_are_refused_by_torch(linked_package, edit):
     pytest.importorskip("torch")
     edit(lambda plain: plain["architecture"]["decoder"].update(object_queries=5))
-    with pytest.raises(PackageError, match="does not fit pico"):
+    with pytest.raises(PackageError, match="does not fit lite"):
         load_backend(linked_package, "torch")
 
 

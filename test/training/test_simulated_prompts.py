@@ -7,7 +7,6 @@ import pytest
 from seem_ros.datasets.scenes.scene import Thing
 from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.training import simulated_prompts
-from seem_ros.training.clip_dataset import crop
 from seem_ros.training.prompt_sampling import Scene, ask_memory, ask_text, lookalikes
 from seem_ros.training.referring_phrases import Phrase, SpokenNames
 
@@ -100,10 +99,3 @@ def test_following_gives_a_look_or_a_previous_mask(shard_folder):
         if ask.counted:
             assert ask.reference is not None or ask.previous is not None
             assert ask.previous is None or (ask.geometry.kind == 4 and ask.previous.any())
-
-
-def test_both_frames_are_cropped_alike(shard_folder):
-    clip = Shards(shard_folder).clip(0, (0, 0))
-    for whole in (False, True):
-        out = crop(clip, np.random.default_rng(3), 64, 96, whole)
-        assert out.rgb.shape == (2, 64, 96, 3) and np.array_equal(out.ids[0], out.ids[1])

@@ -8,10 +8,12 @@ A model asked for an object that is hidden tends to answer with another one that
    object moving; if the target was tracked it is accepted at once, otherwise it must also look right. For one that is
    not tracked an answer where it was last seen beyond doubt is near too.
 3. Likeness. The cosine of its mean mask feature with the target's memory must not be more than
-   ``similarity_margin`` below what is usual for this target, or half of it where the answer is not near: what comes out
-   from behind something looks a little different at first, a whole object elsewhere should not.
-4. There before. An answer far from the last place shows a look-alike if the picture there has not changed since the
-   target was last seen (after the camera's own shift is taken out): the object was there already, beside the target.
+   ``similarity_margin`` below what is usual for this target, or half of it where the answer is not near or is to a
+   click: what comes out from behind something looks a little different at first, a whole object elsewhere should not,
+   and a click finds whatever is at its place.
+4. There before. An answer far from the last place, or for a hidden target hardly in it, shows a look-alike if the
+   picture there has not changed since the target was last seen (after the camera's own shift is taken out): the object
+   was there already, beside the target.
 5. Agreement. An answer at another place counts when ``refind_after`` frames in a row agree on it.
 6. One claim. Of two answers that overlap by more than ``duplicate_overlap`` the surer one is seen; targets that go on
    from frame to frame come before targets that were just found again.
@@ -172,6 +174,22 @@ def was_there_before(last: Place, place: Place, difference: float) -> bool:
     return float(best[place.mask].mean()) < difference
 
 
+def is_look_alike(target: Target, place: Place, last: Place, config: TrackerConfig) -> bool:
+    """Rule 4: an object was there while the target was seen elsewhere; it is remembered, and followed where it goes.
+
+    Args:
+        target: Whose look-alike it would be.
+        place: Where the answer is.
+        last: Where the target was seen, not there.
+        config: The numbers.
+    """
+    known = target.twin is not None and overlap(target.twin, place.mask) > SAME_PLACE
+    if not known and not was_there_before(last, place, config.unchanged_difference):
+        return False
+    target.twin = place.mask
+    return True
+
+
 def associate(candidates: Sequence[Candidate], config: TrackerConfig) -> None:
     """Rules 1 to 5: accepts candidates, each on its own; keeps count of agreement in their targets."""
     for one in candidates:
@@ -188,10 +206,16 @@ def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
     if going_on and near and look is not Look.POINT:  # a click finds whatever is at its place, so it must look right
         target.candidates.clear()
         return True
-    if candidate.similarity < target.likeness - config.similarity_margin * (1.0 if near else 0.5):
+    strict = not near or look is Look.POINT
+    if candidate.similarity < target.likeness - config.similarity_margin * (0.5 if strict else 1.0):
         return False
-    if not near and target.place is not None and was_there_before(target.place, place, config.unchanged_difference):
-        return False
+    if target.place is not None:
+        # Near counts as elsewhere for what was hidden and is hardly where it was: a look-alike may stand right beside.
+        beside = not going_on and overlap(target.place.mask, place.mask) <= SAME_PLACE
+        if (not near or beside) and is_look_alike(target, place, target.place, config):
+            if look is Look.APPEARANCE:
+                target.against = 0  # the reference answers with a look-alike: its word against memory is worth nothing
+            return False
     frames = before[1] + 1 if before is not None and overlap(before[0], place.mask) > SAME_PLACE else 1
     target.candidates[look] = place.mask, frames
     return near or frames >= config.refind_after

@@ -173,7 +173,9 @@ class Target:
     are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
     cells of the mask it usually has. ``sure`` is where it was last seen beyond doubt. ``unproven`` counts the pictures
     in which its last find, after ``found_at`` tracked frames, still has to be confirmed, ``against`` those in a row
-    that contradicted it; see ``verification``. ``history`` is what it was before each of its last rounds, oldest first.
+    that contradicted it; see ``verification``. ``twin`` is where its look-alike was seen last, bool [h4, w4]: an object
+    that was there beside it once is not taken for it later. ``history`` is what it was before each of its last rounds,
+    oldest first.
     """
 
     target_id: int
@@ -199,6 +201,7 @@ class Target:
     unproven: int = 0
     found_at: int = 0
     against: int = 0
+    twin: np.ndarray | None = None
     candidates: dict[Look, tuple[np.ndarray, int]] = field(default_factory=dict)
     look: Look = Look.MEMORY
     box_xyxy_px: tuple[int, int, int, int] | None = None
@@ -319,7 +322,7 @@ class Target:
     def forget_place(self, keep_hint: bool) -> None:
         """After a jump in time or a change of size: appearance stays, places do not mean anything any more."""
         self.hint = (self.place or self.hint) if keep_hint else None
-        self.place = self.sure = None
+        self.place = self.sure = self.twin = None
         self.unproven = self.against = 0
         self.box_xyxy_px = None
         self.candidates.clear()

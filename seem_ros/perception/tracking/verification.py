@@ -23,7 +23,7 @@ import numpy as np
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
-from seem_ros.perception.tracking.association import SAME_PLACE, Candidate, overlap, was_there_before
+from seem_ros.perception.tracking.association import SAME_PLACE, Candidate, is_look_alike, overlap
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.observation import look
 from seem_ros.perception.tracking.target import Look, Target, TargetState
@@ -88,5 +88,5 @@ def _contradicts(opinion: Candidate, claim: Candidate, config: TrackerConfig) ->
         return False
     if opinion.similarity < max(claim.similarity - SLACK, target.likeness - config.similarity_margin / 2):
         return False
-    in_place = bool((sure.mask & theirs).any())
-    return in_place or not was_there_before(sure, opinion.place, config.unchanged_difference)
+    in_place = overlap(sure.mask, theirs) > SAME_PLACE  # a few common cells are a neighbour's border
+    return in_place or not is_look_alike(target, opinion.place, sure, config)

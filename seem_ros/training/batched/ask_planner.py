@@ -142,12 +142,21 @@ class AskPlanner:
         for f in range(n):
             _FrameAsks(self, out, counts, f, scenes, views.base, rng, said).ask()
         out.texts = list(said)
-        out.banks = tuple(_fewer(bank, out.names[:, b], rng) for b, bank in enumerate(out.banks))
+        out.banks = tuple(fewer_names(bank, out.names[:, b], rng) for b, bank in enumerate(out.banks))
         return out
 
 
-def _fewer(bank: tuple[str, ...], names: np.ndarray, rng: np.random.Generator) -> tuple[str, ...]:
-    """A bank of the batch's own names and others drawn at random, its last name kept last; renumbers `names`."""
+def fewer_names(bank: tuple[str, ...], names: np.ndarray, rng: np.random.Generator) -> tuple[str, ...]:
+    """Takes a batch's own names out of a bank, and others drawn at random, up to `BANK_NAMES`.
+
+    Args:
+        bank: names; the last one, "background", is always kept.
+        names: [...] int index into the bank, -1 = no name; renumbered in place.
+        rng: draws the others.
+
+    Returns:
+        The smaller bank, in the same order.
+    """
     own = np.unique(names[names >= 0])
     others = np.setdiff1d(np.arange(len(bank) - 1), own)
     drawn = rng.permutation(others)[: max(0, BANK_NAMES - len(own))]

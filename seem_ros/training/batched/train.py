@@ -22,18 +22,20 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from seem_ros.errors import CheckpointError, DataError, SeemError
+from seem_ros.errors import CheckpointError, DataError, PackageError, SeemError
 from seem_ros.files import claim_folder
 from seem_ros.model.backbones.efficientnet_lite import imagenet_weights
+from seem_ros.model.checkpoints import read_state
 from seem_ros.model.config import LITE
 from seem_ros.model.seem import Seem
+from seem_ros.runtime.checkpoint import trainable_model
+from seem_ros.runtime.package import find_package, open_package
 from seem_ros.training.batched.ask_planner import AskPlanner
 from seem_ros.training.batched.batch_objective import BatchObjective
 from seem_ros.training.batched.picture_store import PackedPictures
 from seem_ros.training.batched.two_views import SourceMix, ViewSampler
 from seem_ros.training.config import field_values
 from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, save_run
-from seem_ros.training.train import start_weights
 
 WRITTEN = ("average.pt", "last.pt", "curve.json", "config.json")
 # Half of the steps without a finite gradient is no accident any more.
@@ -125,6 +127,23 @@ def source_weights(config: BatchedTrainConfig, store: PackedPictures) -> dict[st
     }
     left, total = 1 - sum(config.share.values()), sum(rest.values()) or 1.0
     return {**config.share, **{source: left * part / total for source, part in rest.items()}}
+
+
+def start_weights(path: str | Path) -> dict[str, Tensor]:
+    """Weights to start from: an `average.pt` of an earlier run, or a package, e.g. `builtin`.
+
+    Raises:
+        SeemError: neither is there, or it cannot be read.
+    """
+    if Path(path).is_file():
+        return read_state(Path(path))
+    try:
+        folder = find_package(path)
+    except PackageError as error:
+        raise CheckpointError(
+            f"start weights {path} are neither a file (an average.pt of an earlier run) nor a model package ({error})"
+        ) from error
+    return trainable_model(open_package(folder)).state_dict()
 
 
 def start_model(config: BatchedTrainConfig) -> Seem:

@@ -229,6 +229,6 @@ def test_the_bench_for_gpus_runs_to_its_end_and_reports(gpu, library, tmp_path, 
         assert bench.main(["--out", str(tmp_path), "--cache-dir", str(tmp_path / "cache"), "--repeats", "1"]) == 0
     report = (tmp_path / "gpu.md").read_text()
     assert report.startswith("# Emulated GPU") and "passed in fp32" in report
-    found = json.loads((tmp_path / "gpu.json").read_text())["pico"]["tensorrt_rtx fp32"]
+    found = json.loads((tmp_path / "gpu.json").read_text())["lite"]["tensorrt_rtx fp32"]
     assert found["ms"]["frame, 4 prompts"] > 0 and found["memory_mb"] > 1
-    assert (tmp_path / "pico.png").stat().st_size > 1000
+    assert (tmp_path / "lite.png").stat().st_size > 1000

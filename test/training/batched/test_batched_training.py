@@ -2,20 +2,24 @@
 """Packs, views, prompts, losses and a resumed training, on a few pictures drawn here."""
 
 import json
+import subprocess
+import sys
+from dataclasses import asdict
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from seem_ros.datasets.scenes.scene import Thing
-from seem_ros.errors import DataError
+from seem_ros.errors import CheckpointError, DataError
 from seem_ros.training.batched import simulated_pointing as draw
-from seem_ros.training.batched.ask_planner import CLICK, SLOTS, AskPlanner
+from seem_ros.training.batched.ask_planner import BANK_NAMES, CLICK, SLOTS, AskPlanner, fewer_names
 from seem_ros.training.batched.mask_losses import greedy, mask_loss, masks_of
 from seem_ros.training.batched.pack import PackWriter
 from seem_ros.training.batched.picture_store import IGNORED, PackedPictures
-from seem_ros.training.batched.train import BatchedTrainConfig, BatchedTrainer, main, source_weights
+from seem_ros.training.batched.train import BatchedTrainConfig, BatchedTrainer, main, source_weights, start_weights
 from seem_ros.training.batched.two_views import SourceMix, ViewSampler
 
 CPU = torch.device("cpu")
@@ -94,8 +98,9 @@ def test_only_things_in_sight_are_asked_for_and_absent_ones_are_marked(pack):
 def test_a_click_lies_deep_inside_and_a_box_around_its_mask():
     mask = torch.zeros(1, 60, 80, dtype=torch.bool)
     mask[0, 20:41, 30:61] = True
-    x, y = draw.pick_clicks(mask, draw.depth(mask), middle=1.0)[0].tolist()
-    assert abs(x / 2 - 45) <= 6 and abs(y / 2 - 30) <= 2
+    for _ in range(20):  # drawn at random among the pixels that are about as deep as the middle
+        x, y = draw.pick_clicks(mask, draw.depth(mask), middle=1.0)[0].tolist()
+        assert abs(x / 2 - 45) <= 3 and abs(y / 2 - 30) <= 3
     assert draw.boxes(mask)[0].tolist() == [60, 40, 122, 82]
 
 
@@ -149,6 +154,32 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(pack, tmp_path):
     worst = max(float((one[key].float() - two[key].float()).abs().max()) for key in one)
     assert worst < 1e-4
     assert resumed.skipped == 0 and [row["images"] for row in resumed.curve] == [2, 4, 6]
+
+
+def test_missing_start_weights_are_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"average\.pt of an earlier run"):
+        start_weights(tmp_path / "none.pt")
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_model_from_the_command_line(pack, tmp_path):
+    path = tmp_path / "train.yaml"
+    path.write_text(yaml.safe_dump({**asdict(config(pack, tmp_path / "run", images=8)), "packs": [str(pack)]}))
+    trainer = ["-m", "seem_ros.training.batched.train", "--config", str(path)]
+    launched = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *trainer]
+    done = subprocess.run(launched, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [row["images"] for row in json.loads((tmp_path / "run" / "curve.json").read_text())] == [4, 8]
+
+
+def test_a_batch_is_held_against_its_own_names_and_a_few_others():
+    bank = tuple(f"name {k}" for k in range(300)) + ("background",)
+    names = np.full((2, 256), -1)
+    names[0, 3], names[1, 7] = 250, 299
+    kept = fewer_names(bank, names, np.random.default_rng(0))
+    assert len(kept) == BANK_NAMES + 1 and kept[-1] == "background"
+    assert (kept[names[0, 3]], kept[names[1, 7]]) == ("name 250", "name 299")
+    assert (names >= 0).sum() == 2
 
 
 def test_a_source_that_no_pack_has_is_refused_by_name(pack):
