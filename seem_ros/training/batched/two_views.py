@@ -44,6 +44,7 @@ class SourceMix:
     """How scenes are drawn: weight per source, and how its pictures are used."""
 
     weights: dict[str, float]
+    plain: float = 0.5  # of the textures, exchanged for one even colour: a thing on white paper, as shops show it
     whole: float = 0.45
     turned: float = 0.12
     grey: float = 0.08
@@ -122,12 +123,23 @@ class ViewSampler:
         hw = np.array([store.hw[index], store.hw[partner]], np.float64)
         return out, hw
 
-    def _pastes(self, rng: np.random.Generator, index: int) -> list[tuple[np.ndarray, np.ndarray, float]]:
+    def _even(self, rng: np.random.Generator, index: int) -> np.ndarray | None:
+        """Colour [3] of an even ground in place of a texture, mostly near white; None = the picture as it is."""
+        if self.store.pictures[index].source != "texture" or rng.random() >= self.mix.plain:
+            return None
+        kind = rng.random()
+        if kind < 0.65:
+            return rng.uniform(215, 255) - rng.uniform(0, 8, 3)
+        return rng.uniform(2, 40, 3) if kind < 0.75 else rng.uniform(2, 255, 3)
+
+    def _pastes(self, rng: np.random.Generator, index: int, even: bool) -> list[tuple[np.ndarray, np.ndarray, float]]:
         """What is pasted on a scene: (row of the object table, maps [2, 2, 3] output -> source, light)."""
         picture = self.store.pictures[index]
         if not len(self.lifted):
             return []
-        if picture.source == "texture":
+        if even:
+            count = int(rng.integers(1, 6))
+        elif picture.source == "texture":
             count = int(rng.integers(4, LAYERS + 1))
         elif picture.clip is not None:
             count = int(rng.integers(1, 4)) if rng.random() < 0.15 else 0
@@ -150,7 +162,9 @@ class ViewSampler:
                 at = middle + rng.normal(0, 1, 2) * size0 * math.sqrt(count) * 0.45
                 angle = rng.uniform(-math.pi, math.pi) if rng.random() < 0.6 else rng.normal(0, 0.3)
             else:
-                size = math.exp(rng.uniform(math.log(26), math.log(190)))
+                size = math.exp(
+                    rng.uniform(*((math.log(40), math.log(330)) if even else (math.log(26), math.log(190))))
+                )
                 at = rng.uniform(0.05, 0.95, 2) * (self.w, self.h)
                 angle = rng.normal(0, 0.3) if rng.random() < 0.8 else rng.uniform(-math.pi, math.pi)
             size = min(size, 2.5 * long)
@@ -176,6 +190,7 @@ class ViewSampler:
         maps, sizes = np.empty((scenes, 2, 2, 3)), np.empty((scenes, 2, 2))
         layers: list[list[tuple[np.ndarray, np.ndarray, float]]] = []
         pasted: list[dict[int, NamedObject]] = []
+        grounds = np.full((scenes, 3), -1.0)
         for b, s in enumerate(rng.choice(len(self.sources), scenes, p=self.share)):
             members = store.by_source[self.sources[s]]
             i = members[rng.integers(len(members))]
@@ -183,7 +198,10 @@ class ViewSampler:
             j = others[rng.integers(len(others))] if others else i
             base[b], partner[b] = i, j
             maps[b], sizes[b] = self._maps(rng, i, j)
-            layers.append(self._pastes(rng, i))
+            ground = self._even(rng, i)
+            if ground is not None:
+                grounds[b] = ground
+            layers.append(self._pastes(rng, i, ground is not None))
             pasted.append(
                 {FIRST_PASTED + k: store.pictures[row[0]].objects[row[1]] for k, (row, _, _) in enumerate(layers[-1])}
             )
@@ -193,6 +211,8 @@ class ViewSampler:
             to_device(maps.reshape(-1, 2, 3).astype(np.float32), device),
             to_device(sizes.reshape(-1, 2).astype(np.float32), device),
         )
+        ground = to_device(grounds.astype(np.float32), device).repeat_interleave(2, 0)[:, :, None, None]
+        rgb = torch.where(ground >= 0, ground.expand_as(rgb), rgb)
         most = max(len(x) for x in layers)
         for k in range(most):
             who = [b for b in range(scenes) if len(layers[b]) > k]
