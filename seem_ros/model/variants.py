@@ -53,7 +53,7 @@ def official_config(backbone: str, rules: str) -> ModelConfig:
 
 
 def model_config(name: str) -> ModelConfig:
-    """Configuration by name: one of `OFFICIAL`, ``builtin`` (or its own name, ``lite``), or ``pico``, the one before it.
+    """Configuration by name: one of `OFFICIAL`, ``builtin`` (or its own name, ``lite``), or the older ``pico``.
 
     Raises:
         ModelError: the name is unknown; the message lists the known ones.
