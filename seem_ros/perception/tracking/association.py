@@ -11,7 +11,7 @@ A model asked for an object that is hidden tends to answer with another one that
    ``similarity_margin`` below what is usual for this target, or half of it where the answer is not near or is to a
    click: what comes out from behind something looks a little different at first, a whole object elsewhere should not,
    and a click finds whatever is at its place.
-4. There before. An answer far from the last place, or for a hidden target hardly in it, shows a look-alike if the
+4. There before. An answer far from the last place, or hardly in it, shows a look-alike if the
    picture there has not changed since the target was last seen (after the camera's own shift is taken out): the object
    was there already, beside the target.
 5. Agreement. An answer at another place counts when ``refind_after`` frames in a row agree on it.
@@ -203,19 +203,19 @@ def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
     before = target.candidates.pop(look, None)
     if place is None or candidate.presence < (config.presence_lost if going_on and near else config.presence_found):
         return False
-    if going_on and near and look is not Look.POINT:  # a click finds whatever is at its place, so it must look right
+    beside = target.place is not None and overlap(target.place.mask, place.mask) <= SAME_PLACE
+    strict = not near or look is Look.POINT  # a click finds whatever is at its place, so it must look right
+    usual = target.likeness - config.similarity_margin * (0.5 if strict else 1.0)
+    if (strict or not going_on) and candidate.similarity < usual:
+        return False
+    # Near counts as elsewhere where an answer is hardly where the target was: a look-alike may stand right beside.
+    if target.place is not None and (not near or beside) and is_look_alike(target, place, target.place, config):
+        if look is Look.APPEARANCE:
+            target.against = 0  # the reference answers with a look-alike: its word against memory is worth nothing
+        return False
+    if going_on and not strict:
         target.candidates.clear()
         return True
-    strict = not near or look is Look.POINT
-    if candidate.similarity < target.likeness - config.similarity_margin * (0.5 if strict else 1.0):
-        return False
-    if target.place is not None:
-        # Near counts as elsewhere for what was hidden and is hardly where it was: a look-alike may stand right beside.
-        beside = not going_on and overlap(target.place.mask, place.mask) <= SAME_PLACE
-        if (not near or beside) and is_look_alike(target, place, target.place, config):
-            if look is Look.APPEARANCE:
-                target.against = 0  # the reference answers with a look-alike: its word against memory is worth nothing
-            return False
     frames = before[1] + 1 if before is not None and overlap(before[0], place.mask) > SAME_PLACE else 1
     target.candidates[look] = place.mask, frames
     return near or frames >= config.refind_after

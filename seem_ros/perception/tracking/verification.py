@@ -7,7 +7,9 @@ find is proven, the first reference alone, without any memory, is asked beside i
 1. A find is refused where the reference answers elsewhere and what it answers looks at least as right.
 2. A find is proven when the reference agreed in ``prove_after`` pictures. Until then nothing is learnt from it. A
    target that stays half hidden is never proven; it is asked for seldom after a while, because it costs a decode.
-3. A find that the reference contradicts in ``doubt_after`` pictures in a row is taken back: the target is out of sight,
+3. A find elsewhere is contradicted, too, by what stands where the target was last seen beyond doubt, if that looks more
+   like it: a look-alike beside may have been taken for it while it was hidden.
+4. A find that the reference contradicts in ``doubt_after`` pictures in a row is taken back: the target is out of sight,
    and was last seen where it was before the find.
 
 An answer that was there already when the target was last surely seen, but not in its place, is a look-alike and does
@@ -46,13 +48,17 @@ def verify(segmenter: Segmenter, encoded: EncodedFrame, candidates: Sequence[Can
     asked = [one for one in candidates if one.accepted and _has_to_prove(one.target, one.look, config)]
     if not asked:
         return
-    batch = PromptBatch.empty(segmenter.spec, len(asked), points=1)
-    for row, one in enumerate(asked):
+    left = [k for k, one in enumerate(asked) if _left_its_place(one)]
+    batch = PromptBatch.empty(segmenter.spec, len(asked) + len(left), points=1)
+    for row, one in enumerate([*asked, *(asked[k] for k in left)]):
         prompt_encoder.put_reference(batch, row, one.target.reference)
+        if row >= len(asked) and one.target.sure is not None:
+            prompt_encoder.put_previous(batch, row, one.target.sure.mask_logits, one.target.sure.normalised)
     seen = look(segmenter, encoded, batch)
+    back = {k: seen.candidate(asked[k].target, len(asked) + row, Look.APPEARANCE) for row, k in enumerate(left)}
     for row, one in enumerate(asked):
         target, opinion = one.target, seen.candidate(one.target, row, Look.APPEARANCE)
-        if _contradicts(opinion, one, config):
+        if _contradicts(opinion, one, config) or (row in back and _is_back(back[row], one, config)):
             target.against += 1
             if target.state is not TargetState.TRACKED or target.against >= config.doubt_after:
                 one.accepted = False
@@ -66,6 +72,19 @@ def verify(segmenter: Segmenter, encoded: EncodedFrame, candidates: Sequence[Can
                 and opinion.similarity >= target.likeness - config.similarity_margin / 4
             ):
                 target.unproven -= 1
+
+
+def _left_its_place(claim: Candidate) -> bool:
+    sure = claim.target.sure
+    return sure is not None and overlap(sure.mask, claim.shown.mask) <= SAME_PLACE
+
+
+def _is_back(opinion: Candidate, claim: Candidate, config: TrackerConfig) -> bool:
+    """Rule 3: what is where the target was last seen beyond doubt looks more like it than what is claimed."""
+    sure = claim.target.sure
+    if sure is None or opinion.place is None or opinion.presence < config.presence_found:
+        return False
+    return opinion.similarity > claim.similarity and overlap(sure.mask, opinion.place.mask) > SAME_PLACE
 
 
 def _has_to_prove(target: Target, how: Look, config: TrackerConfig) -> bool:
