@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The model `lite` on real photographs that it was not trained on."""
+"""The built-in model on real photographs that it was not trained on."""
 
 from pathlib import Path
 
