@@ -29,6 +29,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from seem_ros.perception.masks.overlap import overlap
+from seem_ros.perception.masks.upsample import take_away
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 
@@ -125,13 +127,7 @@ def limit_growth(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarra
     for logits in (mask_logits, memory_mask):
         allowed = cv2.resize(near, logits.shape[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
         beyond = ~allowed & (logits > 0)
-        logits[beyond] = -np.abs(logits[beyond])
-
-
-def overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Intersection over union of two bool masks."""
-    union = np.count_nonzero(first | second)
-    return np.count_nonzero(first & second) / union if union else 0.0
+        take_away(logits, beyond)
 
 
 def share_cells(first: Place, second: Place) -> bool:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from seem_ros.perception.masks.compositing import finish, make_segment
-from seem_ros.perception.masks.upsample import mask_scores, paint
+from seem_ros.perception.masks.upsample import mask_scores, paint, take_away
 from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
 from seem_ros.perception.prompting.rasterize import sample_points
 from seem_ros.perception.segmenter import Segmenter
@@ -134,10 +134,10 @@ def resolve_overlaps(seen: Seen, rows: Sequence[int], followed: Sequence[Target]
         return seen
     fine, coarse, places = seen.result.mask_logits.copy(), seen.result.memory_mask.copy(), list(seen.places)
     for row, gone in lost.items():
-        fine[row][gone] = -np.abs(fine[row][gone])
-        share = cv2.resize(gone.astype(np.float32), coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
+        take_away(fine[row], gone)
+        share = cv2.resize(gone.astype(np.float32), (coarse.shape[2], coarse.shape[1]), interpolation=cv2.INTER_AREA)
         cells = (share > 0.5) & (coarse[row] > 0)
-        coarse[row][cells] = -np.abs(coarse[row][cells])
+        take_away(coarse[row], cells)
         place = places[row]
         if place is not None:
             places[row] = make_place(fine[row], coarse[row], place.picture, place.geometry_key)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seem_ros.errors import PromptError, TargetError
+from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.prediction import Prediction
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
@@ -313,7 +314,7 @@ class Tracker:
                 and target.place is not None
                 and target.last_seen_ns == stamp_ns
                 and target.place.mask.shape == place.mask.shape
-                and association.overlap(target.place.mask, place.mask) >= self.config.same_target
+                and overlap(target.place.mask, place.mask) >= self.config.same_target
             ):
                 return target
         return None

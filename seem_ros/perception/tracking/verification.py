@@ -22,10 +22,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
-from seem_ros.perception.tracking.association import SAME_PLACE, Candidate, is_look_alike, overlap
+from seem_ros.perception.tracking.association import SAME_PLACE, Candidate, is_look_alike
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.observation import look
 from seem_ros.perception.tracking.target import Look, Target, TargetState
