@@ -192,6 +192,12 @@ def associate(candidates: Sequence[Candidate], config: TrackerConfig) -> None:
         one.accepted = _is_the_target(one, config)
 
 
+def _is_beside(target: Target, place: Place) -> bool:
+    """Whether a place is neither the target's last one nor, for that may be a sliver, its last one beyond doubt."""
+    known = [one for one in (target.place, target.sure) if one is not None]
+    return bool(known) and all(overlap(one.mask, place.mask) <= SAME_PLACE for one in known)
+
+
 def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
     target, place, look = candidate.target, candidate.place, candidate.look
     going_on = target.state is TargetState.TRACKED
@@ -199,13 +205,16 @@ def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
     before = target.candidates.pop(look, None)
     if place is None or candidate.presence < (config.presence_lost if going_on and near else config.presence_found):
         return False
-    beside = target.place is not None and overlap(target.place.mask, place.mask) <= SAME_PLACE
     strict = not near or look is Look.POINT  # a click finds whatever is at its place, so it must look right
     usual = target.likeness - config.similarity_margin * (0.5 if strict else 1.0)
     if (strict or not going_on) and candidate.similarity < usual:
         return False
     # Near counts as elsewhere where an answer is hardly where the target was: a look-alike may stand right beside.
-    if target.place is not None and (not near or beside) and is_look_alike(target, place, target.place, config):
+    if (
+        target.place is not None
+        and (not near or _is_beside(target, place))
+        and is_look_alike(target, place, target.place, config)
+    ):
         if look is Look.APPEARANCE:
             target.against = 0  # the reference answers with a look-alike: its word against memory is worth nothing
         return False
