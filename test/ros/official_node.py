@@ -9,7 +9,7 @@ from pathlib import Path
 from seem_ros.export.official import end_with_stdin, find_checkpoint
 from seem_ros.runtime.official import preparation
 
-BUILTIN = Path(__file__).parents[2] / "models" / "pico"
+BUILTIN = Path(__file__).parents[2] / "models" / "lite"
 
 
 def make(models_dir: Path, model: str) -> int:
