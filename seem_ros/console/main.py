@@ -39,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="another name of this machine"
     )
-    parser.add_argument("--max-rate-hz", type=float, default=15.0, help="pictures a second at most; default 15")
+    parser.add_argument("--max-rate-hz", type=float, default=12.0, help="pictures a second at most; default 12")
     parser.add_argument("--jpeg-quality", type=int, default=80, help="1 to 100; default 80")
     parser.add_argument("--max-side", type=int, default=1280, help="larger pictures are shown smaller; default 1280")
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")

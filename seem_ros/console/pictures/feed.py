@@ -43,7 +43,7 @@ class FeedSettings:
         max_side_px: Larger pictures are made smaller.
     """
 
-    max_rate_hz: float = 15.0
+    max_rate_hz: float = 12.0
     jpeg_quality: int = 80
     max_side_px: int = 1280
 
