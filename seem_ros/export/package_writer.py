@@ -23,6 +23,7 @@ from seem_ros.export.target import check_target, exchange
 from seem_ros.export.weight_store import WeightStore
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.tokenizer import DATA_FILE
+from seem_ros.perception.structures.letterbox import fit
 from seem_ros.runtime.backends.batch_norm_folding import fold_batch_norms, norm_state
 from seem_ros.runtime.package import GraphFiles, Package, open_package, write_description
 from seem_ros.runtime.parity_gate import write_gate_inputs
@@ -41,6 +42,7 @@ def write_package(
     half_weights: bool | None = None,
     tokenizer: Path = DATA_FILE,
     progress: Callable[[str], None] = lambda line: None,
+    gate_rgb: np.ndarray | None = None,
 ) -> Package:
     """Exports a model. Batch norms of ``model`` are folded in place.
 
@@ -53,6 +55,8 @@ def write_package(
         half_weights: Store matrices in float16 (graphs compute in their own precision); default: with fp16 graphs.
         tokenizer: Tokenizer file to ship.
         progress: Told one line per step.
+        gate_rgb: uint8 [H, W, 3] in RGB, any size: what the model knows, for engines to be compared on; default a drawn
+            scene. On what a model does not know rounding moves its masks far.
 
     Raises:
         PackageError: The folder holds something else than a package, or cannot be written; nothing was changed.
@@ -89,7 +93,8 @@ def write_package(
                     progress(f"{name}: {lower_precision(graph, precision)} nodes in {precision}")
             sets[precision] = _save(graphs, work, f"_{precision}")
         shutil.copyfile(tokenizer, work / TOKENIZER)
-        write_gate_inputs(work / GATE, spec)
+        shown = None if gate_rgb is None else fit(gate_rgb.shape[:2], spec.input_hw, spec.resize).shrink(gate_rgb)
+        write_gate_inputs(work / GATE, spec, shown)
         if norms:
             save_file({k: v.cpu().contiguous() for k, v in norms.items()}, str(work / NORMS))
             (work / NORMS).chmod(0o644)

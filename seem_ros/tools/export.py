@@ -18,8 +18,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seem_ros.command_line import one_line_errors
-from seem_ros.errors import ModelError, PackageError, SeemError
+from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
+from seem_ros.errors import DataError, ModelError, PackageError, SeemError
 from seem_ros.export.model_card import TOLD
 from seem_ros.plain_yaml import read_yaml_mapping
 from seem_ros.runtime.package import PRECISIONS, Package, open_package
@@ -143,11 +146,25 @@ def export(arguments: argparse.Namespace) -> Package:
     folder = check_target(Path(arguments.out) if arguments.out else Path("models") / spec.name)
     precision = "fp32" if arguments.precision == "int8" else arguments.precision
     package = write_package(
-        model, spec, folder, precision, arguments.half_weights or None, progress=lambda line: print(line)
+        model,
+        spec,
+        folder,
+        precision,
+        arguments.half_weights or None,
+        progress=lambda line: print(line),
+        gate_rgb=_known_picture() if model.config.decoder.prior else None,  # only models of our own have a prior
     )
     if told:
         write_model_card(package, told)
     return package
+
+
+def _known_picture() -> np.ndarray | None:
+    """What our own models know, for engines to be compared on; None where the recorded clip was not installed."""
+    try:
+        return RecordedClip(find_clip("tabletop")).read(0).rgb
+    except DataError:
+        return None
 
 
 def with_int8(package: Package, calibration: Path) -> Package:

@@ -124,8 +124,8 @@ def test_our_model_answers_through_the_product_from_training_weights(tmp_path):
         == 0
     )
     results = json.loads((tmp_path / "out" / "report.json").read_text())["results"]
-    assert {"ours (lite), 1 click", "ours (lite), box", "cv2.grabCut, box"} <= set(results["interactive: IoU"])
-    assert {"ours (lite)", "ours (lite), no memory", "cv2.DISOpticalFlow, our mask"} <= set(
+    assert {"ours (pico), 1 click", "ours (pico), box", "cv2.grabCut, box"} <= set(results["interactive: IoU"])
+    assert {"ours (pico)", "ours (pico), no memory", "cv2.DISOpticalFlow, our mask"} <= set(
         results["video data: J&F from a first-frame click"]
     )
 

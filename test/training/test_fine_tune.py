@@ -127,8 +127,6 @@ def test_two_processes_under_torchrun_make_one_model(labels, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--data", "{0}"], "give --data and --out"),
-        (["--data", "{0}", "--out", "{1}", "--images", "9"], "--images belongs to a run with --config"),
         (["--data", "{1}/none", "--out", "{1}"], "holds no index.json"),
         (["--data", "{0}", "--out", "{1}", "--replay", "{1}/none"], "holds no index.json"),
     ],
