@@ -27,6 +27,13 @@ def join_processes() -> tuple[int, int]:
     return (dist.get_rank() if processes > 1 else 0), processes
 
 
+def leave_processes(processes: int) -> None:
+    """Waits for the other processes of a run and parts from them."""
+    if processes > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def average_gradients(parameters: list[nn.Parameter], processes: int) -> None:
     """Averages gradients over the processes in one flat message; what had no part in the step has a gradient of 0."""
     for parameter in parameters:

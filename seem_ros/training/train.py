@@ -14,13 +14,12 @@ import argparse
 import sys
 
 import torch
-import torch.distributed as dist
 
 from seem_ros.command_line import one_line_errors
 from seem_ros.errors import SeemError
 from seem_ros.runtime.package import find_package, open_package
 from seem_ros.training.fine_tune import FineTuneConfig, fine_tune
-from seem_ros.training.run_state import join_processes
+from seem_ros.training.run_state import join_processes, leave_processes
 
 
 def teach(config: FineTuneConfig, rank: int, processes: int) -> None:
@@ -37,9 +36,7 @@ def teach(config: FineTuneConfig, rank: int, processes: int) -> None:
             f"{out}: taught. Make a package of it:\n  python -m seem_ros.tools.export {out}/average.pt "
             f"--card {out}/card.yaml --size {height}x{width} --out {out}/package"
         )
-    if processes > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+    leave_processes(processes)
 
 
 @one_line_errors

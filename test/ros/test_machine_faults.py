@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 from colour_backend import scene
 from diagnostic_msgs.msg import DiagnosticArray
 from harness import ROOT, Camera, NodeProcess, wait_for
+from preloaded import preloaded_library
 from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
@@ -97,12 +97,7 @@ def test_a_full_disk_costs_what_would_be_kept_and_no_answer(client, small_disk):
 @pytest.fixture(scope="module")
 def shifter(tmp_path_factory):
     """A library that moves a process's clock of the day."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("moving a process's clock needs Linux and a C compiler")
-    library = tmp_path_factory.mktemp("shift") / "shift.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, HERE / "shift_clock.c", "-ldl"], check=True)
-    return library
+    return preloaded_library("shift_clock", tmp_path_factory.mktemp("shift"), "moving a process's clock")
 
 
 def off_by(told):

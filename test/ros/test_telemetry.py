@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from harness import ROOT, Camera, NodeProcess, wait_for
+from preloaded import preloaded_library
 
 from seem_ros.msg import Click, Prompt
 from seem_ros.privacy import SWITCHES
 from seem_ros.srv import Segment
 
-HERE = Path(__file__).parent
 SENDS_AFTER_S = 12.0  # ONNX Runtime 1.32 looks up its collector ten seconds after it was loaded
 
 USE_EVERYTHING = """
@@ -47,12 +46,7 @@ print("used")
 
 @pytest.fixture(scope="module")
 def watcher(tmp_path_factory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("watching the network needs Linux and a C compiler")
-    library = tmp_path_factory.mktemp("watch") / "watch.so"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, HERE / "watch_network.c", "-ldl"], check=True)
-    return library
+    return preloaded_library("watch_network", tmp_path_factory.mktemp("watch"), "watching the network")
 
 
 def _environment(watcher: Path, home: Path, log: Path) -> dict[str, str]:

@@ -29,7 +29,7 @@ from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.tracking.association import SAME_PLACE, Candidate, is_look_alike
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.observation import look
-from seem_ros.perception.tracking.target import Look, Target, TargetState
+from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 from seem_ros.runtime.interface import PromptBatch
 
 SLACK = 0.02  # of similarity: equally right
@@ -49,17 +49,26 @@ def verify(segmenter: Segmenter, encoded: EncodedFrame, candidates: Sequence[Can
     asked = [one for one in candidates if one.accepted and _has_to_prove(one.target, one.look, config)]
     if not asked:
         return
-    left = [k for k, one in enumerate(asked) if _left_its_place(one)]
+    left = [
+        (row, one, one.target.sure)
+        for row, one in enumerate(asked)
+        if one.target.sure is not None and overlap(one.target.sure.mask, one.shown.mask) <= SAME_PLACE
+    ]
     batch = PromptBatch.empty(segmenter.spec, len(asked) + len(left), points=1)
-    for row, one in enumerate([*asked, *(asked[k] for k in left)]):
+    for row, one in enumerate(asked):
         prompt_encoder.put_reference(batch, row, one.target.reference)
-        if row >= len(asked) and one.target.sure is not None:
-            prompt_encoder.put_previous(batch, row, one.target.sure.mask_logits, one.target.sure.normalised)
+    for extra, (_, one, sure) in enumerate(left, len(asked)):
+        prompt_encoder.put_reference(batch, extra, one.target.reference)
+        prompt_encoder.put_previous(batch, extra, sure.mask_logits, sure.normalised)
     seen = look(segmenter, encoded, batch)
-    back = {k: seen.candidate(asked[k].target, len(asked) + row, Look.APPEARANCE) for row, k in enumerate(left)}
+    back = {
+        row
+        for extra, (row, one, sure) in enumerate(left, len(asked))
+        if _is_back(seen.candidate(one.target, extra, Look.APPEARANCE), one, sure, config)
+    }
     for row, one in enumerate(asked):
         target, opinion = one.target, seen.candidate(one.target, row, Look.APPEARANCE)
-        if _contradicts(opinion, one, config) or (row in back and _is_back(back[row], one, config)):
+        if _contradicts(opinion, one, config) or row in back:
             target.against += 1
             if target.state is not TargetState.TRACKED or target.against >= config.doubt_after:
                 one.accepted = False
@@ -75,15 +84,9 @@ def verify(segmenter: Segmenter, encoded: EncodedFrame, candidates: Sequence[Can
                 target.unproven -= 1
 
 
-def _left_its_place(claim: Candidate) -> bool:
-    sure = claim.target.sure
-    return sure is not None and overlap(sure.mask, claim.shown.mask) <= SAME_PLACE
-
-
-def _is_back(opinion: Candidate, claim: Candidate, config: TrackerConfig) -> bool:
+def _is_back(opinion: Candidate, claim: Candidate, sure: Place, config: TrackerConfig) -> bool:
     """Rule 3: what is where the target was last seen beyond doubt looks more like it than what is claimed."""
-    sure = claim.target.sure
-    if sure is None or opinion.place is None or opinion.presence < config.presence_found:
+    if opinion.place is None or opinion.presence < config.presence_found:
         return False
     return opinion.similarity > claim.similarity and overlap(sure.mask, opinion.place.mask) > SAME_PLACE
 

@@ -4,11 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from seem_ros.datasets.scenes.scene import Thing
+from seem_ros.training.batched.ask_plan import (
+    BOX,
+    CLICK,
+    CLICKS,
+    MEMORY,
+    OBJECTS,
+    REGION,
+    SCRIBBLE,
+    SLOTS,
+    AskPlan,
+)
 from seem_ros.training.batched.picture_store import NamedObject, PackedPictures
 from seem_ros.training.batched.two_views import FIRST_PASTED, ViewBatch
 from seem_ros.training.referring_phrases import BACKGROUND, TEMPLATES, SpokenNames, say
@@ -18,10 +28,6 @@ MIN_AREA_PX = 30  # smaller visible parts are neither asked for nor punished
 FOREIGN_MEMORY = 0.15
 # Names of a bank that a batch is held against: encoding all of them took a quarter of a step on a CPU.
 BANK_NAMES = 64
-OBJECTS = 24  # objects per frame that the object queries are held against
-# What a slot of the first round asks. The first three are gone on with, click by click.
-SLOTS = ("click", "box", "mixed", "text", "text or nothing", "reference", "memory", "composed")
-NONE, CLICK, CLICKS, BOX, SCRIBBLE, REGION, MEMORY = range(7)
 # Things that cannot hide in a picture of another kind: what may be called absent where labels are not complete.
 _BEASTS = ("elephant", "bear", "tiger", "zebra", "giraffe", "turtle", "otter", "cow", "horse", "sheep")
 _VEHICLES = ("bus", "train", "aeroplane", "airplane", "truck", "boat", "motorcycle")
@@ -43,43 +49,6 @@ CANNOT_HIDE = {
     "dates_figs": _BEASTS + _VEHICLES + _ROOM,
     "food_plates": _BEASTS + _VEHICLES + _ROOM,
 }
-
-
-@dataclass
-class AskPlan:
-    """N frames x P asks as arrays; see `SLOTS`.
-
-    Attributes:
-        kind: [N, P] int8 geometry, NONE .. MEMORY.
-        layer: [N, P] 0 = ids, 1 = ids of groups; target: [N, P] one of the right ids (0 = nothing is there).
-        several: {(n, p): ids} where any of several is right.
-        counted: [N, P] bool; there: [N, P] bool.
-        text: [N, P] index into `texts`, -1 = none; texts: what is said.
-        look: [N, P, 3] int (frame, layer, id) whose look is given, frame -1 = none; pooled: [N, P] bool.
-        before: [N, P] frame whose mask is the memory, -1 = none; memory_of: [N, P, 2] (layer, id) of that mask.
-        names: [N, 2, 256] int16 index of every id in the two banks, -1 = no name there.
-        banks: the class names and the colour-and-class names, "background" last in both.
-        objects: [N, OBJECTS, 2] (layer, id), id 0 = none; complete: [N] bool, what is unlabelled is background.
-        things: [N, 256] bool.
-    """
-
-    kind: np.ndarray
-    layer: np.ndarray
-    target: np.ndarray
-    several: dict[tuple[int, int], list[int]]
-    counted: np.ndarray
-    there: np.ndarray
-    text: np.ndarray
-    texts: list[str]
-    look: np.ndarray
-    pooled: np.ndarray
-    before: np.ndarray
-    memory_of: np.ndarray
-    names: np.ndarray
-    banks: tuple[tuple[str, ...], tuple[str, ...]]
-    objects: np.ndarray
-    complete: np.ndarray
-    things: np.ndarray
 
 
 class AskPlanner:

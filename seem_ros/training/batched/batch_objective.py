@@ -11,7 +11,7 @@ from seem_ros.model.query_decoder.decoder import ImageTensors
 from seem_ros.model.query_decoder.tensors import Decoded, QueryState
 from seem_ros.model.seem import Seem
 from seem_ros.training.batched import simulated_pointing as draw
-from seem_ros.training.batched.ask_planner import AskPlan
+from seem_ros.training.batched.ask_plan import AskPlan
 from seem_ros.training.batched.mask_losses import edges, greedy, mask_loss, masks_of
 from seem_ros.training.batched.picture_store import IGNORED, to_device
 from seem_ros.training.batched.prompt_rounds import AskBatch, PromptRounds

@@ -15,9 +15,9 @@ from seem_ros.model.query_decoder.decoder import ImageTensors
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.tokenizer import Tokenizer
-from seem_ros.training.batched import ask_planner as asks
+from seem_ros.training.batched import ask_plan as asks
 from seem_ros.training.batched import simulated_pointing as draw
-from seem_ros.training.batched.ask_planner import AskPlan
+from seem_ros.training.batched.ask_plan import AskPlan
 from seem_ros.training.batched.mask_losses import masks_of
 from seem_ros.training.batched.picture_store import to_device
 

@@ -35,7 +35,7 @@ from seem_ros.training.batched.batch_objective import BatchObjective
 from seem_ros.training.batched.picture_store import PackedPictures
 from seem_ros.training.batched.two_views import SourceMix, ViewSampler
 from seem_ros.training.config import field_values
-from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, save_run
+from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, leave_processes, save_run
 
 WRITTEN = ("average.pt", "last.pt", "curve.json", "config.json")
 # Half of the steps without a finite gradient is no accident any more.
@@ -323,6 +323,7 @@ def main(arguments: list[str] | None = None) -> int:
         device = torch.device("cuda", rank) if torch.cuda.is_available() else torch.device("cpu")
         trainer = BatchedTrainer(config, device, rank, processes)
         trainer.run()
+        leave_processes(processes)
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -15,7 +15,8 @@ import yaml
 from seem_ros.datasets.scenes.scene import Thing
 from seem_ros.errors import CheckpointError, DataError
 from seem_ros.training.batched import simulated_pointing as draw
-from seem_ros.training.batched.ask_planner import BANK_NAMES, CLICK, SLOTS, AskPlanner, fewer_names
+from seem_ros.training.batched.ask_plan import CLICK, SLOTS
+from seem_ros.training.batched.ask_planner import BANK_NAMES, AskPlanner, fewer_names
 from seem_ros.training.batched.mask_losses import greedy, mask_loss, masks_of
 from seem_ros.training.batched.pack import PackWriter
 from seem_ros.training.batched.picture_store import IGNORED, PackedPictures
