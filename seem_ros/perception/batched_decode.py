@@ -42,7 +42,7 @@ class BatchedDecode:
         if rule is not None:
             own = self._backend.decode(encoded.features, batch.select(texts))
             objects = self._backend.decode_objects(encoded.features)
-            batch, sure = rule.point(batch, texts, own, objects)
+            batch, sure = rule.point(batch, texts, own, objects, self._reader.places(prompts))
         taught = self._reader.taught_alone(batch, prompts)
         if taught:
             batch, recognised = self._reader.recognition.point(encoded, batch, taught)

@@ -289,7 +289,7 @@ class Segmenter:
 
     def text_features(self, text: str) -> TextFeatures:
         """One text's features, from the cache."""
-        return self._reader.words.encode([text])
+        return self._reader.words.encode([self._reader.split(text)[0]])
 
     def decode(self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt] = ()) -> DecodeBatch:
         """One batched decode, without strays; rows whose presence the model does not say get their mask score.

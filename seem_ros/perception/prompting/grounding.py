@@ -8,15 +8,22 @@ whole picture, know shapes better: they choose, and the text's own mask has a sa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import cv2
 import numpy as np
 
 from seem_ros.perception.masks.panoptic import sigmoid
 from seem_ros.perception.prompting import prompt_encoder
+from seem_ros.perception.prompting.places import Place
 from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
 from seem_ros.runtime.postprocess_config import PostprocessConfig
+
+#: Log odds by which another object may fit a name less well than the best and still be one of several. On 60 simulated
+#: training scenes with two or three of a name the outermost was right in 53 % at 0.3, 70 % at 1 and 2, 61 % at 3.
+_ALIKE = 1.5
 
 
 def text_alone(batch: PromptBatch) -> np.ndarray:
@@ -62,16 +69,25 @@ class TextRule:
         Returns:
             float32 [Nq].
         """
+        return np.add(*self._parts(text, own_mask, objects))
+
+    def _parts(self, text: np.ndarray, own_mask: np.ndarray, objects: ObjectBatch) -> tuple[np.ndarray, np.ndarray]:
+        """The two terms of `scores`: by name, and the overlap with the text's own answer."""
         queries = self.scale * _unit(objects.embeddings)
         names = queries @ self.bank.T
         highest = names.max(axis=1, keepdims=True)
         all_names = highest[:, 0] + np.log(np.exp(names - highest).sum(axis=1))
         masks = objects.mask_logits > 0
         both, either = (masks & own_mask).sum((1, 2)), (masks | own_mask).sum((1, 2))
-        return queries @ _unit(text) - all_names + both / np.maximum(either, 1)
+        return queries @ _unit(text) - all_names, both / np.maximum(either, 1)
 
     def point(
-        self, batch: PromptBatch, rows: np.ndarray, own: DecodeBatch, objects: ObjectBatch
+        self,
+        batch: PromptBatch,
+        rows: np.ndarray,
+        own: DecodeBatch,
+        objects: ObjectBatch,
+        places: Mapping[int, Place] = MappingProxyType({}),
     ) -> tuple[PromptBatch, np.ndarray]:
         """Adds to texts a click on the object that each names best.
 
@@ -80,6 +96,7 @@ class TextRule:
             rows: int [R], the texts that stand alone.
             own: What they were answered by themselves, R rows.
             objects: The picture's object queries.
+            places: Of rows that say which of several is meant.
 
         Returns:
             The new batch, and how sure the objects of ``rows`` are there, float32 [R] in 0..1.
@@ -87,11 +104,16 @@ class TextRule:
         pointed, presence = batch.select(np.arange(len(batch))), np.zeros(len(rows), np.float32)
         height, width = batch.previous_mask.shape[1:]
         for k, row in enumerate(rows):
-            scores = self.scores(batch.text_embedding[row], own.mask_logits[k] > 0, objects)
-            best = int(scores.argmax())
+            named, overlap = self._parts(batch.text_embedding[row], own.mask_logits[k] > 0, objects)
+            best = int((named + overlap).argmax())
             surety = float(np.clip(own.presence[k], 1e-3, 1 - 1e-3))
-            evidence = scores[best] + 0.5 * np.log(surety / (1 - surety))
+            evidence = named[best] + overlap[best] + 0.5 * np.log(surety / (1 - surety))
             presence[k] = sigmoid(self.slope * (evidence - self.middle))
+            if row in places:  # by name alone: the text's own mask lies on one of several
+                alike = named >= named[best] - _ALIKE
+                several = np.flatnonzero(alike & (objects.mask_logits > 0).any((1, 2)))
+                if len(several):
+                    best = int(several[places[row].farthest(objects.mask_logits[several] > 0)])
             mask = cv2.resize(objects.mask_logits[best], (width, height), interpolation=cv2.INTER_AREA) > 0
             if mask.any():
                 prompt_encoder.put_point(pointed, row, mask)

@@ -11,6 +11,7 @@ from seem_ros.perception.objects.taught import TaughtObject
 from seem_ros.perception.pauses import Pauses
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.naming import Naming
+from seem_ros.perception.prompting.places import Place, split_place
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
 from seem_ros.perception.prompting.word_resolution import Resolution
 from seem_ros.perception.segmenter_config import SegmenterConfig
@@ -55,7 +56,9 @@ class PromptReader:
         Raises:
             PromptError: Says which and why.
         """
-        texts = [prompt.text for prompt in prompts if prompt.text and self.recognition.named(prompt) is None]
+        texts = [
+            self.split(prompt.text)[0] for prompt in prompts if prompt.text and self.recognition.named(prompt) is None
+        ]
         if texts:
             self.words.encode(texts)
 
@@ -64,7 +67,7 @@ class PromptReader:
         batch = PromptBatch.empty(self._backend.spec, len(prompts))
         taught = [self.recognition.named(prompt) for prompt in prompts]
         unknown = [
-            () if one is not None else self.words.unknown(prompt.text)
+            () if one is not None else self.words.unknown(self.split(prompt.text)[0])
             for prompt, one in zip(prompts, taught, strict=True)
         ]
         usable = [
@@ -73,7 +76,7 @@ class PromptReader:
             if prompt.text and taught[i] is None and (not unknown[i] or self._config.unknown_words == "use")
         ]
         if usable:
-            texts = self.words.encode([prompts[i].text for i in usable])
+            texts = self.words.encode([self.split(prompts[i].text)[0] for i in usable])
             for row, i in enumerate(usable):
                 prompt_encoder.put_text(batch, i, texts, row)
         for i, prompt in enumerate(prompts):
@@ -100,14 +103,25 @@ class PromptReader:
         for i, prompt in enumerate(prompts):
             found = self._resolution(prompt)
             if found is not None:
+                place = self.split(prompt.text)[1]
                 chosen = found.texts[most_present(found.texts) if len(found.texts) > 1 else 0]
-                prompts[i], notes[i] = replace(prompt, text=chosen), found.said(chosen)
+                text = chosen if place is None else place.of(chosen)
+                prompts[i], notes[i] = replace(prompt, text=text), found.said(chosen)
         return prompts, notes
+
+    def split(self, text: str) -> tuple[str, Place | None]:
+        """What a text asks for, and which of several; official models read places themselves."""
+        return (text, None) if self._backend.spec.postprocess.text_slope is None else split_place(text)
+
+    def places(self, prompts: Sequence[Prompt]) -> dict[int, Place]:
+        """Rows whose text says which of several is meant."""
+        said = {row: self.split(prompt.text)[1] for row, prompt in enumerate(prompts)}
+        return {row: place for row, place in said.items() if place is not None}
 
     def _resolution(self, prompt: Prompt) -> Resolution | None:
         if not prompt.text or self._config.unknown_words != "resolve" or self.recognition.named(prompt) is not None:
             return None
-        return self.words.resolution(prompt.text)
+        return self.words.resolution(self.split(prompt.text)[0])
 
     def taught_alone(self, batch: PromptBatch, prompts: Sequence[Prompt]) -> dict[int, TaughtObject]:
         """Rows that say nothing but the name of a taught object."""
@@ -122,8 +136,9 @@ class PromptReader:
         """
         if not prompt.text or prompt.reference is not None or self.recognition.named(prompt) is not None:
             return ""
-        self.words.encode([prompt.text])
-        unknown = self.words.unknown(prompt.text)
+        text, _ = self.split(prompt.text)
+        self.words.encode([text])
+        unknown = self.words.unknown(text)
         if not unknown or self._config.unknown_words == "use" or self._resolution(prompt) is not None:
             return ""
         return f"the model was never trained on {', '.join(repr(word) for word in unknown)}: it will find nothing"
@@ -137,7 +152,8 @@ class PromptReader:
     def _said_of(self, prompt: Prompt) -> str:
         taught = self.recognition.named(prompt)
         if taught is None:
-            return ""
+            text, place = self.split(prompt.text)
+            return place.said(text) if place is not None and not prompt.shapes and prompt.reference is None else ""
         count = len(taught.views)
         return f"{taught.name!r} is the object that was taught ({count} {'view' if count == 1 else 'views'})"
 

@@ -8,6 +8,7 @@ import pytest
 
 from seem_ros.model.codes import PriorKind
 from seem_ros.perception.prompting.grounding import TextRule, text_alone
+from seem_ros.perception.prompting.places import Place
 from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
@@ -77,6 +78,25 @@ def test_between_two_equal_objects_the_texts_own_mask_decides(batch, own, object
     assert x[0] < 0.3 and x[1] > 0.6
 
 
+def test_of_several_of_one_name_the_place_chooses(batch, own, objects):
+    objects.embeddings[:] = AXES[0], AXES[0]
+    own.mask_logits[:, LEFT[0], LEFT[1]] = 5.0  # the text's own answer lies on the left one
+    batch.text_embedding[:] = AXES[0]
+    rows = np.arange(3)
+    pointed, presence = RULE.point(batch, rows, own, objects, {0: Place(("right",)), 1: Place(("top",))})
+    x, y = (
+        [pointed.points_xy[row][pointed.points_label[row] > 0, axis].mean() for row in range(3)] for axis in range(2)
+    )
+    assert x[0] > 0.6 and x[1] < 0.3 and y[1] < 0.4 and x[2] < 0.3
+    assert presence.min() > 0.5
+
+
+def test_what_is_not_meant_is_not_chosen_for_its_place(batch, own, objects):
+    batch.text_embedding[:] = AXES[0]  # the square in the upper left; the other one means something else
+    pointed, _ = RULE.point(batch, np.arange(3), own, objects, {0: Place(("right",)), 1: Place(("bottom",))})
+    assert all(pointed.points_xy[row][pointed.points_label[row] > 0, 0].mean() < 0.3 for row in range(3))
+
+
 def test_what_is_pointed_at_or_remembered_or_shown_does_not_stand_alone(batch):
     batch.points_label[0, 0] = 1
     batch.has_previous[1] = True
@@ -110,3 +130,22 @@ def test_a_model_with_the_rule_answers_texts_through_its_objects(segmenter, back
     answer = segmenter.segment([Prompt(text="red"), Prompt(text="blue")], picture).answers
     assert answer[0].found and answer[0].segment.box_xyxy_px == pytest.approx((30, 20, 70, 50), abs=3)
     assert not answer[1].found
+
+
+def test_a_text_with_a_place_is_asked_for_without_it_and_the_answer_says_how(segmenter, backend):
+    from colour_backend import COLOURS
+
+    from seem_ros.perception.structures.prompts import Prompt
+
+    thresholds = PostprocessConfig(text_slope=2.0, text_middle=-1.0)
+    backend.spec = replace(backend.spec, postprocess=thresholds, known_words=frozenset({"red", "blue"}))
+    picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
+    picture[20:50, 10:40] = COLOURS["red"]
+    left, right, nothing = segmenter.segment(
+        [Prompt(text=text) for text in ("the left red", "red on the right", "the leftmost blue")], picture
+    ).answers
+    for answer in (left, right):
+        assert answer.found and answer.unknown_words == ()
+        assert answer.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
+    assert "of what looks like 'red' the one farthest to the right" in right.message and left.label == "the left red"
+    assert not nothing.found and nothing.unknown_words == ()
