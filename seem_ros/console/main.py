@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import webbrowser
+from pathlib import Path
 
 from seem_ros.errors import BackendError, PromptError, SeemError
 
@@ -42,6 +43,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-rate-hz", type=float, default=12.0, help="pictures a second at most; default 12")
     parser.add_argument("--jpeg-quality", type=int, default=80, help="1 to 100; default 80")
     parser.add_argument("--max-side", type=int, default=1280, help="larger pictures are shown smaller; default 1280")
+    parser.add_argument(
+        "--labels", type=Path, metavar="DIR", help="labels made by seem_ros.tools.label, to be corrected in the page"
+    )
     parser.add_argument("--no-open", action="store_true", help="do not open a browser")
     parser.add_argument(
         "--demo", action="store_true", help="start a node and a camera as well, away from other ROS nodes"
@@ -78,6 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _serve(options: argparse.Namespace, ros: list[str]) -> int:
     try:
         from seem_ros.console.server.app import make_app
+        from seem_ros.console.server.labels import LabelDesk
         from seem_ros.console.server.serving import Server
     except ImportError as error:
         raise BackendError(
@@ -99,7 +104,8 @@ def _serve(options: argparse.Namespace, ros: list[str]) -> int:
     link = None
     try:
         link = RosLink(ros)
-        server = Server(make_app(link, access, settings))
+        desk = LabelDesk(options.labels, link) if options.labels else None
+        server = Server(make_app(link, access, settings, desk))
         address = _address(options.host, port, token)
         print(f"console: {address}", flush=True)
         if not options.no_open and _is_desktop():

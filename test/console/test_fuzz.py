@@ -18,7 +18,10 @@ from colour_backend import scene
 from harness import Camera, wait_for
 
 COUNT = int(os.environ.get("SEEM_FUZZ", "200"))
-PATHS = ("/", "/api/call", "/api/parameter", "/api/parameters?node=", "/api/pictures", "/api/bundle?node=/seem", "/js/")
+PATHS = (
+    *("/", "/api/call", "/api/parameter", "/api/parameters?node=", "/api/pictures", "/api/bundle?node=/seem", "/js/"),
+    *("/api/labels?file=", "/api/labels/outline", "/api/labels/correct"),
+)
 SECRET = b"# SPDX-License-Identifier"  # begins every file of the repository; the page's scripts say it in // and /* */
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -11,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -22,6 +24,7 @@ from seem_ros.console.pictures.feed import FeedSettings
 from seem_ros.console.server.access import Access, BodyTooLargeError, Guard
 from seem_ros.console.server.bundle import write_bundle
 from seem_ros.console.server.hub import Hub
+from seem_ros.console.server.labels import LabelDesk
 from seem_ros.console.server.viewer import Viewer
 from seem_ros.errors import PromptError, SeemError
 
@@ -48,15 +51,17 @@ def page_files() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def make_app(link: RosLink, access: Access, settings: FeedSettings) -> Guard:
+def make_app(link: RosLink, access: Access, settings: FeedSettings, desk: LabelDesk | None = None) -> Guard:
     """The ASGI application.
 
     Args:
         link: The ROS side.
         access: Who may talk to it.
         settings: How pictures go out.
+        desk: Labels that are corrected here; None: there are none.
     """
     files = page_files()
+    saving = asyncio.Lock()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -104,6 +109,28 @@ def make_app(link: RosLink, access: Access, settings: FeedSettings) -> Guard:
         data = write_bundle(packed, node, list(hub.calls.log), rows, hub.diagnostics(node)["statuses"])
         return Response(data, media_type="application/zip")
 
+    async def labels(request: Request) -> Response:
+        if desk is None:
+            return JSONResponse({"pictures": None})
+        file = request.query_params.get("file", "")
+        if file:
+            return JSONResponse(await run_in_threadpool(desk.picture, file))
+        return JSONResponse(await run_in_threadpool(desk.ranked))
+
+    async def outline(request: Request) -> Response:
+        hub: Hub = request.app.state.hub
+        body = await _json_body(request, {"node": str, "file": str, "object": int, "prompt": dict})
+        node = _node(hub, body["node"])
+        return JSONResponse(await _desk(desk).outline(node, body["file"], body["object"], body["prompt"]))
+
+    async def correct(request: Request) -> Response:
+        body = await _json_body(request, {"file": str, "action": str, "object": int, "name": str, "mask": str})
+        async with saving:  # two pages that save at once would write over each other
+            done = await run_in_threadpool(
+                _desk(desk).save, body["file"], body["action"], body["object"], body["name"], body["mask"]
+            )
+        return JSONResponse(done)
+
     async def socket(websocket: WebSocket) -> None:
         hub: Hub = websocket.app.state.hub
         await websocket.accept()
@@ -119,12 +146,21 @@ def make_app(link: RosLink, access: Access, settings: FeedSettings) -> Guard:
             Route("/api/parameter", _answering(parameter), methods=["POST"]),
             Route("/api/pictures", _answering(pictures), methods=["POST"]),
             Route("/api/bundle", _answering(bundle), methods=["POST"]),
+            Route("/api/labels", _answering(labels), methods=["GET"]),
+            Route("/api/labels/outline", _answering(outline), methods=["POST"]),
+            Route("/api/labels/correct", _answering(correct), methods=["POST"]),
             WebSocketRoute("/socket", socket),
             Route("/{path:path}", page, methods=["GET"]),
         ],
         lifespan=lifespan,
     )
     return Guard(app, access)
+
+
+def _desk(desk: LabelDesk | None) -> LabelDesk:
+    if desk is None:
+        raise PromptError("this console was started without --labels")
+    return desk
 
 
 def _node(hub: Hub, name: str) -> str:

@@ -23,6 +23,14 @@ export const setParameter = (node, name, type, value) => post("/api/parameter", 
 /** Send a reference picture; its id and size. */
 export const sendPicture = (blob) => fetch("/api/pictures", { method: "POST", body: blob }).then(answer);
 
+/** The labels that are corrected here: the most doubtful pictures, or one of them. */
+export const readLabels = (file = "") => fetch(`/api/labels${file && `?file=${encodeURIComponent(file)}`}`).then(answer);
+
+/** What the node answers to marks on a labelled picture. */
+export const askOutline = (node, file, object, prompt) => post("/api/labels/outline", { node, file, object, prompt });
+
+export const saveLabel = (values) => post("/api/labels/correct", values);
+
 /** Picture, masks, calls and settings as a file. */
 export async function bundle(node, packed) {
   const response = await fetch(`/api/bundle?node=${encodeURIComponent(node)}`, { method: "POST", body: packed });

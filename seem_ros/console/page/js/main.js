@@ -5,6 +5,7 @@ import { bundle, call } from "./api.js";
 import { Asking } from "./asking.js";
 import { Connection } from "./connection.js";
 import { byId, el, isPressed, press, toast } from "./dom.js";
+import { LabelDesk } from "./labels.js";
 import { addCall } from "./panels/calls.js";
 import { showHealth } from "./panels/health.js";
 import { showObjects } from "./panels/objects.js";
@@ -27,6 +28,7 @@ const state = { nodes: [], node: "", camera: "", tool: "point", frozen: null, pe
 const current = () => state.nodes.find((node) => node.name === state.node);
 const offers = (service) => Boolean(current()?.services.includes(service));
 const asking = new Asking(() => ({ node: state.node, camera: state.camera }), view);
+new LabelDesk(() => state.node).load();
 const settings = new SettingsPanel((things, stuff) => words.setVocabulary([...things, ...stuff]));
 
 // ------------------------------------------------------------------------------------------------- picture
