@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A recorded tabletop clip with its ground truth, frame by frame: pictures and indexed masks in the DAVIS layout."""
+"""A recorded clip with its ground truth, frame by frame: pictures and indexed masks in the DAVIS layout."""
 
 from __future__ import annotations
 
@@ -53,6 +53,11 @@ class RecordedClip:
     Args:
         folder: With JPEGImages/<name>, Annotations/<name> and Truth/<name>/truth.json, for one name.
 
+    Attributes:
+        rate_hz: Pictures a second.
+        intrinsics: Of the camera, None where they are not known.
+        names: Of the objects, by id.
+
     Raises:
         DataError: Something is missing or cannot be read.
     """
@@ -62,8 +67,7 @@ class RecordedClip:
             name = sorted(path.name for path in (folder / "JPEGImages").iterdir() if path.is_dir())[0]
             truth = json.loads((folder / "Truth" / name / "truth.json").read_text())
             self.rate_hz = float(truth["rate_hz"])
-            matrix = np.array(truth["intrinsics"], float)
-            self.intrinsics = Intrinsics(*(float(v) for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])))
+            self.intrinsics = None if truth["intrinsics"] is None else _lens(np.array(truth["intrinsics"], float))
             self.names: dict[int, str] = {int(item["id"]): str(item["name"]) for item in truth["instances"]}
         except (OSError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{folder} is not a recorded clip: {error!r}") from error
@@ -91,6 +95,10 @@ class RecordedClip:
         if bgr is None or ids is None or ids.shape != bgr.shape[:2]:
             raise DataError(f"frame {path.stem} of the clip cannot be read, or its mask has another size")
         return Shot(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), ids)
+
+
+def _lens(matrix: np.ndarray) -> Intrinsics:
+    return Intrinsics(*(float(v) for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])))
 
 
 def _palette_indices(path: Path) -> np.ndarray | None:

@@ -145,7 +145,8 @@ class TabletopCameraNode(Node):
             return
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=FRAME_ID)
         height, width = shot.ids.shape
-        self._info.publish(camera_info(header, height, width, self._lens))
+        if self._lens is not None:
+            self._info.publish(camera_info(header, height, width, self._lens))
         if shot.depth_m is not None and self._depth.get_subscription_count():
             self._depth.publish(array_to_image(shot.depth_m, header, "32FC1"))
         self._image.publish(array_to_image(shot.rgb, header))

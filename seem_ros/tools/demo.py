@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Shows the node at work over real ROS services: on the recorded tabletop clip, or on footage of your own.
 
-    make demo
+    make demo                                      # a simulated table, then a real walk
     make demo VIDEO=my.mp4 TEXT="the red mug"
     python -m seem_ros.tools.demo --video 0 --click 210,96 --box 40,60,200,180
 
 Starts the node in its own process, plays the pictures to it as a camera, asks, prints what a planner would see, and
-writes an annotated video and a contact sheet. On the clip it also tells how well the targets match the truth.
+writes an annotated video and a contact sheet. On the clips it also tells how well the targets match the truth.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from seem_ros.runtime.official.preparation import prepared_package
 from seem_ros.tools.arguments import joined_negatives
 
 SHEET_PICTURES = 9
+STRIP = 3  # of them from the real walk, the last row
 BURST_S, BURST_HZ = 4.0, 50.0
 PATIENCE_S = 1.0
 GOAL_IOU = 0.80
@@ -75,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         asked, media = _checked(options)
-        claim_folder(options.out, ("demo.mp4", "sheet.png", "node.log"))
+        claim_folder(options.out, ("demo.mp4", "sheet.png", "walk.mp4", "node.log"))
         parameters = [
             f"model:={options.model}",
             f"backend:={options.backend}",
@@ -125,7 +126,6 @@ def _clip(stage: Stage, options: argparse.Namespace, say: Callable[[str], None])
     cast = play_story(stage, player, shots, say)
     _settle(stage, player)
     results = _results(stage, player)
-    _write(options.out, results, player, clip.rate_hz, cast.names)
     frames = {number: (segments, shots[number].ids) for number, segments in results.items()}
     last = len(shots) - 1
     marks = [
@@ -134,7 +134,34 @@ def _clip(stage: Stage, options: argparse.Namespace, say: Callable[[str], None])
     ]
     stage.quiet()
     rate = _burst(stage, [shot.rgb for shot in shots], clip)
+    sheet = _film(options.out / "demo.mp4", results, player, clip.rate_hz)
+    sheet[-STRIP:] = _walk(stage, options, say)
+    write_sheet(options.out / "sheet.png", sheet)
     return _report(marks, len(results), len(shots), rate, len(cast.names) - len(cast.until), options.out)
+
+
+def _walk(stage: Stage, options: argparse.Namespace, say: Callable[[str], None]) -> list[np.ndarray]:
+    """Real footage: what a walking robot would ask for, on a phone's video of a pavement. Returns some pictures."""
+    stage.client.remove_all_targets()
+    clip = RecordedClip(find_clip("campus"))
+    shots = list(clip)
+    player = Player(stage, (shot.rgb for shot in shots), clip.rate_hz, patience_s=PATIENCE_S)
+    player.start()
+    player.wait_for(0)
+    _until_published(stage, player)
+    answer = stage.client.segment([Prompt(text="the sidewalk")], track=True)
+    found = answer.target_ids[0]
+    say(f'a real walk: text "the sidewalk"    -> {f"target {found}" if found else answer.message}')
+    player.play()
+    player.join()
+    _settle(stage, player)
+    results = _results(stage, player)
+    ious = []
+    for number, shot in enumerate(shots[1:], 1):  # the first picture was there before anybody asked
+        labels = results[number].labels > 0 if number in results else np.zeros(shot.ids.shape, bool)
+        ious.append(np.count_nonzero(labels & (shot.ids > 0)) / np.count_nonzero(labels | (shot.ids > 0)))
+    say(f"a real walk: followed through {len(ious)} pictures, mean IoU {np.mean(ious):.2f}")
+    return _film(options.out / "walk.mp4", results, player, clip.rate_hz, STRIP, first=1)
 
 
 def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, alive: int, out: Path) -> bool:
@@ -152,7 +179,7 @@ def _report(marks: list[Mark], published: int, shown: int, rate_hz: float, alive
         f"results for {published} of {shown} pictures"
     )
     print(f"with the {alive} targets alive at the end, pictures as fast as the node takes them: {rate_hz:.1f} a second")
-    print(f"written: {out / 'demo.mp4'}, {out / 'sheet.png'}, {out / 'node.log'}")
+    print(f"written: {out / 'demo.mp4'}, {out / 'walk.mp4'}, {out / 'sheet.png'}, {out / 'node.log'}")
     return good
 
 
@@ -168,7 +195,6 @@ def _footage(
     if not player.wait_for(0):
         raise player.error or SeemError(f"{options.video} has no pictures")
     _until_published(stage, player)
-    names: dict[int, str] = {}
     for name, prompt in asked:
         try:
             answer = stage.client.segment([prompt], track=True)
@@ -177,15 +203,13 @@ def _footage(
             continue
         found = answer.target_ids[0]
         say(f"{name:<34} -> {f'target {found}' if found else answer.message}")
-        if found:
-            names[found] = name
     player.play()
     player.join()
     if player.error is not None:
         raise player.error
     _settle(stage, player)
     results = _results(stage, player)
-    _write(options.out, results, player, media.rate_hz, names)
+    write_sheet(options.out / "sheet.png", _film(options.out / "demo.mp4", results, player, media.rate_hz))
     say(
         f"results for {len(results)} of {player.index + 1} pictures; written: {options.out / 'demo.mp4'}, "
         f"{options.out / 'sheet.png'}"
@@ -237,20 +261,27 @@ def _results(stage: Stage, player: Player) -> dict[int, Segments]:
     return {player.shown[stamp][0]: one for stamp, one in sorted(stage.segments().items()) if stamp in player.shown}
 
 
-def _write(out: Path, results: dict[int, Segments], player: Player, rate_hz: float, names: dict[int, str]) -> None:
-    """The annotated video of every picture, and a sheet of some."""
-    film, pictures = VideoFile(out / "demo.mp4", rate_hz), dict(player.shown.values())
-    chosen = set(np.linspace(0, max(pictures), min(SHEET_PICTURES, len(pictures))).round().astype(int).tolist())
-    sheet = []
+def _film(
+    path: Path,
+    results: dict[int, Segments],
+    player: Player,
+    rate_hz: float,
+    count: int = SHEET_PICTURES,
+    first: int = 0,
+) -> list[np.ndarray]:
+    """The annotated video of every picture; returns some of them, evenly spaced from the first one on."""
+    film, pictures = VideoFile(path, rate_hz), dict(player.shown.values())
+    chosen = set(np.linspace(first, max(pictures), min(count, len(pictures))).round().astype(int).tolist())
+    some = []
     for number, rgb in sorted(pictures.items()):
         segments = results.get(number)
         alive = f"{len(segments)} segments" if segments is not None else "no result"
         picture = annotate(rgb, segments, f"picture {number}: {alive}")
         film.add(picture)
         if number in chosen:
-            sheet.append(picture)
+            some.append(picture)
     film.close()
-    write_sheet(out / "sheet.png", sheet)
+    return some
 
 
 def _burst(stage: Stage, pictures: list[np.ndarray], clip: RecordedClip) -> float:

@@ -35,6 +35,9 @@ def test_the_demo_ends_by_itself_and_its_targets_match_the_truth(private_ros, tm
     video = cv2.VideoCapture(str(tmp_path / "demo.mp4"))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == len(RecordedClip(find_clip("tabletop")))
     assert cv2.imread(str(tmp_path / "sheet.png")).shape[1] >= 1000
+    walked = [line for line in done.stdout.splitlines() if "a real walk: followed through 16 pictures" in line]
+    assert float(walked[0].rsplit(" ", 1)[1]) > 0.6, walked  # of the pavement, by its name alone
+    assert int(cv2.VideoCapture(str(tmp_path / "walk.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 17
     assert "Traceback" not in (tmp_path / "node.log").read_text()
 
 
