@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "training": {"model", "runtime", "datasets"},
     "ros": {"perception", "runtime", "datasets", "sim"},
     "demo": {"perception", "datasets", "ros"},
-    "console": {"perception", "datasets", "ros"},
+    "console": {"perception", "datasets", "labelling", "ros"},
     "tools": {
         "model",
         "runtime",

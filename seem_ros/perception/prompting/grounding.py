@@ -17,7 +17,7 @@ import numpy as np
 
 from seem_ros.perception.masks.panoptic import sigmoid
 from seem_ros.perception.prompting import prompt_encoder
-from seem_ros.perception.prompting.places import Place
+from seem_ros.perception.prompting.places import PictureSide
 from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
@@ -87,7 +87,7 @@ class TextRule:
         rows: np.ndarray,
         own: DecodeBatch,
         objects: ObjectBatch,
-        places: Mapping[int, Place] = MappingProxyType({}),
+        places: Mapping[int, PictureSide] = MappingProxyType({}),
     ) -> tuple[PromptBatch, np.ndarray]:
         """Adds to texts a click on the object that each names best.
 

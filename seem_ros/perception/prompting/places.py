@@ -24,7 +24,7 @@ _ARTICLE = re.compile(r"^(?:the|a|an|this|that|my)\s+")
 
 
 @dataclass(frozen=True)
-class Place:
+class PictureSide:
     """The side of the picture that one of several things is nearest to, or two for a corner.
 
     Attributes:
@@ -49,7 +49,7 @@ class Place:
         return " ".join((what, *(f"on the {side}" for side in self.sides)))
 
 
-def split_place(text: str) -> tuple[str, Place | None]:
+def split_place(text: str) -> tuple[str, PictureSide | None]:
     """What a text asks for, and which of several; the text itself and None where it says no place.
 
     A place of its own ("the left") says nothing without a thing, and stays as it is.
@@ -59,7 +59,7 @@ def split_place(text: str) -> tuple[str, Place | None]:
     while (step := _split_one(what)) is not None:
         what = step[0]
         sides.append(step[1])
-    return (what, Place(tuple(sides))) if sides else (text, None)
+    return (what, PictureSide(tuple(sides))) if sides else (text, None)
 
 
 def _split_one(words: str) -> tuple[str, str] | None:

@@ -11,7 +11,7 @@ from seem_ros.perception.objects.taught import TaughtObject
 from seem_ros.perception.pauses import Pauses
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.naming import Naming
-from seem_ros.perception.prompting.places import Place, split_place
+from seem_ros.perception.prompting.places import PictureSide, split_place
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
 from seem_ros.perception.prompting.word_resolution import Resolution
 from seem_ros.perception.segmenter_config import SegmenterConfig
@@ -109,11 +109,11 @@ class PromptReader:
                 prompts[i], notes[i] = replace(prompt, text=text), found.said(chosen)
         return prompts, notes
 
-    def split(self, text: str) -> tuple[str, Place | None]:
+    def split(self, text: str) -> tuple[str, PictureSide | None]:
         """What a text asks for, and which of several; official models read places themselves."""
         return (text, None) if self._backend.spec.postprocess.text_slope is None else split_place(text)
 
-    def places(self, prompts: Sequence[Prompt]) -> dict[int, Place]:
+    def places(self, prompts: Sequence[Prompt]) -> dict[int, PictureSide]:
         """Rows whose text says which of several is meant."""
         said = {row: self.split(prompt.text)[1] for row, prompt in enumerate(prompts)}
         return {row: place for row, place in said.items() if place is not None}

@@ -8,7 +8,7 @@ import pytest
 
 from seem_ros.model.codes import PriorKind
 from seem_ros.perception.prompting.grounding import TextRule, text_alone
-from seem_ros.perception.prompting.places import Place
+from seem_ros.perception.prompting.places import PictureSide
 from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
@@ -83,7 +83,7 @@ def test_of_several_of_one_name_the_place_chooses(batch, own, objects):
     own.mask_logits[:, LEFT[0], LEFT[1]] = 5.0  # the text's own answer lies on the left one
     batch.text_embedding[:] = AXES[0]
     rows = np.arange(3)
-    pointed, presence = RULE.point(batch, rows, own, objects, {0: Place(("right",)), 1: Place(("top",))})
+    pointed, presence = RULE.point(batch, rows, own, objects, {0: PictureSide(("right",)), 1: PictureSide(("top",))})
     x, y = (
         [pointed.points_xy[row][pointed.points_label[row] > 0, axis].mean() for row in range(3)] for axis in range(2)
     )
@@ -93,7 +93,9 @@ def test_of_several_of_one_name_the_place_chooses(batch, own, objects):
 
 def test_what_is_not_meant_is_not_chosen_for_its_place(batch, own, objects):
     batch.text_embedding[:] = AXES[0]  # the square in the upper left; the other one means something else
-    pointed, _ = RULE.point(batch, np.arange(3), own, objects, {0: Place(("right",)), 1: Place(("bottom",))})
+    pointed, _ = RULE.point(
+        batch, np.arange(3), own, objects, {0: PictureSide(("right",)), 1: PictureSide(("bottom",))}
+    )
     assert all(pointed.points_xy[row][pointed.points_label[row] > 0, 0].mean() < 0.3 for row in range(3))
 
 

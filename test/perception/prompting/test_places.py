@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from seem_ros.perception.prompting.places import Place, split_place
+from seem_ros.perception.prompting.places import PictureSide, split_place
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from seem_ros.perception.prompting.places import Place, split_place
     ],
 )
 def test_a_place_is_taken_off_the_text(text, what, side):
-    assert split_place(text) == (what, Place(tuple(side.split())))
+    assert split_place(text) == (what, PictureSide(tuple(side.split())))
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,12 @@ def test_a_text_without_a_place_stays_as_it_is(text):
 def test_the_middle_farthest_to_a_side_is_chosen():
     masks = np.zeros((3, 20, 30), bool)
     masks[0, 2:6, 2:6] = masks[1, 14:18, 10:14] = masks[2, 8:12, 24:28] = True
-    chosen = {side: Place(tuple(side.split())).farthest(masks) for side in ("left", "right", "top", "bottom left")}
+    chosen = {
+        side: PictureSide(tuple(side.split())).farthest(masks) for side in ("left", "right", "top", "bottom left")
+    }
     assert chosen == {"left": 0, "right": 2, "top": 0, "bottom left": 1}
 
 
 def test_a_place_can_be_said_of_another_name():
-    assert split_place(Place(("left",)).of("the dog")) == ("the dog", Place(("left",)))
-    assert split_place(Place(("bottom",)).of("dog")) == ("dog", Place(("bottom",)))
+    assert split_place(PictureSide(("left",)).of("the dog")) == ("the dog", PictureSide(("left",)))
+    assert split_place(PictureSide(("bottom",)).of("dog")) == ("dog", PictureSide(("bottom",)))
