@@ -28,7 +28,7 @@ step "train: the built-in model on these labels" \
 [ -d "$OUT/mine/package" ] || step "package" \
   python -m seem_ros.tools.export "$OUT/mine/average.pt" --card "$OUT/mine/card.yaml" --size "$SIZE" --out "$OUT/mine/package"
 step "what changed, on scenes that no training saw" \
-  python -m seem_ros.tools.evaluate --real "$OUT/truth" --world "$OUT/old" --render "${OLD:-60}" --grabcut none \
+  python -m seem_ros.tools.evaluate --real "$OUT/truth" --world "$OUT/old" --render "${OLD:-60}" --grabcut none --max-clicks 5 \
     --before "$MODEL" --after "$OUT/mine/package" --limit "${LIMIT:-40}" --out "$OUT/change"
 step "and the teacher on the same" \
   python -m seem_ros.tools.evaluate --real "$OUT/truth" --model "$OUT/teacher/package" --grabcut none --limit "${LIMIT:-40}" --out "$OUT/teacher_report"

@@ -30,7 +30,8 @@ CLICKS = (1, 2, 3, 5)
 _MOST_OBJECTS = 6
 #: Fewer pixels are no object that one could click on: a 9-pixel square.
 _LEAST_PX = 80
-#: A name counts as taught when this many objects of the training split carry it.
+#: In a collection of folders a name counts as taught when this many objects of the training split carry it; in a folder
+#: of one's own, which may have ten pictures, one is enough.
 LEAST_TAUGHT = 30
 ALL = "all sources"
 
@@ -186,7 +187,8 @@ def open_photographs(folder: Path) -> list[tuple[LabelFolder, frozenset[str]]]:
     """Opens the val split of a folder with index.json, or of every such folder below one.
 
     Returns:
-        Each source and the names that its training split teaches and of which it labels every instance.
+        Each source and the names that its training split teaches; in a collection of folders only those of which it
+        labels every instance.
 
     Raises:
         DataError: nothing is there, or a file does not fit.
@@ -197,7 +199,10 @@ def open_photographs(folder: Path) -> list[tuple[LabelFolder, frozenset[str]]]:
     opened = []
     for place in places:
         pictures, counts = LabelFolder(place, "val"), LabelFolder(place, None).counts("train")
-        taught = frozenset(name for name in pictures.exhaustive_for if counts.get(name, 0) >= LEAST_TAUGHT)
+        if place == folder:
+            taught = frozenset(counts)
+        else:
+            taught = frozenset(name for name in pictures.exhaustive_for if counts.get(name, 0) >= LEAST_TAUGHT)
         opened.append((pictures, taught))
     return opened
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Teaches a model package new things without losing the old ones: what `training.train --data LABELS` runs.
 
-The encoder of pictures stays as it is; what reads it learns on. Old scenes go along ("replay"), so that what was known
-stays known. The result is `average.pt` with `card.yaml` beside it, which `seem_ros.tools.export` makes a package of.
+The encoder of pictures stays as it is; what reads it learns on. What was known stays known, because old scenes go along
+("replay"), because the model's former answers are truth where nothing new is (`keeping.py`), and because the result
+lies between the old weights and the trained ones. It is `average.pt` with `card.yaml` beside it, which
+`seem_ros.tools.export` makes a package of.
 """
 
 from __future__ import annotations
@@ -30,10 +32,11 @@ from seem_ros.errors import DataError
 from seem_ros.files import claim_folder
 from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import Package, find_package, open_package
+from seem_ros.training.keeping import Keeping
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
 from seem_ros.training.referring_phrases import SpokenNames
-from seem_ros.training.run_state import average_gradients, cosine, follow, save_run
+from seem_ros.training.run_state import average_gradients, between, cosine, follow, save_run
 
 WRITTEN = ("average.pt", "last.pt", "card.yaml", "curve.csv", "curve.png", "settings.yaml")
 #: Cut-outs of the new things that are pasted into other pictures.
@@ -56,6 +59,7 @@ class FineTuneConfig:
         clips: clips a step and process; each gives two frames.
         height, width: of the network's input while training, multiples of 32; smaller than the package's is faster.
         paste_share: part of the clips that new things are pasted into.
+        new_share: how far the result goes from the old weights to the trained ones: 1 learns most and forgets most.
         seed: seeds everything.
     """
 
@@ -70,6 +74,7 @@ class FineTuneConfig:
     height: int = 192
     width: int = 256
     paste_share: float = 0.4
+    new_share: float = 0.6
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -79,6 +84,8 @@ class FineTuneConfig:
             raise DataError(f"height and width are multiples of 32, got {self.height}x{self.width}")
         if not 0 <= self.replay_share < 1:
             raise DataError(f"replay_share lies from 0 up to 1, got {self.replay_share}")
+        if not 0 < self.new_share <= 1:
+            raise DataError(f"new_share lies above 0 and up to 1, got {self.new_share}")
 
 
 def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path:
@@ -111,14 +118,16 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
         lr=config.learning_rate,
         betas=(0.9, 0.98),
     )
-    average = {key: value.detach().clone() for key, value in model.state_dict().items()}
+    before = {key: value.detach().clone() for key, value in model.state_dict().items()}
+    average = {key: value.clone() for key, value in before.items()}
     step, spent = 0, 0.0
     if (out / "last.pt").is_file():
         state = torch.load(out / "last.pt", weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         average, step, spent = state["average"], state["step"], state["seconds"]
-    objective = Step(model, names, torch.device(device), mask_points=4096 if str(device) != "cpu" else 0)
+    keeping = Keeping(trainable_model(package).to(device), [entry.name for entry in package.spec.vocabulary])
+    objective = Step(model, names, torch.device(device), 4096 if str(device) != "cpu" else 0, keeping)
     if rank == 0:
         claim_folder(out, WRITTEN)
         (out / "settings.yaml").write_text(yaml.safe_dump({**vars(config), "replay": list(config.replay)}))
@@ -161,10 +170,12 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
             history = []
         if time.monotonic() - saved > _SAVE_EVERY_S:
             saved = time.monotonic()
-            save_run(out, model, optimiser, average, step=step, seconds=done)
+            mixed = between(before, average, config.new_share)
+            save_run(out, model, optimiser, average, mixed, step=step, seconds=done)
     bar.close()
     if rank == 0:
-        save_run(out, model, optimiser, average, step=step, seconds=spent + now() - clock)
+        mixed = between(before, average, config.new_share)
+        save_run(out, model, optimiser, average, mixed, step=step, seconds=spent + now() - clock)
         curve.plot(out / "curve.png")
         card = make_card(package, mixture, config, step * 2 * config.clips * processes)
         (out / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
@@ -194,6 +205,7 @@ def make_card(package: Package, mixture: Mixture, config: FineTuneConfig, images
             "taught from": spec.name,
             "image passes": images,
             "minutes": config.minutes,
+            "share of the new weights": config.new_share,
             "old scenes": ", ".join(Path(folder).name for folder in config.replay) or "none",
         },
         "data": [
@@ -223,13 +235,14 @@ def _data(config: FineTuneConfig, package: Package) -> tuple[Mixture, SpokenName
     pictures = (source.read(int(i)) for source in folders for i in rng.permutation(len(source)))
     mixture = Mixture(specs, ViewConfig(), PasteConfig(share=config.paste_share), collect(pictures, _CUTOUTS))
     old = package.spec.vocabulary
-    things = [entry.name for entry in old if entry.is_thing]
+    shown = set(mixture.names)
     stuff = [entry.name for entry in old if not entry.is_thing]
-    things += [name for name in mixture.names if name not in things and name not in stuff]
+    things = [name for name in mixture.names if name not in stuff]
+    others = [entry.name for entry in old if entry.is_thing and entry.name not in shown]
     headers = [source.header for source in mixture.sources if isinstance(source, Shards)]
     colours = list(dict.fromkeys(colour for header in headers for colour in header["colours"]))
     held_out = [tuple(pair) for header in headers for pair in header["held_out_pairs"]]
-    return mixture, SpokenNames(things, colours, stuff, held_out)
+    return mixture, SpokenNames(things, colours, stuff, held_out, others)
 
 
 def _freeze(model: nn.Module) -> None:

@@ -9,7 +9,12 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.nn import functional as F
 
+from seem_ros.datasets.scenes.scene import Thing
+from seem_ros.training.simulated_prompts import box_of
+
 BCE_WEIGHT, DICE_WEIGHT, BOX_WEIGHT, CLASS_WEIGHT = 8.0, 5.0, 5.0, 2.0
+# Names are learnt more slowly than masks (shapes most of all), so that their losses weigh more than they are large.
+NAME_WEIGHT, DENSE_WEIGHT, PRESENCE_WEIGHT = 2.0, 1.5, 2.0
 
 
 def mask_loss(logits: Tensor, truth: Tensor, weight: Tensor, points: int = 0) -> Tensor:
@@ -69,3 +74,22 @@ def match(
     cost = BCE_WEIGHT * positive / logits.shape[1] + DICE_WEIGHT * dice + CLASS_WEIGHT * name
     cost = cost + BOX_WEIGHT * torch.cdist(boxes.float(), truth_boxes, p=1)
     return linear_sum_assignment(cost.cpu().numpy())
+
+
+def halved(mask: np.ndarray) -> np.ndarray:
+    """[H, W] bool -> [H/2, W/2] float32, the covered part of every 2x2 block."""
+    m = mask.view(np.uint8)
+    return (m[::2, ::2] + m[1::2, ::2] + m[::2, 1::2] + m[1::2, 1::2]).astype(np.float32) / 4
+
+
+def normalised_box(mask: np.ndarray) -> np.ndarray:
+    """(cx, cy, w, h) in 0..1 of a mask that is not empty."""
+    h, w = mask.shape
+    x0, y0, x1, y1 = box_of(mask > 0)
+    return np.array([(x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h], np.float32)
+
+
+def label_of(thing: Thing, banks: list[tuple[tuple[str, ...], Tensor]]) -> np.ndarray:
+    """Index of a thing's class name in the two banks; -1 where it has no name there."""
+    names = (thing.shape, f"{thing.colour} {thing.shape}" if thing.isthing else thing.shape)
+    return np.array([bank.index(name) if thing.shape and name in bank else -1 for name, (bank, _) in zip(names, banks)])

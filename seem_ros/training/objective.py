@@ -16,7 +16,19 @@ from seem_ros.model.query_decoder.decoder import Decoded, ImageTensors, QuerySta
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.tokenizer import Tokenizer
 from seem_ros.training import simulated_prompts as draw
-from seem_ros.training.losses import box_loss, class_logits, mask_loss, match
+from seem_ros.training.keeping import Keeping
+from seem_ros.training.losses import (
+    DENSE_WEIGHT,
+    NAME_WEIGHT,
+    PRESENCE_WEIGHT,
+    box_loss,
+    class_logits,
+    halved,
+    label_of,
+    mask_loss,
+    match,
+    normalised_box,
+)
 from seem_ros.training.prompt_sampling import (
     Ask,
     Scene,
@@ -30,9 +42,8 @@ from seem_ros.training.prompt_sampling import (
 from seem_ros.training.referring_phrases import SpokenNames
 
 VOID_WEIGHT = 0.1
-PAIR_BANK = 60
-# Names are learnt more slowly than masks (shapes most of all), so that their losses weigh more than they are large.
-NAME_WEIGHT, DENSE_WEIGHT, PRESENCE_WEIGHT = 2.0, 1.5, 2.0
+# Names of a bank that a batch is held against: encoding all of them is a large part of a step on a CPU.
+CLASS_BANK, PAIR_BANK = 64, 60
 SECOND_ROUND = 4
 
 
@@ -44,16 +55,26 @@ class Step:
         vocabulary: names in the data.
         device: where the model is.
         mask_points: 0 = mask losses on all pixels (cheaper at this size), else on so many sampled points.
+        keeping: the model as it was, whose answers count where nothing new is; None keeps nothing. Its backbone is
+            the model's, which must not be trained then.
     """
 
-    def __init__(self, model: Seem, vocabulary: SpokenNames, device: torch.device, mask_points: int = 0) -> None:
+    def __init__(
+        self,
+        model: Seem,
+        vocabulary: SpokenNames,
+        device: torch.device,
+        mask_points: int = 0,
+        keeping: Keeping | None = None,
+    ) -> None:
         self.model, self.vocabulary, self.device, self.mask_points = model, vocabulary, device, mask_points
+        self.keeping = keeping
         self.tokenizer = Tokenizer.load()
         self._ids: dict[str, list[int]] = {}
 
     # ---- text ------------------------------------------------------------------------------------------------------
-    def encode(self, texts: Sequence[str]) -> tuple[Tensor, Tensor, Tensor]:
-        """Texts -> token features [T, L, C], validity [T, L], embeddings [T, D]."""
+    def encode(self, texts: Sequence[str], model: Seem | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Texts -> token features [T, L, C], validity [T, L], embeddings [T, D]; of another model than the trained."""
         for text in texts:
             if text not in self._ids:
                 self._ids[text] = self.tokenizer.ids(text)
@@ -64,12 +85,12 @@ class Step:
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
             valid[i, : len(row)] = True
-        tokens, pooled = self.model.encode_text(ids.to(self.device))
+        tokens, pooled = (model or self.model).encode_text(ids.to(self.device))
         return tokens, valid.to(self.device), pooled
 
-    def bank(self, names: Sequence[str]) -> Tensor:
+    def bank(self, names: Sequence[str], model: Seem | None = None) -> Tensor:
         """Normalised embeddings [K, D] of class names."""
-        return F.normalize(self.encode(names)[2].float(), dim=-1)
+        return F.normalize(self.encode(names, model)[2].float(), dim=-1)
 
     # ---- one step --------------------------------------------------------------------------------------------------
     def __call__(self, clips: Sequence[Clip], rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
@@ -78,10 +99,13 @@ class Step:
         pixels = torch.from_numpy(np.concatenate([c.rgb for c in clips])).permute(0, 3, 1, 2).to(self.device)
         size = tuple(pixels.shape[-2:])
         with torch.autocast(self.device.type, torch.bfloat16):
-            image = self.model.encode_image(self.model.normalise(pixels).contiguous(memory_format=torch.channels_last))
+            maps, fine = self.model.backbone(self.model.normalise(pixels).contiguous(memory_format=torch.channels_last))
+            former = self.keeping.encode_image(maps, fine) if self.keeping else None
+            image = self.model.decoder.prepare(*self.model.pixel_decoder(maps, fine))
             scale = self.model.text_encoder.logit_scale
             things = [t for s in scenes for i, t in s.things.items() if t.shape and any(i in v for v in s.visible)]
-            classes, pairs = self.vocabulary.classes, self.vocabulary.pair_bank(things, rng, PAIR_BANK)
+            classes = self.vocabulary.class_bank(things, rng, CLASS_BANK)
+            pairs = self.vocabulary.pair_bank(things, rng, PAIR_BANK)
             both = self.bank(classes + pairs)
             banks = [(classes, both[: len(classes)]), (pairs, both[len(classes) :])]
             parts: dict[str, Tensor] = {}
@@ -93,6 +117,11 @@ class Step:
             second = self._second_round(scenes, first, answer, rng)
             answer = self._ask(image, scenes, second, size, rng)
             parts.update(self._prompts(image, scenes, second, answer, banks, scale, "2"))
+            if former is not None and self.keeping is not None:
+                ask = lambda image, asks, model: self._ask(image, scenes, asks, size, rng, model)  # noqa: E731
+                banks_then = self.bank(classes, self.keeping.model).detach()
+                kept = self.keeping.losses(self.model, image, former, scenes, ask, (*banks[0], banks_then), scale, rng)
+                parts.update(kept)
         total = torch.stack(list(parts.values())).sum()
         return total, {k: float(v.detach()) for k, v in parts.items()}
 
@@ -166,8 +195,10 @@ class Step:
         asks: list[list[Ask]],
         size: tuple[int, int],
         rng: np.random.Generator,
+        model: Seem | None = None,
     ) -> Decoded:
-        decoder, config = self.model.decoder, self.model.config
+        model = model or self.model
+        decoder, config = model.decoder, model.config
 
         def read(wanted: list[tuple[int, np.ndarray]]) -> tuple[Tensor, Tensor]:
             slots, used = [], [0] * len(image.mask_features)
@@ -184,7 +215,8 @@ class Step:
 
         dims = (config.decoder.dim, config.text.dim, config.decoder.mask_dim)
         masks = lambda frame, thing: scenes[frame // 2].mask(frame % 2, thing)  # noqa: E731
-        prompts = to_tensors(asks, size, self.encode, read, masks, dims, rng, self.device)
+        encode = lambda texts: self.encode(texts, model)  # noqa: E731
+        prompts = to_tensors(asks, size, encode, read, masks, dims, rng, self.device)
         return decoder.decode(image, prompts, appearance=False, memory=bool(prompts.has_previous.any()))
 
     # ---- losses ----------------------------------------------------------------------------------------------------
@@ -372,22 +404,3 @@ class Step:
             loss = F.cross_entropy(logits, target, ignore_index=-1, reduction="none")
             parts[f"dense_{b}"] = DENSE_WEIGHT * (loss * weight).sum() / weight.sum().clamp(min=1e-3)
         return parts
-
-
-def halved(mask: np.ndarray) -> np.ndarray:
-    """[H, W] bool -> [H/2, W/2] float32, the covered part of every 2x2 block."""
-    m = mask.view(np.uint8)
-    return (m[::2, ::2] + m[1::2, ::2] + m[::2, 1::2] + m[1::2, 1::2]).astype(np.float32) / 4
-
-
-def normalised_box(mask: np.ndarray) -> np.ndarray:
-    """(cx, cy, w, h) in 0..1 of a mask that is not empty."""
-    h, w = mask.shape
-    x0, y0, x1, y1 = draw.box_of(mask > 0)
-    return np.array([(x0 + x1) / 2 / w, (y0 + y1) / 2 / h, (x1 - x0) / w, (y1 - y0) / h], np.float32)
-
-
-def label_of(thing, banks: list[tuple[tuple[str, ...], Tensor]]) -> np.ndarray:
-    """Index of a thing's class name in the two banks; -1 where it has no name there."""
-    names = (thing.shape, f"{thing.colour} {thing.shape}" if thing.isthing else thing.shape)
-    return np.array([bank.index(name) if thing.shape and name in bank else -1 for name, (bank, _) in zip(names, banks)])

@@ -38,19 +38,40 @@ class Phrase:
 
 
 class SpokenNames:
-    """Names that occur in the data: shapes, colours, sizes, patterns, stuff and the pairs that may be trained."""
+    """Names that occur in the data: shapes, colours, sizes, patterns, stuff and the pairs that may be trained.
+
+    Args:
+        shapes: names of things that the data show; these are said, also where they are absent.
+        colours: their colours.
+        stuff: names of what cannot be counted.
+        held_out: pairs of colour and shape that are never said.
+        others: names of things that the data do not show: whatever is labelled is none of them.
+    """
 
     def __init__(
-        self, shapes: Sequence[str], colours: Sequence[str], stuff: Sequence[str], held_out: Sequence[tuple[str, str]]
+        self,
+        shapes: Sequence[str],
+        colours: Sequence[str],
+        stuff: Sequence[str],
+        held_out: Sequence[tuple[str, str]],
+        others: Sequence[str] = (),
     ) -> None:
         self.shapes, self.colours, self.stuff = tuple(shapes), tuple(colours), tuple(stuff)
+        self.others = tuple(others)
         out = {tuple(pair) for pair in held_out}
         self.pairs = tuple((c, s) for c in self.colours for s in self.shapes if (c, s) not in out)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names of panoptic output, "background" last."""
-        return self.shapes + self.stuff + (BACKGROUND,)
+        return self.shapes + self.others + self.stuff + (BACKGROUND,)
+
+    def class_bank(self, things: Sequence[Thing], rng: np.random.Generator, size: int) -> tuple[str, ...]:
+        """Class names present plus random others, in the order of `classes`, "background" last."""
+        present = {t.shape for t in things if t.shape}
+        rest = [name for name in self.classes[:-1] if name not in present]
+        drawn = {rest[i] for i in rng.permutation(len(rest))[: max(0, size - len(present))]}
+        return tuple(name for name in self.classes if name in present or name in drawn or name == BACKGROUND)
 
     def pair_bank(self, things: Sequence[Thing], rng: np.random.Generator, size: int) -> tuple[str, ...]:
         """Colour-and-shape names: those present plus random others, stuff, and "background" last."""

@@ -59,17 +59,41 @@ def follow(average: dict[str, Tensor], model: nn.Module, step: int, ema: float) 
             average[key].copy_(value)
 
 
+@torch.no_grad()
+def between(old: dict[str, Tensor], new: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    """Weights on the straight line from old ones (share 0) to what a training made of them (share 1).
+
+    Half-way the old is known almost as well as before, and the new almost as well as at the end (Wortsman et al. 2022,
+    "Robust fine-tuning of zero-shot models").
+    """
+    return {
+        key: torch.lerp(old[key], value, share) if value.dtype.is_floating_point else value
+        for key, value in new.items()
+    }
+
+
 def save_run(
-    out: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], **progress: object
+    out: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    result: dict[str, Tensor] | None = None,
+    **progress: object,
 ) -> None:
     """Writes `last.pt` (all that a run goes on from) and `average.pt`, each whole or not at all.
+
+    Args:
+        out: folder.
+        model, optimiser, average: of the run.
+        result: what `average.pt` gets in place of `average`.
+        progress: further values that the run goes on from.
 
     Raises:
         SeemError: the folder cannot be written.
     """
     state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "average": average, **progress}
     try:
-        for name, content in (("last.pt", state), ("average.pt", average)):
+        for name, content in (("last.pt", state), ("average.pt", average if result is None else result)):
             torch.save(content, out / f".{name}.part")
             os.replace(out / f".{name}.part", out / name)
     except (OSError, RuntimeError) as error:  # torch tells a full disk as RuntimeError

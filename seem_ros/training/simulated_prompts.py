@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-POINTS = 16  # points per prompt, padded
+POINTS = 32  # points per prompt, padded; as many as the built-in model's package has
 
 
 @dataclass

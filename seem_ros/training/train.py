@@ -54,10 +54,17 @@ def main(arguments: list[str] | None = None) -> int:
         "--replay", action="append", default=[], metavar="DIR", help="old scenes that go along; repeatable"
     )
     parser.add_argument("--minutes", type=float, help="stop after so long, with a checkpoint to go on from")
+    parser.add_argument(
+        "--new-share",
+        type=float,
+        metavar="P",
+        help="how far the result goes from the old weights to the trained ones, default 0.6; a finished run that is "
+        "given another one is only mixed anew",
+    )
     given = vars(parser.parse_args(arguments))
     try:
         rank, processes = join_processes()
-        usual = {key: given[key] for key in ("init", "minutes") if given[key]}
+        usual = {key: given[key] for key in ("init", "minutes", "new_share") if given[key] is not None}
         teach(FineTuneConfig(given["data"], given["out"], replay=tuple(given["replay"]), **usual), rank, processes)
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -96,6 +96,8 @@ def test_a_stopped_run_goes_on_where_it_was_and_the_picture_encoder_stays(labels
     before = trainable_model(open_package(find_package("builtin"))).state_dict()
     moved = {key for key, value in second["model"].items() if not torch.equal(value, before[key])}
     assert moved and not any(key.startswith("backbone.") for key in moved)
+    result, key = torch.load(out / "average.pt", weights_only=True), "decoder.class_embed"
+    assert torch.allclose(result[key], torch.lerp(before[key], second["average"][key], 0.6), atol=1e-6)
 
 
 @pytest.mark.slow
@@ -142,7 +144,9 @@ def test_a_broken_mask_is_named_before_anything_is_written(labels, tmp_path, cap
     assert "masks/5.png cannot be read" in capsys.readouterr().err and not (tmp_path / "mine").exists()
 
 
-@pytest.mark.parametrize("values", [{"minutes": 0}, {"height": 100}, {"replay_share": 1.0}, {"clips": 0}])
+@pytest.mark.parametrize(
+    "values", [{"minutes": 0}, {"height": 100}, {"replay_share": 1.0}, {"clips": 0}, {"new_share": 0}]
+)
 def test_impossible_settings_are_refused(values):
     with pytest.raises(DataError):
         FineTuneConfig("data", "out", **values)

@@ -99,3 +99,13 @@ def test_following_gives_a_look_or_a_previous_mask(shard_folder):
         if ask.counted:
             assert ask.reference is not None or ask.previous is not None
             assert ask.previous is None or (ask.geometry.kind == 4 and ask.previous.any())
+
+
+def test_names_that_no_picture_shows_are_told_apart_but_never_said():
+    vocabulary = SpokenNames(("mug",), (), ("table",), (), others=("apple", "banana"))
+    rng = np.random.default_rng(2)
+    assert vocabulary.classes == ("mug", "apple", "banana", "table", "background")
+    said = {phrase.shape for _ in range(50) if (phrase := vocabulary.phrase_for_nothing([], rng))}
+    assert said == {"mug"}
+    bank = vocabulary.class_bank([Thing(1, "mug")], rng, 2)
+    assert len(bank) == 3 and bank[0] == "mug" and bank[-1] == "background"
