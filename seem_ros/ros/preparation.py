@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from seem_ros.errors import SeemError
 from seem_ros.files import expanded
+from seem_ros.ros.executor import LAST_WAIT_S
 from seem_ros.ros.parameters import Settings
 from seem_ros.runtime.official.names import is_official
 from seem_ros.runtime.official.preparation import Preparation
@@ -27,6 +28,7 @@ class ModelPreparation:
     def __init__(self, node: Any, diagnostics: Any) -> None:
         self._node, self._diagnostics = node, diagnostics
         self._work: Preparation | None = None
+        self._thread: threading.Thread | None = None
         self._stopped = False
         self.news = ""  # what callers are told while it runs, and after it failed; empty once the package is there
 
@@ -63,19 +65,25 @@ class ModelPreparation:
                 if not self._stopped:
                     self._node.get_logger().error(f"cannot configure: {error}")
 
-        thread = threading.Thread(target=work, daemon=True, name="preparation")
-        thread.start()
-        return thread
+        self._thread = threading.Thread(target=work, daemon=True, name="preparation")
+        self._thread.start()
+        return self._thread
 
     def stop(self) -> None:
-        """Ends what runs."""
+        """Ends what runs, and waits a moment for it.
+
+        A thread that held the node to the end of the process would keep DDS from being taken down, and others would go
+        on talking to what is left of it.
+        """
         self._stopped = True
-        work = self._work
+        work, thread = self._work, self._thread
         if work is not None:
             work.stop()
+        if thread is not None:
+            thread.join(LAST_WAIT_S)
 
     def _tell(self, model: str, line: str) -> None:
-        if self._stopped:
+        if self._stopped or not self._node.context.ok():
             return
         self.news = line
         self._node.get_logger().info(f"model {model}: {line}")

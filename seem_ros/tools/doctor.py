@@ -8,6 +8,7 @@ the home folder are written as ``~``.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import importlib.metadata
 import os
 import platform
@@ -29,9 +30,10 @@ LIBRARIES = (
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx_vnni", "amx_bf16", "f16c", "asimd", "asimdhp", "bf16", "i8mm")
 ROS_VARIABLES = (
     "ROS_DISTRO", "RMW_IMPLEMENTATION", "ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY",
-    "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE", "CYCLONEDDS_URI", "ROS_SECURITY_ENABLE",
-    "SEEM_ROS_CACHE", "SEEM_ROS_MODELS", "OMP_NUM_THREADS",
+    "FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE", "FASTDDS_BUILTIN_TRANSPORTS", "CYCLONEDDS_URI",
+    "ROS_SECURITY_ENABLE", "SEEM_ROS_CACHE", "SEEM_ROS_MODELS", "OMP_NUM_THREADS",
 )  # fmt: skip
+SHARED_MEMORY = Path("/dev/shm")
 
 
 def report(seconds: float = 2.0) -> Iterator[str]:
@@ -123,6 +125,13 @@ def _ros(seconds: float) -> Iterator[str]:
     for name in ROS_VARIABLES:
         if name in os.environ:
             yield f"{name}={os.environ[name]}"
+    left = abandoned_ports(SHARED_MEMORY)
+    if left:
+        yield (
+            f"{len(left)} ports of Fast DDS in {SHARED_MEMORY} were left by processes that were killed: one that has "
+            f"opened one is not heard by the next owner; where calls stay without an answer, stop all nodes and run "
+            f"`fastdds shm clean`"
+        )
     import rclpy
     from rclpy.utilities import get_rmw_implementation_identifier
 
@@ -148,6 +157,24 @@ def _ros(seconds: float) -> Iterator[str]:
     finally:
         node.destroy_node()
         rclpy.shutdown(context=context)
+
+
+def abandoned_ports(folder: Path) -> list[Path]:
+    """Fast DDS's shared memory ports that an owner took for itself and no longer holds: it was killed.
+
+    Args:
+        folder: Where the machine keeps shared memory.
+    """
+    return [lock for lock in sorted(folder.glob("fast*_port*_el")) if not _is_held(lock)]
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except OSError:  # held, gone meanwhile, or another user's
+        return True
 
 
 @one_line_errors

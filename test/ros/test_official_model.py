@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from colour_backend import scene
 from diagnostic_msgs.msg import DiagnosticArray
-from harness import NodeProcess, wait_for
+from harness import NodeProcess, ports_left, wait_for
 from std_msgs.msg import Header
 
 from seem_ros.msg import Prompt
@@ -84,7 +84,9 @@ def test_ctrl_c_while_it_fetches_ends_node_and_fetch_and_keeps_what_came(client,
     node = start("leaving")
     wait_for(lambda: any(path.stat().st_size for path in tmp_path.glob(f".{FILE}.*.part")), "the first quarter", BUSY_S)
     (maker,) = makers(node)
+    before = ports_left()
     assert node.stop() == 0
+    assert ports_left() == before, "whoever opened this port would go on talking to nobody, and not to the next node"
     wait_for(lambda: not Path(f"/proc/{maker}").exists(), "the end of the fetch", 5)
     assert any(path.stat().st_size for path in tmp_path.glob(f".{FILE}.*.part"))
     assert "Traceback" not in node.log and "cannot configure" not in node.log, node.log

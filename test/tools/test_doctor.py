@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -39,6 +40,15 @@ def test_what_is_broken_is_said_and_the_rest_follows(capsys, monkeypatch):
     assert doctor.main(["--seconds", "0"]) == 0
     said = capsys.readouterr().out
     assert "cannot be told: BackendError: $SEEM_ROS_CACHE" in said and "ROS:" in said
+
+
+def test_ports_of_shared_memory_that_killed_processes_left_are_counted_and_held_ones_are_not(tmp_path):
+    for name in ("fastdds_port7411", "fastdds_port7411_el", "fastdds_port7413_el", "fastdds_0592afc89fefd164_el"):
+        (tmp_path / name).touch()
+    with (tmp_path / "fastdds_port7413_el").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert doctor.abandoned_ports(tmp_path) == [tmp_path / "fastdds_port7411_el"]
+    assert len(doctor.abandoned_ports(tmp_path)) == 2
 
 
 def test_the_bill_of_materials_names_every_package_with_version_and_licence(tmp_path):
