@@ -238,6 +238,17 @@ class SeemNode(LifecycleNode):
         self._deactivate()
         self._cleanup()
 
+    def destroy_node(self) -> None:
+        """Free what DDS holds for the node, at once.
+
+        rclpy's state machine would hold it until the interpreter's end, and then not always let go: DDS's shared memory
+        port would stay behind, and whoever had opened it would not reach the next node.
+        """
+        if hasattr(self, "_find"):  # rclpy also destroys a node that was refused half-way
+            self._find.close()
+        super().destroy_node()
+        vars(self).pop("_state_machine", None)
+
     # --------------------------------------------------------------------------------------------------- timers
 
     def _watch(self) -> None:

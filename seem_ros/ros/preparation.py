@@ -70,11 +70,7 @@ class ModelPreparation:
         return self._thread
 
     def stop(self) -> None:
-        """Ends what runs, and waits a moment for it.
-
-        A thread that held the node to the end of the process would keep DDS from being taken down, and others would go
-        on talking to what is left of it.
-        """
+        """Ends what runs, and waits a moment for its thread, which uses the node."""
         self._stopped = True
         work, thread = self._work, self._thread
         if work is not None:

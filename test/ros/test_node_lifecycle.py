@@ -6,7 +6,7 @@ import time
 
 import pytest
 from colour_backend import scene
-from harness import ROOT, Camera, NodeProcess, wait_for
+from harness import ROOT, Camera, NodeProcess, ports_left, wait_for
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 
@@ -165,8 +165,10 @@ def test_being_ended_while_the_model_is_loaded_leaves_no_stray_lines(tmp_path, p
     script.write_text(SLOW_NODE.format(perception=str(ROOT / "test" / "perception")))
     node = NodeProcess(script, name="hasty")
     wait_for(lambda: "loading" in node.log, "the model to be loaded", 60)
+    before = ports_left()
     assert node.stop(how) == 0
     assert node.log.splitlines() == ["loading"]
+    assert ports_left() == before, "whoever opened this port would go on talking to nobody, and not to the next node"
 
 
 def test_parameters_are_taken_as_people_write_them_and_a_mistyped_one_is_said(client, start_node, tmp_path):
