@@ -90,6 +90,10 @@ def _colours(lab: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _forms(mask: np.ndarray) -> np.ndarray:
+    """Of the largest part: a few strays far away would move the middle and shrink the rest to nothing."""
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    if count > 2:
+        mask = parts == 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
     rows, columns = np.nonzero(mask)
     centre = np.array([columns.mean(), rows.mean()])
     x, y = columns - centre[0], rows - centre[1]
