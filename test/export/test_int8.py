@@ -78,7 +78,7 @@ def test_the_package_gains_one_graph_and_hardly_a_byte_of_weights(plain: Package
     assert set(package.graphs) == {"fp32", "int8"}
     assert package.graphs["int8"].decoders == package.graphs["fp32"].decoders
     assert package.path(int8.GRAPH).stat().st_size < 400_000
-    assert report.quantised > report.kept > 0
+    assert report.quantised > 0 and report.kept > 0
     assert "in eight bits" in lines[-1] and "held-out" in lines[-1]
     assert sorted(p.name for p in package.folder.iterdir()) == sorted([*package.spec.sha256, "model.yaml"])
 
@@ -119,10 +119,28 @@ def test_too_different_masks_are_refused_with_the_layer_that_hurts_most_and_noth
 ):
     before = {p.name: p.read_bytes() for p in plain.folder.iterdir()}
     monkeypatch.setattr(int8, "MEAN_IOU", 1.01)
-    monkeypatch.setattr(int8, "_MORE_FLOAT", (0, 2))
+    monkeypatch.setattr(int8, "_SHARES", (0.85, 0.7))
     with pytest.raises(ModelError, match=r"hurts most is (backbone|pixel_decoder|decoder)\.[\w.]+ \(alone"):
         int8.add_int8(plain, int8.calibration_pictures(pictures, plain.spec))
     assert {p.name: p.read_bytes() for p in plain.folder.iterdir()} == before
+
+
+def test_what_stays_in_float_first_is_what_hurts_most_for_the_work_it_does(
+    plain: Package, pictures: Path, tmp_path: Path
+):
+    seen = int8.calibration_pictures(pictures, plain.spec)
+    graph = plain.path(plain.graphs["fp32"].image_encoder)
+    quantiser = int8._Quantiser(graph, plain.path(plain.weights), tmp_path, seen[:4])
+    always = set(quantiser.fragile)
+    rest = [name for name in quantiser.layers if name not in always]
+    quantiser.round_share(0.7, seen[:1])
+    kept = set(quantiser.fragile) - always
+    work, hurts = quantiser._work, dict(quantiser.hurts(seen[:1]))
+    assert 0 < sum(work[n] for n in kept) <= 0.3 * sum(work[n] for n in rest)
+    worth = {n: hurts[quantiser.layers[n]] ** 2 / work[n] for n in rest}
+    assert min(worth[n] for n in kept) >= max(worth[n] for n in rest if n not in kept)
+    quantiser.round_share(1.0, seen[:1])
+    assert set(quantiser.fragile) == always
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_line(plain: Package, pictures: Path, tmp_path: Path):
