@@ -72,11 +72,13 @@ class CameraSet:
     def _listen(self, pipeline: CameraPipeline, wake: Callable[[], None], settings: Settings) -> None:
         def on_image(msg: Any) -> None:
             pipeline.on_image(msg)
-            wake()
+            if not pipeline.is_idle:  # then the thread looks by itself, often enough for somebody who starts to listen
+                wake()
 
         def on_depth(msg: Any) -> None:
             pipeline.on_depth(msg)
-            wake()
+            if not pipeline.is_idle:
+                wake()
 
         prefix = f"{pipeline.name}/" if len(settings.cameras) > 1 else ""
         self._inputs[pipeline.name] = CameraInput(

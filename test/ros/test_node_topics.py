@@ -284,6 +284,9 @@ def test_nothing_is_computed_when_nobody_listens_and_nothing_is_tracked(client, 
     first = wait_for(values, "diagnostics")
     wait_for(lambda: int(values()["frames_received"]) > int(first["frames_received"]) + 5, "frames")
     assert values()["frames_published"] == first["frames_published"] == "0"
+    assert values()["frames_dropped"] == "0"  # kept for stamped prompts, and not missed by anybody
+    results = client.listen(SegmentArray, "/quiet/segments")
+    wait_for(lambda: len(results) > 3, "results for a listener that came late")
     camera.close()
     node.stop()
 

@@ -81,8 +81,13 @@ class CameraFrames:
         )
         dropped = self._waiting.put(stored, keep)
         self._first_frame.set()
-        if dropped and self.enabled:
+        if dropped and self.enabled and not self.is_idle:
             self.statistics.count("dropped")
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody wants results, so that frames are kept and nothing else."""
+        return False
 
     def on_depth(self, msg: Any) -> None:
         """A depth image arrived."""

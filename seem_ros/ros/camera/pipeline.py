@@ -87,6 +87,7 @@ class CameraPipeline(CameraFrames):
         self._tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.postprocess), ids)
         self._error, self._error_s = "", float("-inf")
         self._last_begin_s = self._last_warning_s = float("-inf")
+        self._is_unwanted = False
         self._names_before: dict[int, tuple[str, ...]] = {}
         self.targets: tuple[TargetInfo, ...] = ()
         self.searches = Searches(segmenter, self._tracker, self._found_one, self._why_no_frame)
@@ -95,6 +96,11 @@ class CameraPipeline(CameraFrames):
     def last_error(self) -> str:
         """What was wrong with the last frame; empty once frames are well again, or none fails for a while."""
         return self._error if time.monotonic() - self._error_s < ERROR_SHOWN_S else ""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody wanted the last frame, and nothing is followed or looked for since; any thread may ask."""
+        return self._is_unwanted and not len(self._tracker) and not len(self.searches)
 
     def apply(self, settings: Settings) -> None:
         """Use other settings from the next frame on."""
@@ -124,7 +130,8 @@ class CameraPipeline(CameraFrames):
             return
         self._last_begin_s = time.monotonic()
         listening = self.output is not None and self.output.wanted()
-        if not listening and not len(self._tracker) and not len(self.searches):
+        self._is_unwanted = not listening
+        if self.is_idle:
             self._remember(stored)
             return
         begin = time.perf_counter()
