@@ -68,4 +68,4 @@ def _box(mask: np.ndarray) -> Box:
 
 def _iou(a: np.ndarray, b: np.ndarray) -> float:
     """Of two masks; 0 where both are empty, for then nothing was found to compare."""
-    return np.count_nonzero(a & b) / max(np.count_nonzero(a | b), 1)
+    return int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a | b)), 1)
