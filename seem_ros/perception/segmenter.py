@@ -372,12 +372,11 @@ class Segmenter:
             raise PromptError("panoptic output needs a vocabulary, and the model brings none: set one")
         encoded = self.on(frame)
         objects = self._backend.decode_objects(encoded.features)
-        own = self._config.panoptic_score
-        threshold = self.spec.postprocess.panoptic_score if own is None else own
+        ours, rules = self._config, self.spec.postprocess
+        score = rules.panoptic_score if ours.panoptic_score is None else ours.panoptic_score
+        overlap = rules.panoptic_overlap if ours.panoptic_overlap is None else ours.panoptic_overlap
         logits = bank.logits(objects.embeddings)
-        _, chosen = panoptic_rule(
-            logits, objects.mask_logits, np.array(bank.is_thing), threshold, self._config.panoptic_overlap
-        )
+        _, chosen = panoptic_rule(logits, objects.mask_logits, np.array(bank.is_thing), score, overlap)
         return compositing.compose_panoptic(
             chosen, bank, objects.mask_logits, lambda masks: self.enlarge_all(encoded, masks), encoded.frame, wide
         )

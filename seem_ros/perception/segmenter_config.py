@@ -19,7 +19,7 @@ class SegmenterConfig:
         none; ``refuse`` answers "nothing found" (or goes on without the text where the prompt has other parts);
         ``use`` asks all the same. All report them.
     panoptic_score: Class probability a panoptic segment needs, 0..1; None takes the model's own.
-    panoptic_overlap: Part of its own mask that a panoptic segment must keep, 0..1.
+    panoptic_overlap: Part of its own mask that a panoptic segment must keep, 0..1; None takes the model's own.
     max_texts_cached: Text features kept.
     max_references_cached: Reference pictures whose tokens are kept.
     name_prompts: Prompts without text are named from the vocabulary.
@@ -34,7 +34,7 @@ class SegmenterConfig:
     presence_threshold: float | None = None
     unknown_words: str = "resolve"
     panoptic_score: float | None = None
-    panoptic_overlap: float = 0.8
+    panoptic_overlap: float | None = None
     max_texts_cached: int = 512
     max_references_cached: int = 16
     name_prompts: bool = True

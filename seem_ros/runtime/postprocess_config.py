@@ -20,6 +20,8 @@ class PostprocessConfig:
             never measured.
         presence_lost: Presence below which a tracked target is not seen, 0..1.
         panoptic_score: Class probability a panoptic segment needs, 0..1. The official demo's by default.
+        panoptic_overlap: Part of its own mask that a panoptic segment must keep beside surer ones, 0..1. The official
+            0.8 by default.
         text_slope, text_middle: Logistic curve by which the object queries answer texts; None where texts are left to
             the decoder. Both or neither.
         edge_radius: How far the guided filter may move a border to the picture's edges, network pixels; 0 where masks
@@ -36,6 +38,7 @@ class PostprocessConfig:
     presence_found: float = 0.5
     presence_lost: float = 0.35
     panoptic_score: float = 0.4
+    panoptic_overlap: float = 0.8
     text_slope: float | None = None
     text_middle: float | None = None
     edge_radius: int = 0
@@ -43,7 +46,7 @@ class PostprocessConfig:
     box_agreement: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("presence_found", "presence_lost", "panoptic_score", "box_agreement"):
+        for name in ("presence_found", "presence_lost", "panoptic_score", "panoptic_overlap", "box_agreement"):
             if not 0.0 <= getattr(self, name) <= 1.0:  # NaN fails too
                 raise ModelError(f"thresholds: {name} must lie in 0..1, got {getattr(self, name)!r}")
         if self.presence_lost > self.presence_found:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from colour_backend import ColourBackend, scene
@@ -8,6 +10,7 @@ from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.frame import Frame, Intrinsics
 from seem_ros.perception.structures.prompts import Box, Click, Mask, Prompt, Reference, Scribble
+from seem_ros.runtime.postprocess_config import PostprocessConfig
 
 TWO = scene({(30, 30): "red", (100, 60): "blue"})
 RED, BLUE = np.zeros((96, 128), bool), np.zeros((96, 128), bool)
@@ -155,6 +158,28 @@ def test_panoptic_names_everything_in_the_vocabulary(segmenter):
     assert {s.label for s in segmenter.panoptic(["blue", "yellow"])} == {"blue"}
     with pytest.raises(PromptError):
         segmenter.panoptic([])
+
+
+class _Overlapping(ColourBackend):
+    """The mask of what is red covers all that is blue, too."""
+
+    def __init__(self, **rules):
+        super().__init__()
+        self.spec = replace(self.spec, postprocess=PostprocessConfig(**rules))
+
+    def decode_objects(self, features):
+        objects = super().decode_objects(features)
+        red, _, blue, *_ = objects.mask_logits
+        red[:] = np.maximum(red, blue - 7.0)  # less surely than blue does
+        return objects
+
+
+def test_how_much_of_its_mask_a_panoptic_segment_must_keep_is_the_models_own_unless_it_is_set():
+    frame = Frame(TWO)
+    for rule, found in ((0.4, {"red", "blue"}), (0.6, {"blue"})):  # half of red's mask is blue's
+        assert {s.label for s in Segmenter(_Overlapping(panoptic_overlap=rule)).panoptic(frame=frame)} == found
+        asked = Segmenter(_Overlapping(), SegmenterConfig(panoptic_overlap=rule))
+        assert {s.label for s in asked.panoptic(frame=frame)} == found
 
 
 def test_a_model_without_presence_head_is_judged_by_its_outline():
