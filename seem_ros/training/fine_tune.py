@@ -74,7 +74,7 @@ class FineTuneConfig:
     height: int = 192
     width: int = 256
     paste_share: float = 0.4
-    new_share: float = 0.6
+    new_share: float = 0.5
     seed: int = 1
 
     def __post_init__(self) -> None:

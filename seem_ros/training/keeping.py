@@ -17,9 +17,9 @@ from seem_ros.errors import ModelError
 from seem_ros.model.query_decoder.decoder import Decoded, ImageTensors
 from seem_ros.model.seem import Seem
 from seem_ros.training import simulated_prompts as draw
-from seem_ros.training.losses import BCE_WEIGHT, DENSE_WEIGHT, DICE_WEIGHT, PRESENCE_WEIGHT
+from seem_ros.training.losses import BCE_WEIGHT, DENSE_WEIGHT, DICE_WEIGHT, NAME_WEIGHT, PRESENCE_WEIGHT, class_logits
 from seem_ros.training.prompt_sampling import Ask, Scene
-from seem_ros.training.referring_phrases import TEMPLATES
+from seem_ros.training.referring_phrases import BACKGROUND, TEMPLATES
 
 #: Asks per frame: old names of a frame are mostly of things that are not there, so two; and a click anywhere.
 _NAMES, _CLICKS = 2, 1
@@ -74,6 +74,7 @@ class Keeping:
         model: Seem,
         image: ImageTensors,
         former: ImageTensors,
+        objects: Tensor,
         scenes: Sequence[Scene],
         ask: Callable[[ImageTensors, list[list[Ask]], Seem], Decoded],
         classes: tuple[Sequence[str], Tensor, Tensor],
@@ -85,6 +86,7 @@ class Keeping:
         Args:
             model: as it is now.
             image, former: what the present and the former decoder read.
+            objects: class embeddings [N, Q, D] of its object queries.
             scenes: of the batch.
             ask: asks a model.
             classes: names, and what they are to the present and to the former model, [K, D] each.
@@ -100,15 +102,23 @@ class Keeping:
         with torch.no_grad():
             was = ask(former, asks, self.model)
             dense_was = self.model.decoder.prior.dense_scale.exp() * former.dense.float() @ bank_then.T
+            last = self.model.decoder.decode_objects(former)[-1]
+            objects_were = class_logits((last.hidden @ self.model.decoder.class_embed)[:, 0], bank_then, scale)
+            places = self.model.decoder.masks(last, former.level_masks[2])[:, 0] > 0
         now = ask(image, asks, model)
         presence = model.decoder.presence_logits(now.states[-1])[..., 0]
         parts = self.answers(now, presence, was, self.is_new(scenes, tuple(was.mask_logits.shape[-2:])))
         dense = model.decoder.prior.dense_scale.exp() * image.dense.float() @ bank.T
         new = self.is_new(scenes, tuple(image.dense.shape[1:3]))
+        on_new = self.is_new(scenes, tuple(places.shape[-2:]))
+        on_new = (places & on_new[:, None]).flatten(2).sum(2) > _ON_NEW * places.flatten(2).sum(2)
+        old = torch.tensor([name in self.names or name == BACKGROUND for name in names], device=dense.device)
+        objects_are = class_logits(objects, bank, scale)
         return {
             "keep_mask": parts["keep_mask"],
             "keep_presence": PRESENCE_WEIGHT * parts["keep_presence"],
-            "keep_dense": DENSE_WEIGHT * self.dense(dense, dense_was, new),
+            "keep_dense": DENSE_WEIGHT * divergence(dense[..., old], dense_was[..., old], new),
+            "keep_objects": NAME_WEIGHT * divergence(objects_are[..., old], objects_were[..., old], on_new),
             "keep_words": self.words(bank, bank_then, names, scale),
         }
 
@@ -131,17 +141,18 @@ class Keeping:
             "keep_mask": same_masks(now.mask_logits.flatten(0, 1), truth.flatten(0, 1), (counted * there).flatten()),
         }
 
-    def dense(self, now: Tensor, former: Tensor, new: Tensor) -> Tensor:
-        """Divergence of the names of every pixel (logits [N, h, w, K]) from the former ones, outside new things."""
-        was = (former.float() / _SOFT).softmax(-1)
-        gap = F.kl_div((now.float() / _SOFT).log_softmax(-1), was, reduction="none").sum(-1)
-        return _SOFT**2 * (gap * ~new).sum() / (~new).sum().clamp(min=1)
-
     def words(self, now: Tensor, former: Tensor, names: Sequence[str], scale: Tensor) -> Tensor:
         """How far names of old have moved: the mean squared change of a class logit against a random direction."""
         old = torch.tensor([name in self.names for name in names], device=now.device)
         moved = ((now - former) ** 2).sum(-1)
         return scale.detach().exp() ** 2 / now.shape[-1] * (moved * old).sum() / old.sum().clamp(min=1)
+
+
+def divergence(now: Tensor, former: Tensor, new: Tensor) -> Tensor:
+    """Mean divergence of names (logits [..., K]) from the former ones where nothing new is (bool [...])."""
+    was = (former.float() / _SOFT).softmax(-1)
+    gap = F.kl_div((now.float() / _SOFT).log_softmax(-1), was, reduction="none").sum(-1)
+    return _SOFT**2 * (gap * ~new).sum() / (~new).sum().clamp(min=1)
 
 
 def same_masks(logits: Tensor, truth: Tensor, weight: Tensor) -> Tensor:

@@ -108,8 +108,7 @@ class Step:
             pairs = self.vocabulary.pair_bank(things, rng, PAIR_BANK)
             both = self.bank(classes + pairs)
             banks = [(classes, both[: len(classes)]), (pairs, both[len(classes) :])]
-            parts: dict[str, Tensor] = {}
-            parts.update(self._objects(image, scenes, banks, scale))
+            parts, objects = self._objects(image, scenes, banks, scale)
             parts.update(self._dense(image, scenes, banks))
             first = self._first_round(scenes, rng)
             answer = self._ask(image, scenes, first, size, rng)
@@ -120,8 +119,8 @@ class Step:
             if former is not None and self.keeping is not None:
                 ask = lambda image, asks, model: self._ask(image, scenes, asks, size, rng, model)  # noqa: E731
                 banks_then = self.bank(classes, self.keeping.model).detach()
-                kept = self.keeping.losses(self.model, image, former, scenes, ask, (*banks[0], banks_then), scale, rng)
-                parts.update(kept)
+                known = (*banks[0], banks_then)
+                parts.update(self.keeping.losses(self.model, image, former, objects, scenes, ask, known, scale, rng))
         total = torch.stack(list(parts.values())).sum()
         return total, {k: float(v.detach()) for k, v in parts.items()}
 
@@ -306,7 +305,8 @@ class Step:
 
     def _objects(
         self, image: ImageTensors, scenes: list[Scene], banks: list[tuple[tuple[str, ...], Tensor]], scale: Tensor
-    ) -> dict[str, Tensor]:
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Losses of the object queries, and their class embeddings [N, Q, D]."""
         decoder = self.model.decoder
         states = decoder.decode_objects(image)
         last = states[-1]
@@ -362,7 +362,7 @@ class Step:
             boxes_t = torch.from_numpy(np.concatenate(boxes)).to(self.device)
             ones = torch.ones(len(picks), device=self.device)
             parts["objects"] = self._layers(image, states, fine_all, truth_t, boxes_t, ones, pick)
-        return parts
+        return parts, embedding
 
     def _fine_of(self, chosen: QueryState, frames: Tensor, image: ImageTensors) -> Tensor:
         """Finest mask logits [M, hm, wm] of M queries, each on its own frame: one padded batch over the frames."""

@@ -17,6 +17,9 @@ from seem_ros.training.referring_phrases import Phrase, SpokenNames, say
 
 MIN_AREA_PX = 24  # smaller visible parts are neither asked for nor punished
 REFERENCES = 8
+# Of a picture that is fully labelled for some names, the missing ones of these are asked for this often among absent
+# names: they are what one's own things are taken for.
+KNOWN_ABSENT = 0.6
 
 
 @dataclass
@@ -91,7 +94,12 @@ def ask_text(scene: Scene, frame: int, rng: np.random.Generator, vocabulary: Spo
     """A text for something visible, or with probability `absent` for something that is not there."""
     index = scene.first + frame
     if rng.random() < absent:
-        phrase = vocabulary.phrase_for_nothing([scene.things[i] for i in scene.things], rng)
+        known = sorted(name for name in scene.clip.exhaustive_for or () if scene.clip.absent(name))
+        phrase: Phrase | None
+        if known and rng.random() < KNOWN_ABSENT:
+            phrase = Phrase(known[rng.integers(len(known))])
+        else:
+            phrase = vocabulary.phrase_for_nothing([scene.things[i] for i in scene.things], rng)
         if phrase is not None and scene.absent(frame, phrase):
             return Ask(index, (), text=say(phrase, rng))
     named = [i for i in scene.visible[frame] if scene.things[i].shape]

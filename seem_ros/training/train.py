@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--new-share",
         type=float,
         metavar="P",
-        help="how far the result goes from the old weights to the trained ones, default 0.6; a finished run that is "
+        help="how far the result goes from the old weights to the trained ones, default 0.5; a finished run that is "
         "given another one is only mixed anew",
     )
     given = vars(parser.parse_args(arguments))

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from seem_ros.datasets.scenes.scene import Clip, Thing
-from seem_ros.training.keeping import Keeping, same_masks
+from seem_ros.training.keeping import Keeping, divergence, same_masks
 from seem_ros.training.prompt_sampling import Scene
 from seem_ros.training.run_state import between
 
@@ -39,14 +39,14 @@ def test_every_frame_is_asked_for_old_names_and_clicked_on(keeping, scenes):
     assert all((row[-1].geometry.labels > 0).all() for row in rows)
 
 
-def test_names_of_pixels_cost_nothing_where_new_things_are(keeping):
+def test_names_of_pixels_cost_nothing_where_new_things_are():
     then = torch.randn(1, 2, 2, 3)
     new = torch.tensor([[[True, False], [False, False]]])
     now = then.clone()
     now[0, 0, 0] += torch.tensor([5.0, 0.0, 0.0])
-    assert keeping.dense(now, then, new) == pytest.approx(0, abs=1e-6)
+    assert divergence(now, then, new) == pytest.approx(0, abs=1e-6)
     now[0, 1, 1] += torch.tensor([5.0, 0.0, 0.0])
-    assert keeping.dense(now, then, new) > 0.1
+    assert divergence(now, then, new) > 0.1
 
 
 def test_only_names_of_old_may_not_move(keeping):
