@@ -4,8 +4,8 @@ r"""How long a user waits for the first answer, and how much memory the node the
     python bench/start.py --rounds 5
 
 From the start of the node's process to the answer of a `~/segment` call that brings its own picture, over ROS, with a
-client that is already up and asks again until it is served. Then the same picture again, and what is resident. Run it
-on an idle machine.
+client that is already up and asks again until it is served. Then the same picture again, and what is resident a second
+later. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from seem_ros.ros.client import SeemClient, SegmentReply
 
 ASK_AGAIN_S = 0.05  # a node that has not found the client yet cannot answer it
 LIMIT_S = 60.0
+REST_S = 1.0  # a node at rest has given back what a call needs for a moment
 
 
 def first_answer(client: SeemClient, picture: np.ndarray, process: subprocess.Popen[bytes]) -> SegmentReply:
@@ -70,6 +71,7 @@ def measure(arguments: argparse.Namespace, picture: np.ndarray) -> dict[str, flo
             begin = time.monotonic()
             client.segment(["the red mug"], picture=picture)
             again = time.monotonic() - begin
+            time.sleep(REST_S)
             resident, own = memory_mb(process.pid)
         finally:
             process.send_signal(signal.SIGINT)

@@ -63,6 +63,7 @@ class InferenceThread:
         max_waiting: Calls that may wait at the same time.
         on_error: Told about whatever a frame's processing raised, the thread goes on; None = a frame went well again.
         before_work: Run on the thread before each call and each round of frames: where settings may change.
+        at_rest: Run on the thread once when calls were answered and nothing more comes: to tidy up. It must not raise.
     """
 
     def __init__(
@@ -70,8 +71,10 @@ class InferenceThread:
         max_waiting: int,
         on_error: Callable[[BaseException | None], None],
         before_work: Callable[[], None] = lambda: None,
+        at_rest: Callable[[], None] = lambda: None,
     ) -> None:
-        self._before_work = before_work
+        self._before_work, self._at_rest = before_work, at_rest
+        self._is_tidy = True
         self._sources: tuple[FrameSource, ...] = ()
         self._max_waiting = max_waiting
         self._on_error = on_error
@@ -196,18 +199,22 @@ class InferenceThread:
 
     def _run(self) -> None:
         while True:
+            rests = False
             with self._wake:
                 if not self._stopping and not self._jobs and not any(source.is_ready() for source in self._sources):
                     pending = any(source.has_frame() for source in self._sources)
-                    self._wake.wait(NOT_READY_WAIT_S if pending else IDLE_WAIT_S)
+                    rests = not self._wake.wait(NOT_READY_WAIT_S if pending else IDLE_WAIT_S) and not pending
                 if self._stopping:
                     break
                 job = self._jobs.popleft() if self._jobs else None
                 self._running_job, self._progress_s = job, time.monotonic()
+            if rests and job is None and not self._is_tidy:
+                self._is_tidy = True
+                self._at_rest()
             self._before_work()
             if job is not None:
                 self._do(job)
-                self._running_job = None
+                self._running_job, self._is_tidy = None, False
             self._look_at_frames()
             self._progress_s = None
         if self._at_end is not None:

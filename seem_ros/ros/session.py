@@ -28,6 +28,12 @@ SHARE_FOR_FIRST_FRAME = 0.7
 LOOK_EVERY_S = 0.1
 
 
+def give_back_memory() -> None:
+    """Free memory goes back to the system: what loading and calls needed for a moment is tens of megabytes."""
+    with contextlib.suppress(OSError, AttributeError):  # glibc alone can be asked
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 class Running:
     """The configured node, without its subscriptions.
 
@@ -53,7 +59,7 @@ class Running:
         self._enabled_s = float("-inf")
         self._lock, self._waiting_for_frames = threading.Lock(), 0
         self._in_force = settings
-        self.thread = InferenceThread(settings.max_waiting_calls, on_error, self._adopt)
+        self.thread = InferenceThread(settings.max_waiting_calls, on_error, self._adopt, give_back_memory)
         try:
             self.segmenter: Segmenter = self.thread.call(lambda: load(settings), LOAD_TIMEOUT_S)
             self.thread.call(lambda: self._remember(objects_folder(settings.objects_dir)), LOAD_TIMEOUT_S)
@@ -72,8 +78,7 @@ class Running:
 
     def _warm_up(self) -> None:
         self.segmenter.warm_up()
-        with contextlib.suppress(OSError, AttributeError):  # glibc alone can be asked
-            ctypes.CDLL(None).malloc_trim(0)  # what only loading needed, tens of megabytes, goes back to the system
+        give_back_memory()
 
     def _remember(self, folder: Path | None) -> None:
         """Read the objects that were taught; on the inference thread."""

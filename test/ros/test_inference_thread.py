@@ -7,7 +7,7 @@ import time
 import pytest
 
 from seem_ros.errors import PromptError
-from seem_ros.ros.inference_thread import BusyError, InferenceThread
+from seem_ros.ros.inference_thread import IDLE_WAIT_S, BusyError, InferenceThread
 
 
 class Source:
@@ -46,6 +46,26 @@ def test_a_call_runs_on_the_thread_and_its_result_and_error_come_back(thread):
 
     with pytest.raises(PromptError, match="no"):
         thread.call(fail, 1.0)
+
+
+def test_after_calls_it_tidies_up_once_when_nothing_more_comes():
+    tidied = threading.Event()
+    order = []
+
+    def tidy():
+        order.append("tidy")
+        tidied.set()
+
+    thread = InferenceThread(2, lambda error: None, at_rest=tidy)
+    try:
+        for number in range(3):
+            thread.call(lambda number=number: order.append(number), 1.0)
+        assert tidied.wait(5.0)
+        tidied.clear()
+        assert not tidied.wait(3 * IDLE_WAIT_S)
+        assert order == [0, 1, 2, "tidy"]
+    finally:
+        thread.stop()
 
 
 def test_frames_go_on_while_calls_come_and_a_bad_frame_ends_nothing(thread):
