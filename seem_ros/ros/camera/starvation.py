@@ -39,6 +39,8 @@ class StarvationWatch:
         self._gaps_ns.append((now_s, gap_ns))
         while self._gaps_ns[0][0] < now_s - FOR_S:
             self._gaps_ns.popleft()
+        if gap_ns < TIMES_LONGER * self._shortest_ns:  # only a long gap can show it; of a well camera there are none
+            return False
         if median(gap for _, gap in self._gaps_ns) < TIMES_LONGER * self._shortest_ns:
             self._since_s = None
             return False
