@@ -244,8 +244,9 @@ class SeemNode(LifecycleNode):
         rclpy's state machine would hold it until the interpreter's end, and then not always let go: DDS's shared memory
         port would stay behind, and whoever had opened it would not reach the next node.
         """
-        if hasattr(self, "_find"):  # rclpy also destroys a node that was refused half-way
-            self._find.close()
+        find = vars(self).pop("_find", None)  # rclpy also destroys a node that was refused half-way, and one twice
+        if find is not None:
+            find.close()
         super().destroy_node()
         vars(self).pop("_state_machine", None)
 
