@@ -44,9 +44,8 @@ _FRAGILE = ("backbone.conv_stem.", "backbone.blocks.0.", "backbone.blocks.1.", "
 # Share of the work in eight bits, the most first, until the masks agree. The last tenth does half of the harm, and is
 # narrow layers: on the built-in model they save 8 % of the time beside fp32 and nothing beside bfloat16.
 _SHARES = (0.9, 0.8, 0.7, 0.6)
-_ASKED = (
-    2  # pictures that say which layers hurt: the order hardly differs between pictures, and each costs a run per layer
-)
+# Pictures that say which layers hurt: the order hardly differs between pictures, and each costs a run per layer.
+_ASKED = 2
 _ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 _QUANTISED = ("Conv", "MatMul", "Gemm")
 
@@ -237,8 +236,6 @@ class _Quantiser:
     def round_share(self, share: float, pictures: Sequence[NetworkPicture]) -> None:
         """Leaves in float what hurts most for the work it does, until this share of the work is in eight bits."""
         self.fragile = list(self._always)
-        if share >= 1:
-            return
         hurts = dict(self.hurts(pictures))
         rest = [n for n in self.layers if n not in self._always]
         rest.sort(key=lambda n: -(hurts[self.layers[n]] ** 2) / self._work[n])

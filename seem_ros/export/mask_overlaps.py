@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
+from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Box, Click, Prompt
@@ -33,7 +34,7 @@ def mask_overlaps(plain: Segmenter, rounded: Segmenter, frames: Iterable[Frame])
     Returns:
         Two numbers for each thing, of clicks and of boxes; none where ``plain`` is sure of nothing.
     """
-    return [overlap for frame in frames for overlap in _overlaps(plain, rounded, frame)]
+    return [one for frame in frames for one in _overlaps(plain, rounded, frame)]
 
 
 def _overlaps(plain: Segmenter, rounded: Segmenter, frame: Frame) -> list[float]:
@@ -45,9 +46,9 @@ def _overlaps(plain: Segmenter, rounded: Segmenter, frame: Frame) -> list[float]
     clicks = [Prompt(clicks=(_middle(mask),)) for mask in found]
     boxes = [Prompt(boxes=(_box(mask),)) for mask in found]
     wanted = [_masks(plain, frame, prompts) for prompts in (clicks, boxes)]
-    things = [i for i, masks in enumerate(zip(*wanted, strict=True)) if _iou(*masks) >= _SAME]
+    things = [i for i, masks in enumerate(zip(*wanted, strict=True)) if overlap(*masks) >= _SAME]
     answers = [_masks(rounded, frame, prompts) for prompts in (clicks, boxes)]
-    return [_iou(w[i], a[i]) for w, a in zip(wanted, answers, strict=True) for i in things]
+    return [overlap(w[i], a[i]) for w, a in zip(wanted, answers, strict=True) for i in things]
 
 
 def _masks(segmenter: Segmenter, frame: Frame, prompts: Sequence[Prompt]) -> list[np.ndarray]:
@@ -64,8 +65,3 @@ def _middle(mask: np.ndarray) -> Click:
 def _box(mask: np.ndarray) -> Box:
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     return Box(float(x), float(y), float(x + width), float(y + height))
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    """Of two masks; 0 where both are empty, for then nothing was found to compare."""
-    return int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a | b)), 1)

@@ -31,6 +31,7 @@ from seem_ros.demo.story import play_story
 from seem_ros.errors import SeemError, ServiceError
 from seem_ros.files import claim_folder
 from seem_ros.msg import Box, Click, Prompt
+from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.pictures.video_file import VideoFile
 from seem_ros.perception.structures import prompts
 from seem_ros.perception.structures.segments import Segments
@@ -159,7 +160,7 @@ def _walk(stage: Stage, options: argparse.Namespace, say: Callable[[str], None])
     ious = []
     for number, shot in enumerate(shots[1:], 1):  # the first picture was there before anybody asked
         labels = results[number].labels > 0 if number in results else np.zeros(shot.ids.shape, bool)
-        ious.append(np.count_nonzero(labels & (shot.ids > 0)) / np.count_nonzero(labels | (shot.ids > 0)))
+        ious.append(overlap(labels, shot.ids > 0))
     say(f"a real walk: followed through {len(ious)} pictures, mean IoU {np.mean(ious):.2f}")
     return _film(options.out / "walk.mp4", results, player, clip.rate_hz, STRIP, first=1)
 

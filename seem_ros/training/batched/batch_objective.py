@@ -16,11 +16,19 @@ from seem_ros.training.batched.mask_losses import edges, greedy, mask_loss, mask
 from seem_ros.training.batched.picture_store import IGNORED, to_device
 from seem_ros.training.batched.prompt_rounds import AskBatch, PromptRounds
 from seem_ros.training.batched.two_views import ViewBatch
-from seem_ros.training.losses import BCE_WEIGHT, BOX_WEIGHT, CLASS_WEIGHT, DICE_WEIGHT, box_loss, class_logits
+from seem_ros.training.losses import (
+    BCE_WEIGHT,
+    BOX_WEIGHT,
+    CLASS_WEIGHT,
+    DENSE_WEIGHT,
+    DICE_WEIGHT,
+    NAME_WEIGHT,
+    PRESENCE_WEIGHT,
+    box_loss,
+    class_logits,
+)
 
 VOID_WEIGHT = 0.1
-# As in `training.objective`: names are learnt more slowly than masks.
-NAME_WEIGHT, DENSE_WEIGHT, PRESENCE_WEIGHT = 2.0, 1.5, 2.0
 GONE_ON = 3  # slots of the first round that later rounds go on with
 _HIDDEN = -20.0  # logit of a pixel that does not count: surely background, where the truth says so too
 
