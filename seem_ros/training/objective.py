@@ -40,6 +40,7 @@ from seem_ros.training.prompt_sampling import (
     to_tensors,
 )
 from seem_ros.training.referring_phrases import SpokenNames
+from seem_ros.training.run_state import half_precision
 
 VOID_WEIGHT = 0.1
 # Names of a bank that a batch is held against: encoding all of them is a large part of a step on a CPU.
@@ -98,7 +99,7 @@ class Step:
         scenes = [Scene.of(c, 2 * i) for i, c in enumerate(clips)]
         pixels = torch.from_numpy(np.concatenate([c.rgb for c in clips])).permute(0, 3, 1, 2).to(self.device)
         size = tuple(pixels.shape[-2:])
-        with torch.autocast(self.device.type, torch.bfloat16):
+        with half_precision(self.device):
             maps, fine = self.model.backbone(self.model.normalise(pixels).contiguous(memory_format=torch.channels_last))
             former = self.keeping.encode_image(maps, fine) if self.keeping else None
             image = self.model.decoder.prepare(*self.model.pixel_decoder(maps, fine))

@@ -27,6 +27,7 @@ from seem_ros.training.losses import (
     box_loss,
     class_logits,
 )
+from seem_ros.training.run_state import half_precision
 
 VOID_WEIGHT = 0.1
 GONE_ON = 3  # slots of the first round that later rounds go on with
@@ -52,7 +53,7 @@ class BatchObjective:
         n, p = plan.kind.shape
         stack = torch.stack((views.ids, views.gids), 1)
         parts: dict[str, Tensor] = {}
-        with torch.autocast(device.type, torch.bfloat16):
+        with half_precision(device):
             pixels = self.model.normalise(views.rgb).contiguous(memory_format=torch.channels_last)
             image = self.model.encode_image(pixels)
             scale = self.model.text_encoder.logit_scale

@@ -15,8 +15,12 @@ from seem_ros.training.batched.picture_store import CANVAS, NamedObject, PackedP
 
 FIRST_PASTED = 200
 LAYERS = 10  # most things pasted over one picture
+PRINTED = 3  # most of a photograph's own things that may get a print
 # Names that are no things to lift out of a picture: parts of a person, and ground.
 NOT_PASTED = frozenset({"skin", "hair", "sidewalk", "stockings", "tights", "socks", None})
+
+# What is pasted on a scene: row of the object table, maps [2, 2, 3] output -> source of the two views, light.
+Layers = list[tuple[np.ndarray, np.ndarray, float]]
 
 
 @dataclass
@@ -46,8 +50,11 @@ class SourceMix:
     weights: dict[str, float]
     plain: float = 0.5  # of the textures, exchanged for one even colour: a thing on white paper, as shops show it
     whole: float = 0.45
-    turned: float = 0.12
+    turned: float = 0.18
     grey: float = 0.08
+    printed: float = (
+        0.3  # of the things in photographs and on textures, which get a print: a click on it means the thing
+    )
 
 
 class ViewSampler:
@@ -73,6 +80,7 @@ class ViewSampler:
         for s in np.unique(kind):
             weight[kind == s] = (kind == s).sum() ** -0.6
         self.lifted_steps = np.cumsum(weight / weight.sum())
+        self.prints = table[[k for k, row in enumerate(table) if pictures[row[0]].source == "cutout"]]
         first: dict[int, list[int]] = {}
         for k, row in enumerate(table):
             first.setdefault(int(row[0]), []).append(k)
@@ -132,8 +140,8 @@ class ViewSampler:
             return rng.uniform(215, 255) - rng.uniform(0, 8, 3)
         return rng.uniform(2, 40, 3) if kind < 0.75 else rng.uniform(2, 255, 3)
 
-    def _pastes(self, rng: np.random.Generator, index: int, even: bool) -> list[tuple[np.ndarray, np.ndarray, float]]:
-        """What is pasted on a scene: (row of the object table, maps [2, 2, 3] output -> source, light)."""
+    def _pastes(self, rng: np.random.Generator, index: int, even: bool) -> Layers:
+        """What is pasted on a scene."""
         picture = self.store.pictures[index]
         if not len(self.lifted):
             return []
@@ -183,12 +191,40 @@ class ViewSampler:
             found.append((row, maps, float(rng.uniform(0.75, 1.2))))
         return found
 
+    def _prints(
+        self, rng: np.random.Generator, index: int, maps: np.ndarray, pasted: Layers
+    ) -> list[tuple[np.ndarray, np.ndarray, float, int]]:
+        """What is printed on things of a scene: as in `_pastes`, and the id of the thing."""
+        table, found = self.store.boxes, []
+        if not len(self.prints) or self.store.pictures[index].clip is not None:
+            return []
+        own = [(table[k], maps, int(table[k][1])) for k in self.objects_of.get(index, ())]
+        own = [own[k] for k in rng.permutation(len(own))[:PRINTED]]
+        for row, where, thing in own + [(row, where, FIRST_PASTED + k) for k, (row, where, _) in enumerate(pasted)]:
+            if rng.random() >= self.mix.printed:
+                continue
+            mark = self.prints[rng.integers(len(self.prints))]
+            long = max(mark[4] - mark[2], mark[5] - mark[3])
+            middle = np.array([(mark[2] + mark[4]) / 2, (mark[3] + mark[5]) / 2])
+            sides = np.array([row[4] - row[2], row[5] - row[3]], np.float64)
+            on_thing = np.array([row[2], row[3]]) + sides * rng.uniform(0.35, 0.65, 2)
+            size = sides.min() * rng.uniform(0.25, 0.8)
+            # output -> thing's picture -> print: turned with the thing
+            turn = rng.normal(0, 0.2)
+            linear = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) * long / size
+            both = np.empty((2, 2, 3))
+            both[:, :, :2] = linear @ where[:, :, :2]
+            both[:, :, 2] = (where[:, :, 2] - on_thing) @ linear.T + middle
+            found.append((mark, both, float(rng.uniform(0.75, 1.2)), thing))
+        return found
+
     def draw(self, scenes: int, rng: np.random.Generator) -> ViewBatch:
         """Makes a batch; nothing here waits for the device."""
         store, device = self.store, self.device
         base, partner = np.empty(scenes, np.int64), np.empty(scenes, np.int64)
         maps, sizes = np.empty((scenes, 2, 2, 3)), np.empty((scenes, 2, 2))
-        layers: list[list[tuple[np.ndarray, np.ndarray, float]]] = []
+        layers: list[Layers] = []
+        prints: list[list[tuple[np.ndarray, np.ndarray, float, int]]] = []
         pasted: list[dict[int, NamedObject]] = []
         grounds = np.full((scenes, 3), -1.0)
         for b, s in enumerate(rng.choice(len(self.sources), scenes, p=self.share)):
@@ -202,6 +238,7 @@ class ViewSampler:
             if ground is not None:
                 grounds[b] = ground
             layers.append(self._pastes(rng, i, ground is not None))
+            prints.append(self._prints(rng, i, maps[b], layers[-1]))
             pasted.append(
                 {FIRST_PASTED + k: store.pictures[row[0]].objects[row[1]] for k, (row, _, _) in enumerate(layers[-1])}
             )
@@ -231,6 +268,9 @@ class ViewSampler:
                 to_device(light, device),
                 FIRST_PASTED + k,
             )
+        for k in range(max(map(len, prints))):
+            who = [b for b in range(scenes) if len(prints[b]) > k]
+            self._print(rgb, ids, who, [prints[b][k] for b in who])
         table = self.store.group_of[index]
         gids = table.gather(1, ids.flatten(1).long()).reshape(ids.shape)
         mild = np.array([store.pictures[i].clip is not None for i in base], np.float32)
@@ -297,6 +337,23 @@ class ViewSampler:
         below = rgb[frames]
         rgb[frames] = below * (1 - alpha) + (got[:, :3] * light[:, None, None, None]).clamp(max=255) * alpha
         ids[frames] = torch.where(alpha[:, 0] > 0.5, torch.full_like(ids[frames], value), ids[frames])
+
+    def _print(
+        self, rgb: Tensor, ids: Tensor, who: list[int], marks: list[tuple[np.ndarray, np.ndarray, float, int]]
+    ) -> None:
+        """Covers parts of things with cut-outs; whose pixels they are stays as it is."""
+        device = rgb.device
+        frames = to_device(np.array([2 * b + v for b in who for v in range(2)]), device)
+        grid = self._grid(to_device(np.concatenate([maps for _, maps, _, _ in marks]).astype(np.float32), device))
+        index = to_device(np.array([row[0] for row, _, _, _ in marks for _ in range(2)], np.int64), device)
+        wanted = to_device(np.array([row[1] for row, _, _, _ in marks for _ in range(2)], np.uint8), device)
+        thing = to_device(np.array([thing for _, _, _, thing in marks for _ in range(2)], np.uint8), device)
+        light = to_device(np.array([light for _, _, light, _ in marks for _ in range(2)], np.float32), device)
+        source, label = self.store.gather(index)
+        mask = (label == wanted[:, None, None])[:, None].float()
+        got = F.grid_sample(torch.cat((source.float(), mask), 1), grid, align_corners=False)
+        alpha = got[:, 3:] * (ids[frames] == thing[:, None, None])[:, None]
+        rgb[frames] = rgb[frames] * (1 - alpha) + (got[:, :3] * light[:, None, None, None]).clamp(max=255) * alpha
 
     def _light(self, rgb: Tensor, scenes: int, mild: Tensor) -> Tensor:
         """Light, colour, blur and noise; `mild` [N, 1, 1, 1] is 1 where colours have names that must stay true."""

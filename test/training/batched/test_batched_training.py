@@ -21,7 +21,7 @@ from seem_ros.training.batched.mask_losses import greedy, mask_loss, masks_of
 from seem_ros.training.batched.pack import PackWriter
 from seem_ros.training.batched.picture_store import IGNORED, PackedPictures
 from seem_ros.training.batched.train import BatchedTrainConfig, BatchedTrainer, main, source_weights, start_weights
-from seem_ros.training.batched.two_views import SourceMix, ViewSampler
+from seem_ros.training.batched.two_views import FIRST_PASTED, LAYERS, SourceMix, ViewSampler
 
 CPU = torch.device("cpu")
 
@@ -81,6 +81,27 @@ def test_the_two_views_show_what_their_ids_say(pack):
         if apple.sum() > 200:
             assert red[n][apple].mean() > 40
             assert abs(int(views.counts[n, 0, 1]) - int(apple.sum())) < 0.2 * int(apple.sum())
+
+
+def test_a_print_lies_on_a_thing_and_stays_that_things(tmp_path):
+    writer = PackWriter()
+    writer.add(*scene(0), "drawn")
+    green, disc = np.zeros((60, 60, 3), np.uint8), np.zeros((60, 60), np.uint8)
+    cv2.circle(green, (30, 30), 28, (0, 255, 0), -1)
+    cv2.circle(disc, (30, 30), 28, 1, -1)
+    writer.add(green, disc, [Thing(1, None)], "cutout")
+    writer.write(tmp_path / "printed")
+    store = PackedPictures([tmp_path / "printed.json"], CPU)
+
+    def printed(share):
+        mix = SourceMix({"drawn": 1.0}, turned=0.0, grey=0.0, printed=share)
+        views = ViewSampler(store, mix, 96, 128, CPU).draw(6, np.random.default_rng(0))
+        return views, (views.rgb[:, 1] - views.rgb[:, [0, 2]].amax(1)) > 40
+
+    views, is_green = printed(1.0)
+    assert (views.ids[is_green] > 0).float().mean() > 0.95 and is_green.sum() > 1000
+    assert set(views.ids.unique().tolist()) <= {0, 1, 2, IGNORED, *range(FIRST_PASTED, FIRST_PASTED + LAYERS)}
+    assert not printed(0.0)[1].any()
 
 
 def test_only_things_in_sight_are_asked_for_and_absent_ones_are_marked(pack):
