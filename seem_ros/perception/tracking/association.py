@@ -30,11 +30,9 @@ import cv2
 import numpy as np
 
 from seem_ros.perception.masks.overlap import overlap
-from seem_ros.perception.masks.upsample import take_away
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 
-MAX_GROWTH = 1.5  # of a mask's area from one frame to the next
 SAME_PLACE = 0.3  # overlap from which two looks at an object in motion show it at one place
 
 
@@ -100,34 +98,6 @@ def make_place(
     box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64) / step
     # a copy: a view would keep the whole batch's masks alive as long as the target remembers this one
     return Place(memory_mask.copy(), memory_mask > 0, box, picture, geometry_key)
-
-
-def limit_growth(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarray) -> None:
-    """Cuts a mask back that has suddenly grown, in place.
-
-    Where two objects of one colour touch, a mask may run over into the neighbour. An object does not become half as
-    large again from one frame to the next, so a mask that did is cut to the surroundings of the last one. The usual
-    area does not shrink while something hides the target, so that coming out again is no growth.
-
-    Args:
-        target: Whose mask it is.
-        mask_logits: float32 [hm, wm].
-        memory_mask: float32 [h4, w4].
-    """
-    place = target.place
-    if place is None or place.mask.shape != memory_mask.shape:
-        return
-    if np.count_nonzero(mask_logits > 0) <= MAX_GROWTH * target.area:
-        return
-    reach = max(1, round(0.1 * place.diagonal))
-    kernel = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    near = cv2.dilate(place.mask.astype(np.uint8), kernel)
-    if np.count_nonzero(place.mask & (memory_mask > 0)) < 0.5 * np.count_nonzero(place.mask):
-        return  # it is somewhere else: that is judged by the other rules
-    for logits in (mask_logits, memory_mask):
-        allowed = cv2.resize(near, logits.shape[::-1], interpolation=cv2.INTER_NEAREST).view(np.bool_)
-        beyond = ~allowed & (logits > 0)
-        take_away(logits, beyond)
 
 
 def share_cells(first: Place, second: Place) -> bool:

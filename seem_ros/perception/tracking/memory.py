@@ -12,6 +12,8 @@ from seem_ros.perception.tracking.observation import Seen
 from seem_ros.perception.tracking.target import Look, Target, TargetState
 
 AREA_STEP = 0.1  # of a change of size that one frame is believed
+# The same where the mask was cut: a neighbour must not become the usual size, and what does grow is let go in seconds.
+AREA_STEP_HELD = 0.02
 WHOLE = 0.8  # of the usual area: less is a part of the object, and says nothing about its size
 SURE_AREA = 0.6  # of the usual area: less is too little to say where it surely is
 SIMILARITY_STEP = 0.05  # of a change of the usual similarity that one frame is believed
@@ -31,7 +33,7 @@ def anchor(target: Target, seen: Seen, row: int, reference: ReferenceTokens, con
         int(seen.batch.prior_kind[row]),
     )
     target.look = Look.MEMORY
-    target.sure, target.unproven = None, 0
+    target.sure, target.unproven, target.held_back = None, 0, False
     remember_seen(target, seen, row, target.likeness, config)
 
 
@@ -58,7 +60,7 @@ def remember_seen(target: Target, seen: Seen, row: int, similarity: float, confi
     target.mask_logits, target.mask_score = result.mask_logits[row].copy(), float(seen.scores[row])
     area = np.count_nonzero(target.mask_logits > 0)
     if area > WHOLE * target.area:  # less is a part of it
-        target.area += AREA_STEP * (area - target.area)
+        target.area += (AREA_STEP_HELD if target.held_back else AREA_STEP) * (area - target.area)
     target.frames_since_bank += 1
     usual = similarity >= target.likeness - config.similarity_margin / 2
     sure = usual and not target.unproven and target.presence >= config.presence_bank

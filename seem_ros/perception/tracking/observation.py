@@ -17,7 +17,8 @@ from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
-from seem_ros.perception.tracking.association import Candidate, limit_growth, make_place
+from seem_ros.perception.tracking.association import Candidate, make_place
+from seem_ros.perception.tracking.growth import limit_growth
 from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 from seem_ros.runtime.interface import DecodeBatch, PromptBatch
 

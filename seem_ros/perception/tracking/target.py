@@ -168,14 +168,14 @@ class Memory:
 class Target:
     """A target and its memory; owned by its tracker, not for use outside.
 
-    ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
-    where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
-    are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
-    cells of the mask it usually has. ``sure`` is where it was last seen beyond doubt. ``unproven`` counts the pictures
-    in which its last find, after ``found_at`` tracked frames, still has to be confirmed, ``against`` those in a row
-    that contradicted it; see ``verification``. ``twin`` is where its look-alike was seen last, bool [h4, w4]: an object
-    that was there beside it once is not taken for it later. ``history`` is what it was before each of its last rounds,
-    oldest first.
+    ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a
+    ``hint`` where to look first, so that two equal targets do not both look at the same one of two equal objects.
+    ``candidates`` are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
+    cells of the mask it usually has, ``held_back`` whether that was just cut for growing to one side. ``sure`` is
+    where it was last seen beyond doubt. ``unproven`` counts the pictures in which its last find, after ``found_at``
+    tracked frames, still has to be confirmed, ``against`` those in a row that contradicted it; see
+    ``verification``. ``twin`` is where its look-alike was seen last, bool [h4, w4]: an object that was there beside
+    it once is not taken for it later. ``history`` is what it was before each of its last rounds, oldest first.
     """
 
     target_id: int
@@ -196,6 +196,7 @@ class Target:
     frames_unseen: int = 0
     likeness: float = 1.0
     area: float = 0.0
+    held_back: bool = False
     hint: Place | None = None
     sure: Place | None = None
     unproven: int = 0
