@@ -19,6 +19,7 @@ from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.runtime.interface import Backend, DecodeBatch, PromptBatch
 
 _PROMPTS_AT_ONCE = 16  # decoded between two pauses
+_ROUNDS = 3  # before the last one, at most: each is a decode, and more than five clicks were not trained
 
 
 class BatchedDecode:
@@ -46,12 +47,44 @@ class BatchedDecode:
         taught = self._reader.taught_alone(batch, prompts)
         if taught:
             batch, recognised = self._reader.recognition.point(encoded, batch, taught)
-        result = self._in_pieces(encoded, batch)
+        result = self._in_pieces(encoded, self._with_rounds(encoded, batch, prompts, config))
         if rule is not None:
             result.presence[texts] = sure
         if taught:
             result.presence[list(taught)] = recognised
         return self._put_right(encoded, batch, prompts, result, config)
+
+    def _with_rounds(
+        self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt], config: SegmenterConfig
+    ) -> PromptBatch:
+        """The batch, in which many clicks of one prompt remember what all but the last of them had shown.
+
+        A user who clicks looks at the mask between the clicks, and that is how the model was trained. Clicks that come
+        all at once are asked in the same way, where the package asks for it (`PostprocessConfig.clicks_at_once`).
+        """
+        few = self._backend.spec.postprocess.clicks_at_once
+        rows = [
+            row
+            for row, prompt in enumerate(prompts)
+            if 0 < few < len(prompt.clicks) and _clicks_alone(prompt) and not batch.has_previous[row]
+        ]
+        memory: dict[int, np.ndarray] = {}
+        for left in range(_ROUNDS, 0, -1):  # clicks that are not yet said
+            earlier = {row: prompts[row].clicks[:-left] for row in rows}
+            asked = [row for row, said in earlier.items() if len(said) >= few and any(not c.negative for c in said)]
+            if not asked:
+                continue
+            some, _ = self._reader.read([Prompt(clicks=earlier[row]) for row in asked], encoded.geometry)
+            for place, row in enumerate(asked):
+                if row in memory:
+                    prompt_encoder.put_previous(some, place, memory[row])
+            shown = self._put_right(encoded, some, (), self._in_pieces(encoded, some), config).memory_mask
+            memory.update(zip(asked, shown, strict=True))
+        if memory:
+            batch = batch.select(np.arange(len(batch)))
+            for row, mask in memory.items():
+                prompt_encoder.put_previous(batch, row, mask)
+        return batch
 
     def _in_pieces(self, encoded: EncodedFrame, batch: PromptBatch) -> DecodeBatch:
         parts = []
@@ -74,10 +107,14 @@ class BatchedDecode:
         if config.drop_strays and spec.has_prior:
             places = prompt_encoder.anchors(batch, fine.shape[1:])
             fine, coarse = drop_strays(fine, coarse, places, config.min_part)
-        if prompts and (rules.click_tolerance_px is not None or rules.box_agreement):
+        if prompts and (rules.click_tolerance_px is not None or rules.box_agreement or rules.box_vote):
             fine, coarse = all_obeyed(fine, coarse, prompts, encoded, spec.mask_stride, rules, self._pauses)
         presence = np.clip(result.presence, 0.0, 1.0)
         silent = ~np.isfinite(presence)
         if silent.any():  # a model without presence head always answers something: how sure the outline is
             presence[silent] = mask_scores(fine[silent])
         return replace(result, mask_logits=fine, memory_mask=coarse, presence=presence.astype(np.float32))
+
+
+def _clicks_alone(prompt: Prompt) -> bool:
+    return prompt.shapes == prompt.clicks and not prompt.text and prompt.reference is None

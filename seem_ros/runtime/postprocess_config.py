@@ -10,6 +10,8 @@ from typing import Any
 
 from seem_ros.errors import ModelError
 
+WHOLE = ("edge_radius", "clicks_at_once")  # whole numbers among the thresholds
+
 
 @dataclass(frozen=True)
 class PostprocessConfig:
@@ -30,6 +32,10 @@ class PostprocessConfig:
             where masks that contradict the user stay as they are.
         box_agreement: Least intersection over union of a box and the mask's extent, 0..1; 0 where boxes are left to the
             model.
+        clicks_at_once: Clicks of a prompt that are asked together; each further one is a round of its own, with the
+            mask before it as memory. 0 where all are asked together.
+        box_vote: Least intersection over union of a box and the extent of what model and colours say together, from
+            which that is taken, 0..1; 0 where only the model is asked.
 
     Raises:
         ModelError: A number is outside its range, or one of the text curve's is missing.
@@ -44,9 +50,18 @@ class PostprocessConfig:
     edge_radius: int = 0
     click_tolerance_px: float | None = None
     box_agreement: float = 0.0
+    box_vote: float = 0.0
+    clicks_at_once: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("presence_found", "presence_lost", "panoptic_score", "panoptic_overlap", "box_agreement"):
+        for name in (
+            "presence_found",
+            "presence_lost",
+            "panoptic_score",
+            "panoptic_overlap",
+            "box_agreement",
+            "box_vote",
+        ):
             if not 0.0 <= getattr(self, name) <= 1.0:  # NaN fails too
                 raise ModelError(f"thresholds: {name} must lie in 0..1, got {getattr(self, name)!r}")
         if self.presence_lost > self.presence_found:
@@ -60,8 +75,9 @@ class PostprocessConfig:
             value = getattr(self, name)
             if value is not None and not math.isfinite(value):
                 raise ModelError(f"thresholds: {name} must be finite, got {value!r}")
-        if not 0 <= self.edge_radius <= 100:
-            raise ModelError(f"thresholds: edge_radius must lie in 0..100, got {self.edge_radius!r}")
+        for name in WHOLE:
+            if not 0 <= getattr(self, name) <= 100:
+                raise ModelError(f"thresholds: {name} must lie in 0..100, got {getattr(self, name)!r}")
         if self.click_tolerance_px is not None and not 0.0 <= self.click_tolerance_px <= 100.0:
             raise ModelError(f"thresholds: click_tolerance_px must lie in 0..100, got {self.click_tolerance_px!r}")
 
@@ -80,9 +96,9 @@ class PostprocessConfig:
         for name, value in plain.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise ModelError(f"thresholds: {name} must be a number, got {value!r}")
-            if name == "edge_radius" and value != int(value):
-                raise ModelError(f"thresholds: edge_radius must be a whole number, got {value!r}")
-            values[name] = int(value) if name == "edge_radius" else float(value)
+            if name in WHOLE and value != int(value):
+                raise ModelError(f"thresholds: {name} must be a whole number, got {value!r}")
+            values[name] = int(value) if name in WHOLE else float(value)
         if "presence_found" in values:  # whoever names the one alone means both
             values.setdefault("presence_lost", min(cls.presence_lost, values["presence_found"]))
         return cls(**values)

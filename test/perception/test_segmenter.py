@@ -238,3 +238,24 @@ def test_no_prompts_give_no_segments(segmenter):
 def test_impossible_settings_are_refused(bad):
     with pytest.raises(PromptError):
         SegmenterConfig(**bad)
+
+
+def test_clicks_after_the_second_remember_the_mask_before_them(backend):
+    backend.spec = replace(backend.spec, postprocess=replace(backend.spec.postprocess, clicks_at_once=2))
+    segmenter, asked = Segmenter(backend), []
+    decode = backend.decode
+
+    def watched(features, prompts):
+        asked.append(prompts.has_previous.tolist())
+        return decode(features, prompts)
+
+    backend.decode = watched
+    clicks = tuple(Click(x, 30) for x in (18, 20, 22, 24))
+    two, four = Prompt(clicks=clicks[:2]), Prompt(clicks=clicks)
+    answers = segmenter.segment([two, four], scene({(20, 30): "red"})).answers
+    assert all(answer.found for answer in answers)
+    # the four's first two, its first three with their mask, and then both prompts, of which one remembers
+    assert asked == [[False], [True], [False, True]]
+    asked.clear()
+    segmenter.segment([Prompt(clicks=clicks, boxes=(Box(12, 22, 28, 38),))], scene({(20, 30): "red"}))
+    assert len(asked) == 1, "only clicks are rounds"

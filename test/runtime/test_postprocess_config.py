@@ -9,13 +9,13 @@ import yaml
 
 from seem_ros.errors import ModelError
 from seem_ros.runtime.package import open_package
-from seem_ros.runtime.postprocess_config import PostprocessConfig
+from seem_ros.runtime.postprocess_config import WHOLE, PostprocessConfig
 from seem_ros.runtime.spec import ModelSpec
 
 
 def test_the_shipped_packages_thresholds_are_read(package):
     said = yaml.safe_load((package.folder / "model.yaml").read_text())["model"]["thresholds"]
-    assert package.spec.postprocess == PostprocessConfig(**said | {"edge_radius": int(said["edge_radius"])})
+    assert package.spec.postprocess == PostprocessConfig(**said | {name: int(said[name]) for name in WHOLE})
     assert package.spec.to_mapping()["thresholds"].items() <= said.items()
     assert ModelSpec.from_mapping(package.spec.to_mapping()) == package.spec
 
@@ -33,6 +33,9 @@ def test_the_shipped_packages_thresholds_are_read(package):
         ({"text_slope": 1.0}, "belong together"),
         ({"edge_radius": 1.5}, "whole number"),
         ({"edge_radius": -1}, "0..100"),
+        ({"clicks_at_once": 2.5}, "clicks_at_once must be a whole number"),
+        ({"clicks_at_once": -1}, "0..100"),
+        ({"box_vote": 1.1}, "box_vote must lie in 0..1"),
         ({"click_tolerance_px": -1}, "0..100"),
     ],
 )

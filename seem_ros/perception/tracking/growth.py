@@ -14,7 +14,7 @@ import numpy as np
 from seem_ros.perception.masks.upsample import take_away
 from seem_ros.perception.tracking.target import Place, Target
 
-MAX_GROWTH = 1.5  # of a mask's area from one frame to the next
+MAX_GROWTH, MAX_SIDE_GROWTH = 1.5, 1.3  # of a mask's usual area from one frame to the next: all around, to one side
 REACH = 0.1  # of the object's diagonal: how far beyond its last mask it may be
 SIDE_GROWTH = 1.15  # of the usual area: what a mask that grows to one side is cut to; less would cut movement off
 #: Length of the mean direction of what is new, 0 = all around, 1 = one side. A disc beside a disc of its size that it
@@ -36,14 +36,16 @@ def limit_growth(target: Target, mask_logits: np.ndarray, memory_mask: np.ndarra
     place = target.place
     if place is None or place.mask.shape != memory_mask.shape:
         return
-    if np.count_nonzero(mask_logits > 0) <= MAX_GROWTH * target.area:
+    area, grown = np.count_nonzero(mask_logits > 0), memory_mask > 0
+    if area <= MAX_SIDE_GROWTH * target.area:
         return
-    grown = memory_mask > 0
     if np.count_nonzero(place.mask & grown) < 0.5 * np.count_nonzero(place.mask):
         return  # it is somewhere else: that is judged by the rules of association
+    target.held_back = _grows_to_one_side(place, grown)
+    if area <= MAX_GROWTH * target.area and not target.held_back:
+        return
     away = cv2.distanceTransform((~place.mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     reach = max(1.0, REACH * place.diagonal)
-    target.held_back = _grows_to_one_side(place, grown)
     if target.held_back:
         usual = target.area * memory_mask.size / mask_logits.size
         beyond = np.sort(away[grown])[int(SIDE_GROWTH * usual) :]

@@ -94,6 +94,37 @@ def test_a_box_over_the_whole_picture_is_no_error():
     assert boxed(Box(0, 0, 128, 96)) is None
 
 
+VOTE = PostprocessConfig(edge_radius=12, click_tolerance_px=1.5, box_vote=0.9)
+
+
+def voted(box, columns, **more):
+    """The scene asked with a box, where the model's mask covers the square's rows and these columns of its cells."""
+    encoded, logits = scene()
+    logits[:] = -6.0
+    logits[15:30, columns] = 6.0
+    return obeyed(logits, Prompt(boxes=(box,), **more), encoded, STRIDE, VOTE)
+
+
+@pytest.mark.parametrize("columns", [slice(15, 24), slice(15, 45)], ids=["a part", "more than the box"])
+def test_a_mask_that_colours_put_right_fills_its_box_after_the_vote(columns):
+    better = voted(Box(30, 30, 60, 60), columns)
+    assert (better[16:29, 16:29] > 0).mean() > 0.95
+    assert not (better[:, 32:] > 0).any() and not (better[:14] > 0).any()
+
+
+def test_colours_that_mean_something_else_than_the_model_are_not_voted_for():
+    assert voted(Box(30, 30, 60, 60), slice(15, 18)) is None, "the model means a fifth of the square"
+
+
+def test_a_vote_that_does_not_fill_the_box_is_not_taken():
+    assert voted(Box(10, 10, 100, 90), slice(15, 30)) is None
+
+
+def test_a_click_or_a_word_beside_the_box_is_not_voted_down():
+    assert voted(Box(30, 30, 60, 60), slice(15, 24), clicks=(Click(40, 45),)) is None
+    assert voted(Box(30, 30, 60, 60), slice(15, 24), text="the left half") is None
+
+
 def test_a_click_in_a_box_decides_which_part_is_meant():
     encoded, logits = scene()
     encoded.network_rgb[70:90, 30:60] = (30, 30, 200)
