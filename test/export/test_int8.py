@@ -98,6 +98,8 @@ def test_products_read_rounded_numbers_and_fragile_layers_do_not(rounded):
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_features_stay_near_the_float_ones(rounded, pictures: Path, backend: str, tmp_path: Path):
+    if backend == "openvino" and not openvino_backend.has_int8():
+        pytest.skip("without VNNI sums of byte products saturate, and the package is served in float (tested below)")
     package = rounded[0]
     picture = int8.calibration_pictures(pictures, package.spec)[0]
     found = []
