@@ -32,10 +32,10 @@ class PostprocessConfig:
             where masks that contradict the user stay as they are.
         box_agreement: Least intersection over union of a box and the mask's extent, 0..1; 0 where boxes are left to the
             model.
-        clicks_at_once: Clicks of a prompt that are asked together; each further one is a round of its own, with the
-            mask before it as memory. 0 where all are asked together.
         box_vote: Least intersection over union of a box and the extent of what model and colours say together, from
             which that is taken, 0..1; 0 where only the model is asked.
+        clicks_at_once: Clicks of a prompt that are asked together; each further one is a round of its own, with the
+            mask before it as memory. 0 where all are asked together.
 
     Raises:
         ModelError: A number is outside its range, or one of the text curve's is missing.
