@@ -20,7 +20,8 @@ PRINTED = 3  # most of a photograph's own things that may get a print
 NOT_PASTED = frozenset({"skin", "hair", "sidewalk", "stockings", "tights", "socks", None})
 
 # What is pasted on a scene: row of the object table, maps [2, 2, 3] output -> source of the two views, light.
-Layers = list[tuple[np.ndarray, np.ndarray, float]]
+Layer = tuple[np.ndarray, np.ndarray, float]
+Layers = list[Layer]
 
 
 @dataclass
@@ -193,8 +194,8 @@ class ViewSampler:
 
     def _prints(
         self, rng: np.random.Generator, index: int, maps: np.ndarray, pasted: Layers
-    ) -> list[tuple[np.ndarray, np.ndarray, float, int]]:
-        """What is printed on things of a scene: as in `_pastes`, and the id of the thing."""
+    ) -> list[tuple[Layer, int]]:
+        """What is printed on things of a scene, and the id of the thing."""
         table, found = self.store.boxes, []
         if not len(self.prints) or self.store.pictures[index].clip is not None:
             return []
@@ -215,7 +216,7 @@ class ViewSampler:
             both = np.empty((2, 2, 3))
             both[:, :, :2] = linear @ where[:, :, :2]
             both[:, :, 2] = (where[:, :, 2] - on_thing) @ linear.T + middle
-            found.append((mark, both, float(rng.uniform(0.75, 1.2)), thing))
+            found.append(((mark, both, float(rng.uniform(0.75, 1.2))), thing))
         return found
 
     def draw(self, scenes: int, rng: np.random.Generator) -> ViewBatch:
@@ -224,7 +225,7 @@ class ViewSampler:
         base, partner = np.empty(scenes, np.int64), np.empty(scenes, np.int64)
         maps, sizes = np.empty((scenes, 2, 2, 3)), np.empty((scenes, 2, 2))
         layers: list[Layers] = []
-        prints: list[list[tuple[np.ndarray, np.ndarray, float, int]]] = []
+        prints: list[list[tuple[Layer, int]]] = []
         pasted: list[dict[int, NamedObject]] = []
         grounds = np.full((scenes, 3), -1.0)
         for b, s in enumerate(rng.choice(len(self.sources), scenes, p=self.share)):
@@ -253,24 +254,13 @@ class ViewSampler:
         most = max(len(x) for x in layers)
         for k in range(most):
             who = [b for b in range(scenes) if len(layers[b]) > k]
-            frames = to_device(np.array([2 * b + v for b in who for v in range(2)]), device)
-            picture = np.array([layers[b][k][0][0] for b in who for _ in range(2)], np.int64)
-            wanted = np.array([layers[b][k][0][1] for b in who for _ in range(2)], np.uint8)
-            warp = np.concatenate([layers[b][k][1] for b in who]).astype(np.float32)
-            light = np.array([layers[b][k][2] for b in who for _ in range(2)], np.float32)
-            self._paste(
-                rgb,
-                ids,
-                frames,
-                to_device(picture, device),
-                to_device(wanted, device),
-                to_device(warp, device),
-                to_device(light, device),
-                FIRST_PASTED + k,
-            )
+            frames, alpha = self._lay(rgb, who, [layers[b][k] for b in who])
+            ids[frames] = torch.where(alpha > 0.5, torch.full_like(ids[frames], FIRST_PASTED + k), ids[frames])
         for k in range(max(map(len, prints))):
             who = [b for b in range(scenes) if len(prints[b]) > k]
-            self._print(rgb, ids, who, [prints[b][k] for b in who])
+            things = np.array([prints[b][k][1] for b in who for _ in range(2)], np.uint8)
+            on = ids[[2 * b + v for b in who for v in range(2)]] == to_device(things, device)[:, None, None]
+            self._lay(rgb, who, [prints[b][k][0] for b in who], on)
         table = self.store.group_of[index]
         gids = table.gather(1, ids.flatten(1).long()).reshape(ids.shape)
         mild = np.array([store.pictures[i].clip is not None for i in base], np.float32)
@@ -317,43 +307,29 @@ class ViewSampler:
         ids = F.grid_sample(ids[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
         return rgb * content[:, None], (ids * content).round().to(torch.uint8)
 
-    def _paste(
-        self,
-        rgb: Tensor,
-        ids: Tensor,
-        frames: Tensor,
-        picture: Tensor,
-        wanted: Tensor,
-        maps: Tensor,
-        light: Tensor,
-        value: int,
-    ) -> None:
-        grid = self._grid(maps)
-        source, label = self.store.gather(picture)
-        mask = (label == wanted[:, None, None])[:, None].float()
-        four = torch.cat((source.float(), mask), 1)
-        got = F.grid_sample(four, grid, align_corners=False)
-        alpha = got[:, 3:]
-        below = rgb[frames]
-        rgb[frames] = below * (1 - alpha) + (got[:, :3] * light[:, None, None, None]).clamp(max=255) * alpha
-        ids[frames] = torch.where(alpha[:, 0] > 0.5, torch.full_like(ids[frames], value), ids[frames])
+    def _lay(self, rgb: Tensor, who: list[int], layer: Layers, on: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Lays one thing over each of some scenes, in place.
 
-    def _print(
-        self, rgb: Tensor, ids: Tensor, who: list[int], marks: list[tuple[np.ndarray, np.ndarray, float, int]]
-    ) -> None:
-        """Covers parts of things with cut-outs; whose pixels they are stays as it is."""
+        Args:
+            rgb: of all frames; who: the scenes; layer: what is laid on each.
+            on: bool [M, H, W], pixels of their frames that may be covered; None = all.
+
+        Returns:
+            The scenes' frames [M], and how much of each pixel is covered [M, H, W].
+        """
         device = rgb.device
         frames = to_device(np.array([2 * b + v for b in who for v in range(2)]), device)
-        grid = self._grid(to_device(np.concatenate([maps for _, maps, _, _ in marks]).astype(np.float32), device))
-        index = to_device(np.array([row[0] for row, _, _, _ in marks for _ in range(2)], np.int64), device)
-        wanted = to_device(np.array([row[1] for row, _, _, _ in marks for _ in range(2)], np.uint8), device)
-        thing = to_device(np.array([thing for _, _, _, thing in marks for _ in range(2)], np.uint8), device)
-        light = to_device(np.array([light for _, _, light, _ in marks for _ in range(2)], np.float32), device)
-        source, label = self.store.gather(index)
+        picture = to_device(np.array([row[0] for row, _, _ in layer for _ in range(2)], np.int64), device)
+        wanted = to_device(np.array([row[1] for row, _, _ in layer for _ in range(2)], np.uint8), device)
+        maps = to_device(np.concatenate([warp for _, warp, _ in layer]).astype(np.float32), device)
+        light = to_device(np.array([light for _, _, light in layer for _ in range(2)], np.float32), device)
+        source, label = self.store.gather(picture)
         mask = (label == wanted[:, None, None])[:, None].float()
-        got = F.grid_sample(torch.cat((source.float(), mask), 1), grid, align_corners=False)
-        alpha = got[:, 3:] * (ids[frames] == thing[:, None, None])[:, None]
-        rgb[frames] = rgb[frames] * (1 - alpha) + (got[:, :3] * light[:, None, None, None]).clamp(max=255) * alpha
+        got = F.grid_sample(torch.cat((source.float(), mask), 1), self._grid(maps), align_corners=False)
+        alpha = got[:, 3:] if on is None else got[:, 3:] * on[:, None]
+        below = rgb[frames]
+        rgb[frames] = below * (1 - alpha) + (got[:, :3] * light[:, None, None, None]).clamp(max=255) * alpha
+        return frames, alpha[:, 0]
 
     def _light(self, rgb: Tensor, scenes: int, mild: Tensor) -> Tensor:
         """Light, colour, blur and noise; `mild` [N, 1, 1, 1] is 1 where colours have names that must stay true."""
