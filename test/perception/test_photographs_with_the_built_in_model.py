@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seem_ros import Click, Frame, Mask, Prompt, Segmenter
+from seem_ros import Click, Frame, Mask, Prompt, Segmenter, Tracker
 
 pytest.importorskip("onnxruntime")
 DATA = Path(__file__).parent / "data" / "photographs"
@@ -52,3 +52,25 @@ def test_a_click_on_what_a_rough_mask_has_too_much_takes_it_away(segmenter, name
     mask = segmenter.segment([prompt], segmenter.encode(Frame(rgb))).labels > 0
     assert not mask[int(y), int(x)]
     assert overlap(mask, truth) > 0.85
+
+
+@pytest.mark.parametrize("share", [0.35, 0.5])
+def test_a_thing_is_kept_while_the_camera_turns_quickly(segmenter, share):
+    """Between two pictures it moves by a third or a half of its width; its last mask is beside it then."""
+    rgb, truth = photograph("00160")
+    (height, width), zoom = truth.shape, 0.3
+    ys, xs = np.nonzero(truth)
+    step = share * zoom * np.ptp(xs)
+    tracker, overlaps = Tracker(segmenter), []
+    for number in range(8):
+        left = width / 2 + (3.5 - number) * step - zoom * np.ptp(xs) / 2
+        view = np.array([[zoom, 0, left - zoom * xs.min()], [0, zoom, height / 2 - zoom * ys.mean()]], np.float32)
+        seen = cv2.warpAffine(rgb, view, (width, height), borderMode=cv2.BORDER_REFLECT, flags=cv2.INTER_AREA)
+        there = cv2.warpAffine(truth.astype(np.uint8), view, (width, height), flags=cv2.INTER_NEAREST) > 0
+        frame = Frame(seen, stamp_ns=(number + 1) * 50_000_000)
+        if number:
+            segments = tracker.step(frame)
+        else:
+            segments = tracker.start([Prompt(clicks=[Click(*middle(there))])], frame).segments
+        overlaps.append(overlap(segments.labels > 0, there))
+    assert min(overlaps) > 0.8 and len(tracker) == 1

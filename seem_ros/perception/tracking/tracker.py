@@ -18,13 +18,11 @@ from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Answer, Segments
-from seem_ros.perception.tracking import association
 from seem_ros.perception.tracking.config import TrackerConfig
-from seem_ros.perception.tracking.memory import anchor, remember_seen, remember_unseen
+from seem_ros.perception.tracking.following import follow
+from seem_ros.perception.tracking.memory import anchor
 from seem_ros.perception.tracking.observation import Seen, compose, look, read_appearances, resolve_overlaps
-from seem_ros.perception.tracking.target import IdAllocator, Look, Place, Target, TargetInfo, TargetState
-from seem_ros.perception.tracking.verification import verify
-from seem_ros.runtime.interface import PromptBatch
+from seem_ros.perception.tracking.target import IdAllocator, Place, Target, TargetInfo, TargetState
 
 
 @dataclass(frozen=True, eq=False)
@@ -397,36 +395,9 @@ class Tracker:
         for target in self._targets.values():
             target.forget_place(keep_hint)
 
-    def _follow(self, encoded: EncodedFrame, targets: list[Target]) -> Segments:
-        active = [target for target in targets if self._is_looked_for(target)]
-        if active:
-            batch = PromptBatch.empty(self._segmenter.spec, len(active), points=min(9, self._segmenter.spec.max_points))
-            looks = [target.next_look(self.config) for target in active]
-            for row, target in enumerate(active):
-                target.put(batch, row, self.config, looks[row])
-            seen = look(self._segmenter, encoded, batch, active if self.config.use_previous_mask else ())
-            candidates = [seen.candidate(target, row, looks[row]) for row, target in enumerate(active)]
-            association.associate(candidates, self.config)
-            verify(self._segmenter, encoded, candidates, self.config)
-            seen = resolve_overlaps(seen, [one.row for one in candidates if one.accepted], active)
-            for one in candidates:
-                seen.measure(one)
-            association.suppress_duplicates(candidates, self.config)
-            for one in candidates:
-                one.target.presence = one.presence
-                if one.accepted:
-                    remember_seen(one.target, seen, one.row, one.similarity, self.config)
-                    one.target.look = Look.POINT if one.look is Look.POINT else Look.MEMORY
-                else:
-                    remember_unseen(one.target, self.config)
-        for target in targets:
-            target.stamp_ns = encoded.frame.stamp_ns
-            if target not in active:
-                remember_unseen(target, self.config)
+    def _follow(self, encoded: EncodedFrame, targets: Sequence[Target]) -> Segments:
+        follow(self._segmenter, encoded, targets, self.config)
         return compose(self._segmenter, encoded, targets, self._ids.wide)
-
-    def _is_looked_for(self, target: Target) -> bool:
-        return target.state is not TargetState.LOST or target.frames_unseen % self.config.lost_every == 0
 
 
 def _moved_on(earlier: Prompt, later: Prompt) -> Prompt:
