@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
@@ -24,6 +25,7 @@ from seem_ros.training.batched.picture_store import to_device
 POINTS, REFERENCES = 32, 8  # slots of a prompt, as the package has them
 FIRST_CLICKS, CLICKS = 5, 9  # of the first round, and in all
 REGION_POINTS = 12  # what is left of a region's points when clicks are added
+ROUGHEST = 6  # pixels at stride 2 that a region is too large: 20 of a picture 480 high, a hand's outline
 TEXT_TOKENS = 16  # as an exported decoder reads
 
 
@@ -187,7 +189,8 @@ class PromptRounds:
                 xy[:, k] = draw.pick_clicks(around, around.to(torch.bfloat16), 0.0)
                 sign[:, k] = -(many & seldom[:, k] & around.flatten(1).any(1)).long()
         box = draw.jittered(draw.boxes(truth), h, w)
-        rough = draw.resized(truth, torch.randint(-2, 3, (m,), device=device))
+        radius = torch.randint(-2, ROUGHEST + 1, (m,), device=device)
+        rough = draw.resized(truth, radius, ROUGHEST)
         region, label = (
             torch.zeros(m, POINTS, 2, device=device),
             torch.zeros(m, POINTS, dtype=torch.long, device=device),
@@ -320,16 +323,37 @@ def _extent(points: Tensor, label: Tensor, margin: float = 0.0) -> Tensor:
 
 
 def disturbed(mask: Tensor) -> Tensor:
-    """Previous masks as a tracker would have them: shifted, grown or shrunk, or with a part missing."""
+    """Previous masks as a tracker would have them: shifted, grown or shrunk, with a part missing, or with one too many.
+
+    Args:
+        mask: [M, h, w] bool at stride 2.
+
+    Returns:
+        The same; in one of seven a side is missing, in another one of seven it is there twice, the second time beside
+        itself, as where the mask has run over into a neighbour that looks alike.
+    """
     m, h, w = mask.shape
     device = mask.device
-    shift = (torch.randn(m, 2, device=device) * 1.5).round().long()
-    y = (torch.arange(h, device=device)[None] - shift[:, :1]).clamp(0, h - 1)
-    x = (torch.arange(w, device=device)[None] - shift[:, 1:]).clamp(0, w - 1)
-    out = mask.gather(1, y[:, :, None].expand(m, h, w)).gather(2, x[:, None].expand(m, h, w))
+    out = _shifted(mask, (torch.randn(m, 2, device=device) * 1.5).round().long())
     out = draw.resized(out, torch.randint(-2, 3, (m,), device=device))
     box = draw.boxes(out) / draw.STRIDE
-    cut = box[:, 0] + torch.rand(m, device=device) * (box[:, 2] - box[:, 0])
-    column = torch.arange(w, device=device)
-    gone = (torch.rand(m, device=device) < 0.15)[:, None] & (column[None] > cut[:, None])
-    return out & ~gone[:, None]
+    angle = torch.rand(m, device=device) * (2 * math.pi)
+    way = torch.stack((angle.sin(), angle.cos()), 1)  # y, x
+    radius = ((box[:, 2:] - box[:, :2]).flip(1) * way.abs()).sum(1) / 2
+    row, column = torch.arange(h, device=device)[None, :, None], torch.arange(w, device=device)[None, None]
+    middle = (box[:, :2] + box[:, 2:]).flip(1) / 2
+    along = (row - middle[:, 0, None, None]) * way[:, 0, None, None]
+    along = along + (column - middle[:, 1, None, None]) * way[:, 1, None, None]
+    fault = torch.rand(m, device=device)[:, None, None]
+    part = (torch.rand(m, device=device) * 2 - 1) * radius
+    gone = (fault < 1 / 7) & (along > part[:, None, None])
+    beside = _shifted(out, (way * (radius * (1 + torch.rand(m, device=device)))[:, None]).round().long())
+    return (out & ~gone) | (beside & (fault > 6 / 7))
+
+
+def _shifted(mask: Tensor, by_yx: Tensor) -> Tensor:
+    """Masks [M, h, w] moved by whole cells, int64 [M, 2]; what comes in from outside is as the rim."""
+    m, h, w = mask.shape
+    y = (torch.arange(h, device=mask.device)[None] - by_yx[:, :1]).clamp(0, h - 1)
+    x = (torch.arange(w, device=mask.device)[None] - by_yx[:, 1:]).clamp(0, w - 1)
+    return mask.gather(1, y[:, :, None].expand(m, h, w)).gather(2, x[:, None].expand(m, h, w))

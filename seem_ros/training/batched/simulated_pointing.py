@@ -136,16 +136,23 @@ def near_outside(mask: Tensor) -> Tensor:
     return grown & ~mask
 
 
-def resized(mask: Tensor, radius: Tensor) -> Tensor:
-    """Masks grown (radius > 0) or shrunk (< 0) by up to 2 pixels, one radius per mask; never empty by shrinking."""
-    m = mask.float()[:, None]
+def resized(mask: Tensor, radius: Tensor, most: int = 2) -> Tensor:
+    """Masks grown (radius > 0) or shrunk (< 0) by squares, one radius per mask; never empty by shrinking.
+
+    Args:
+        mask: [M, H, W] bool; what is outside of the picture is no mask.
+        radius: [M] pixels, -2 to `most`.
+        most: the largest radius; given, because reading it from `radius` would wait for the device.
+    """
+    grown = shrunk = mask.float()[:, None]
     out = mask
+    for r in range(1, most + 1):
+        grown = F.max_pool2d(grown, 3, 1, 1)
+        out = torch.where((radius == r)[:, None, None], grown[:, 0] > 0, out)
     for r in (1, 2):
-        around = F.avg_pool2d(m, 2 * r + 1, 1, r)[:, 0]
-        grown, shrunk = around > 0, around > 1 - 1e-3
-        shrunk = torch.where(shrunk.flatten(1).any(1)[:, None, None], shrunk, mask)
-        out = torch.where((radius == r)[:, None, None], grown, out)
-        out = torch.where((radius == -r)[:, None, None], shrunk, out)
+        shrunk = 1 - F.max_pool2d(F.pad(1 - shrunk, (1, 1, 1, 1), value=1.0), 3, 1)
+        some = shrunk.flatten(1).any(1)[:, None, None]
+        out = torch.where((radius == -r)[:, None, None] & some, shrunk[:, 0] > 0, out)
     return out
 
 
