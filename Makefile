@@ -82,8 +82,15 @@ install$(BESIDE)/interfaces/.%: test/interfaces/%/CMakeLists.txt test/interfaces
 	  --install-base $(SEEM_INSTALL)/interfaces --merge-install $(CMAKE_ARGS)
 	@touch $@
 
+# What runs nodes and browsers has the machine to itself; of the rest, two files run side by side.
+ALONE := test/ros test/console test/fuzz test/bench
 test: build $(VISION_BUILT) $(VENV)/.test.stamp
+ifeq ($(strip $(ARGS)),)
+	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(WITH_ROS) python -m pytest $(ALONE)
+else
 	$(WITH_ROS) python -m pytest $(ARGS)
+endif
 
 quick: build $(VISION_BUILT) $(VENV)/.test.stamp
 	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
@@ -121,9 +128,8 @@ lint: $(VENV)/.check.stamp
 docs: $(VENV)/.check.stamp
 	$(WITH_ROS) NO_MKDOCS_2_WARNING=1 python -m mkdocs build --quiet --strict
 
-# Types: clean rooms stay clean, the others get no worse.
 types: $(BUILT) $(VENV)/.check.stamp
-	$(WITH_ROS) python scripts/check_types.py $(ARGS)
+	$(WITH_ROS) python -m mypy --no-error-summary $(ARGS)
 
 # What CI looks at before it runs a test.
 check: lint types docs

@@ -71,6 +71,8 @@ def test_what_was_taught_is_a_package_that_knows_the_new_word(labels, tmp_path):
                 str(out / "card.yaml"),
                 "--size",
                 "128x160",
+                "--buckets",
+                "1",
                 "--out",
                 str(tmp_path / "package"),
             ]
