@@ -70,6 +70,7 @@ class DavisVideos:
             DataError: not this layout, empty, sequences without annotations, or frames without their annotation.
         """
         folder = require_folder(folder, "DAVIS")
+        self.sequences: tuple[VideoSequence, ...]
         single = next(((i, m) for i, m in SINGLE if (folder / i).is_dir() and (folder / m).is_dir()), None)
         if single and not (folder / "JPEGImages").is_dir():
             self.sequences = (_pair(folder.name, folder / single[0], folder / single[1]),)

@@ -120,6 +120,7 @@ def _video(source: str | int, name: str) -> Media:
 
 
 def _bag(path: Path, topic: str) -> Media:
-    reader, skipped = BagReader(path, topic), []
+    reader = BagReader(path, topic)
+    skipped: list[str] = []
     name = f"{path.name} {reader.topic}" + (f" with {reader.depth_topic}" if reader.depth_topic else "")
     return Media(name, True, reader.count, reader.rate_hz, reader.frames(skipped), skipped)

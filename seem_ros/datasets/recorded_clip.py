@@ -98,12 +98,12 @@ class RecordedClip:
 
 
 def _lens(matrix: np.ndarray) -> Intrinsics:
-    return Intrinsics(*(float(v) for v in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])))
+    return Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
 
 
 def _palette_indices(path: Path) -> np.ndarray | None:
     """The indices of a palette PNG whose palette is DAVIS': the bits of the index spread over red, green and blue."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    bgr: np.ndarray | None = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if bgr is None:
         return None
     index = np.zeros(bgr.shape[:2], np.uint8)

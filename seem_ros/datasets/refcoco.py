@@ -97,7 +97,7 @@ class RefCoco:
         image = self._images[self._order[index]]
         path = self.images_folder / image["file_name"]
         rgb = read_rgb(path)
-        phrases = []
+        phrases: list[Expression] = []
         for ref in self._refs_by_image[image["id"]]:
             mask = annotation_mask(self._annotations[ref["ann_id"]], image["height"], image["width"])
             require_same_size(rgb, mask, path, f"annotation {ref['ann_id']}")

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from seem_ros.errors import DataError
-from seem_ros.perception.structures.segments import Segments
+from seem_ros.perception.structures.segments import Segment, Segments
 from seem_ros.perception.visualize import contact_sheet, draw_overlay
 
 _MIN_WIDTH_PX = 640
@@ -41,19 +42,20 @@ def annotate(rgb: np.ndarray, segments: Segments | None, caption: str) -> np.nda
 
 
 def _scaled(segments: Segments, scale: int) -> Segments:
-    from dataclasses import replace
-
     labels = segments.labels.repeat(scale, axis=0).repeat(scale, axis=1)
-    records = tuple(
-        replace(
-            one,
-            box_xyxy_px=tuple(scale * v for v in one.box_xyxy_px),
-            area_px=one.area_px * scale * scale,
-            centroid_xy_px=tuple(scale * v for v in one.centroid_xy_px),
-        )
-        for one in segments
-    )
+    records = tuple(_scaled_record(one, scale) for one in segments)
     return replace(segments, labels=labels, segments=records, answers=())
+
+
+def _scaled_record(segment: Segment, scale: int) -> Segment:
+    x0, y0, x1, y1 = segment.box_xyxy_px
+    x, y = segment.centroid_xy_px
+    return replace(
+        segment,
+        box_xyxy_px=(scale * x0, scale * y0, scale * x1, scale * y1),
+        area_px=segment.area_px * scale * scale,
+        centroid_xy_px=(scale * x, scale * y),
+    )
 
 
 def write_sheet(path: Path, pictures: Sequence[np.ndarray]) -> None:

@@ -102,7 +102,7 @@ class Stage:
         """Publish a picture, uint8 [H, W, 3]."""
         header = Header(stamp=ns_to_stamp(stamp_ns), frame_id="demo_camera_optical_frame")
         if lens is not None:
-            self._info.publish(camera_info(header, *rgb.shape[:2], lens))
+            self._info.publish(camera_info(header, rgb.shape[0], rgb.shape[1], lens))
         message = array_to_image(rgb, header)
         with self._lock:
             self._sent_s[stamp_ns] = time.monotonic()

@@ -119,8 +119,10 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
     def found(ended: Future[FindReply]) -> None:
         error = ended.exception()
         reply = None if error else ended.result()
-        if reply is None or reply.target is None:
-            say(f"waiting for the green box: {error or reply.message}")
+        if reply is None:
+            say(f"waiting for the green box: {error}")
+        elif reply.target is None:
+            say(f"waiting for the green box: {reply.message}")
         else:
             target_id = reply.target.target_id
             cast.names[target_id], cast.since[target_id] = "waited for", max(player.index, 0)

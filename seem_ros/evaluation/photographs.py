@@ -7,7 +7,7 @@ An answer counts as a user gets it: "not there" is an empty mask, IoU 0.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -83,15 +83,15 @@ class PhotographScores:
                     means = _means(values)
                     named = means if who == first else {f"{who} {key}": means[key] for key in means if key != "n"}
                     report.add(f"{title}: IoU of {first}", row, named)
-        for (who, source), values in self._words.items():
-            absent = values["absent"]
+        for (who, source), words in self._words.items():
+            absent = words["absent"]
             report.add(
                 f"{title}: words",
                 f"{source}, {who}",
                 {
-                    "IoU": float(np.mean(values["iou"])),
-                    "n": len(values["iou"]),
-                    "found": float(np.mean(values["found"])),
+                    "IoU": float(np.mean(words["iou"])),
+                    "n": len(words["iou"]),
+                    "found": float(np.mean(words["found"])),
                     "wrongly_found": float(np.mean(absent)) if absent else float("nan"),
                     "n_absent": len(absent),
                 },
@@ -108,7 +108,7 @@ class PhotographScores:
         if "click" not in predictor.abilities:
             return
         sessions = [ClickSession(truth, void, max(CLICKS)) for truth in objects.values()]
-        said: list[Prompt | None] = [None] * len(sessions)
+        said: dict[int, Prompt] = {}
         guesses: list[Guess | None] = [None] * len(sessions)
         while True:
             going = []
@@ -116,8 +116,7 @@ class PhotographScores:
                 click = session.next()
                 if click is not None:
                     more = Prompt(clicks=(as_click(click),))
-                    before = said[index]
-                    said[index] = more if before is None else before.joined(more)
+                    said[index] = said[index].joined(more) if index in said else more
                     going.append(index)
             if not going:
                 break
@@ -125,12 +124,13 @@ class PhotographScores:
             for index, guess in zip(going, predictor.ask(asked, [guesses[i] for i in going]), strict=True):
                 guesses[index] = guess
                 sessions[index].update(guess.mask)
-        for (name, truth), session, prompt, guess in zip(objects.items(), sessions, said, guesses, strict=True):
+        for index, ((name, truth), session) in enumerate(zip(objects.items(), sessions, strict=True)):
             row = self._values[predictor.name, source, size_stratum(truth)]
             for count in CLICKS:
                 row[f"{count} click{'s' if count > 1 else ''}"].append(session.iou_after(count))
-            if self._sheet is not None and guess is not None:
-                case = Case(picture.rgb, truth, guess.mask, prompt, f"{source} {name}", session.ious[-1])
+            last = guesses[index]
+            if self._sheet is not None and last is not None:
+                case = Case(picture.rgb, truth, last.mask, said[index], f"{source} {name}", session.ious[-1])
                 self._sheet.offer(f"{predictor.name} {max(CLICKS)} clicks", case)
 
     def _count(
@@ -210,7 +210,7 @@ def open_photographs(folder: Path) -> list[tuple[LabelFolder, frozenset[str]]]:
 def evaluate_photographs(
     predictors: Sequence[Predictor],
     sources: Iterable[tuple[LabelFolder, frozenset[str]]],
-    choose,
+    choose: Callable[[int, str], Iterable[int]],
     report: Report,
     sheet: ContactSheet,
 ) -> None:
@@ -219,7 +219,7 @@ def evaluate_photographs(
     Args:
         predictors: who is asked.
         sources: as `open_photographs` returns them.
-        choose: number of pictures -> the indices that are used, an iterable with a progress bar.
+        choose: number of pictures and the source's name -> the indices that are used, an iterable with a progress bar.
         report: gets the tables.
         sheet: gets the worst and best answers.
     """

@@ -42,7 +42,8 @@ def true_scribble(mask: np.ndarray, width_px: float = 3.0) -> Prompt:
     top, left = int(rows[0]), int(columns[0])
     crop = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1].astype(np.uint8), 1)
     depth = cv2.distanceTransform(crop, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-    deepest = np.unravel_index(int(depth.argmax()), depth.shape)
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    deepest = int(row), int(column)
     _, parts = cv2.connectedComponents((depth >= 0.5 * depth.max()).astype(np.uint8), connectivity=8)
     core = parts == parts[deepest]
     one_end = _sweep(core, deepest)[-1]
@@ -57,7 +58,6 @@ def true_scribble(mask: np.ndarray, width_px: float = 3.0) -> Prompt:
 
 def _sweep(core: np.ndarray, start: tuple[int, int]) -> list[tuple[int, int]]:
     """Shortest path in the core from start to the pixel farthest from it, by breadth-first search."""
-    start = (int(start[0]), int(start[1]))
     came_from: dict[tuple[int, int], tuple[int, int] | None] = {start: None}
     queue, last = deque([start]), start
     while queue:
@@ -68,7 +68,8 @@ def _sweep(core: np.ndarray, start: tuple[int, int]) -> list[tuple[int, int]]:
             if core[there] and there not in came_from:
                 came_from[there] = last
                 queue.append(there)
-    path, here = [], last
+    path: list[tuple[int, int]] = []
+    here: tuple[int, int] | None = last
     while here is not None:
         path.append(here)
         here = came_from[here]

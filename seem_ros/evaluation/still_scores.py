@@ -61,7 +61,7 @@ class StillScores:
 
     def _click(self, name: str, rgb: np.ndarray, objects: Sequence[TrueObject]) -> None:
         sessions = [ClickSession(thing.mask, thing.void, self._max_clicks) for thing in objects]
-        prompts: list[Prompt | None] = [None] * len(sessions)
+        prompts: dict[int, Prompt] = {}
         guesses: list[Guess | None] = [None] * len(sessions)
         while True:
             going = []
@@ -71,7 +71,7 @@ class StillScores:
                 if click is not None:
                     more = Prompt(clicks=(as_click(click),))
                     # A first click is always positive; later ones may be negative only, which a Prompt allows.
-                    prompts[index] = more if prompts[index] is None else prompts[index].joined(more)
+                    prompts[index] = prompts[index].joined(more) if index in prompts else more
                     going.append(index)
             if not going:
                 break

@@ -77,12 +77,14 @@ class WorldScores:
             if names_one(one.name, one, visible):
                 pair = "unseen pairs" if (one.colour, one.shape) in self.shards.held_out_pairs else "seen pairs"
                 asked.append((["colour + shape", pair], one, Prompt(text=one.name)))
-            if names_one(one.shape, one, visible):
+            if one.shape is not None and names_one(one.shape, one, visible):
                 asked.append((["shape alone"], one, Prompt(text=one.shape)))
             if one.full_name != one.name and names_one(one.full_name, one, visible):
                 asked.append((["all words"], one, Prompt(text=one.full_name)))
             if sum(other.name == one.name for other in visible) > 1:
-                click = as_click(next_click(np.zeros(ids.shape, bool), ids == one.instance_id))
+                first = next_click(np.zeros(ids.shape, bool), ids == one.instance_id)
+                assert first is not None, "what is in sight can be clicked on"
+                click = as_click(first)
                 asked += [
                     (["text alone"], one, Prompt(text=one.name)),
                     (["click alone"], one, Prompt(clicks=(click,))),
@@ -90,11 +92,11 @@ class WorldScores:
                 ]
         for kind, phrase in absent_phrases(visible, np.random.default_rng((7, number))):
             asked.append(([kind], None, Prompt(text=phrase)))
-        for (kinds, one, prompt), guess in zip(asked, self.predictor.ask([prompt for *_, prompt in asked])):
-            if one is None:
+        for (kinds, thing, prompt), guess in zip(asked, self.predictor.ask([prompt for *_, prompt in asked])):
+            if thing is None:
                 self._count_absent(kinds[0], clip, prompt, guess)
                 continue
-            truth = ids == one.instance_id
+            truth = ids == thing.instance_id
             if kinds[0] in self.twins:
                 value = iou(guess.mask, truth)
                 self.twins[kinds[0]].add(value, truth)

@@ -127,11 +127,20 @@ def pack_features(image: ImageTensors) -> OrderedDict[str, Tensor]:
 
 def unpack_features(packed: dict[str, Tensor]) -> ImageTensors:
     """Inverse of `pack_features`."""
-    lists = {
-        name: [packed[k] for k in packed if k.startswith(f"image_{name}_")]
-        for name in ("sources", "keys", "values", "level_masks")
-    }
-    return ImageTensors(**lists, **{name: packed.get(f"image_{name}") for name in _SINGLE})
+
+    def several(name: str) -> list[Tensor]:
+        return [packed[key] for key in packed if key.startswith(f"image_{name}_")]
+
+    return ImageTensors(
+        sources=several("sources"),
+        keys=several("keys"),
+        values=several("values"),
+        mask_features=packed.get("image_mask_features"),
+        level_masks=several("level_masks"),
+        fine_features=packed.get("image_fine_features"),
+        dense=packed.get("image_dense"),
+        mask_source=packed.get("image_mask_source"),
+    )
 
 
 @torch.no_grad()

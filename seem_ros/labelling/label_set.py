@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import cv2
 import numpy as np
@@ -46,6 +46,22 @@ class Doubt:
     file: str
     doubt: float
     why: str
+
+
+class _ObjectRecord(TypedDict):
+    id: int
+    name: str
+    track: int
+    doubt: float
+
+
+class _DropRecord(TypedDict):
+    frame: str
+    value: int
+    track: int
+    name: str
+    reason: str
+    doubt: float
 
 
 def source_name(path: str) -> str:
@@ -132,7 +148,7 @@ class LabelSet:
         items, dropped, cells = [], [], []
         for number, (name, key) in enumerate(key_frames):
             ids = np.zeros(key.frame.rgb.shape[:2], np.uint8)
-            objects = []
+            objects: list[_ObjectRecord] = []
             # Larger regions first: what lies on them stays whole.
             for label in sorted(key.labels, key=lambda one: -np.count_nonzero(one.mask))[:254]:
                 ids[label.mask] = len(objects) + 1
@@ -144,7 +160,7 @@ class LabelSet:
             stem = re.sub(r"\W+", "_", name)
             write_picture(part / "images" / f"{stem}.jpg", key.frame.rgb[..., ::-1])
             write_picture(part / "masks" / f"{stem}.png", ids)
-            lost = [
+            lost: list[_DropRecord] = [
                 {
                     "frame": name,
                     "value": value,
@@ -172,7 +188,7 @@ class LabelSet:
                     "stamp_ns": key.frame.stamp_ns,
                     "objects": objects,
                     "exhaustive": False,
-                    "doubt": round(max((one["doubt"] for one in [*objects, *lost]), default=0.0), 4),
+                    "doubt": round(max([0.0, *(one["doubt"] for one in objects), *(one["doubt"] for one in lost)]), 4),
                     "why": max(lost, key=lambda one: one["doubt"])["reason"] if lost else "",
                 }
             )
@@ -242,7 +258,8 @@ class LabelSet:
         from pycocotools import mask as codec
 
         tracks: dict[tuple[str, int], int] = {}
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for number, item in enumerate(items, 1):
             images.append(
                 {

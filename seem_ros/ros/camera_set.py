@@ -62,9 +62,6 @@ class CameraSet:
         """Open the subscriptions of all cameras."""
         for name, pipeline in running.cameras.items():
             self._listen(pipeline, running.thread.wake, settings)
-            self._silence[name] = SilenceWatch(
-                self._node, name, pipeline.age_s, lambda pipeline=pipeline: pipeline.is_still, pipeline.describe_input
-            )
             self._clicks.append(
                 Clicks(self._node, _private(name, settings), pipeline, self._active, self._group, self._transforms)
             )
@@ -84,11 +81,16 @@ class CameraSet:
         self._inputs[pipeline.name] = CameraInput(
             self._node, pipeline.name, prefix, settings, on_image, on_depth, pipeline.on_info
         )
+        self._silence[pipeline.name] = SilenceWatch(
+            self._node, pipeline.name, pipeline.age_s, lambda: pipeline.is_still, pipeline.describe_input
+        )
 
     def stop_listening(self) -> None:
         """Close the subscriptions."""
-        for opened in (*self._inputs.values(), *self._clicks):
+        for opened in self._inputs.values():
             opened.close()
+        for clicks in self._clicks:
+            clicks.close()
         self._inputs, self._clicks, self._silence = {}, [], {}
 
     def close(self) -> None:
@@ -99,8 +101,10 @@ class CameraSet:
 
     def watch(self, camera_timeout_s: float) -> None:
         """Look whether somebody publishes and listens, and say where a camera is silent."""
-        for opened in (*self._inputs.values(), *self._outputs.values()):
+        for opened in list(self._inputs.values()):
             opened.watch()
+        for output in list(self._outputs.values()):
+            output.watch()
         for silence in list(self._silence.values()):
             silence.watch(camera_timeout_s)
 

@@ -103,14 +103,14 @@ class PatientExecutor(MultiThreadedExecutor):
             self._pool.submit(run)
         started.wait(TAKE_UP_S)
 
-    def shutdown(self, timeout_sec: float | None = None) -> bool:
+    def shutdown(self, timeout_sec: float | None = None, *, wait_for_threads: bool = True) -> bool:
         """See rclpy's; callbacks that still run are waited for a moment, and what they raise now is nobody's concern.
 
         An answer to a call that waited cannot be sent any more, and rclpy would print a line about each.
         """
         self._pool.shutdown(wait=False, cancel_futures=True)
-        ended = super().shutdown(timeout_sec)
-        until_s = time.monotonic() + LAST_WAIT_S
+        ended = super().shutdown(timeout_sec)  # older ones know no wait_for_threads, and their threads have no work
+        until_s = time.monotonic() + (LAST_WAIT_S if wait_for_threads else 0.0)
         while any(not task.done() for task in self._running) and time.monotonic() < until_s:
             time.sleep(TAKE_UP_S)
         for task in self._running:

@@ -51,7 +51,7 @@ class FrameSource(Protocol):
 @dataclass(eq=False)
 class _Job:
     work: Callable[[], Any]
-    undo: Callable[[Any], None] | None
+    undo: Callable[[Any], object] | None
     future: Future = field(default_factory=Future)
     abandoned: bool = False
 
@@ -115,7 +115,7 @@ class InferenceThread:
         with self._wake:
             self._wake.notify()
 
-    def call(self, work: Callable[[], Any], timeout_s: float, undo: Callable[[Any], None] | None = None) -> Any:
+    def call(self, work: Callable[[], Any], timeout_s: float, undo: Callable[[Any], object] | None = None) -> Any:
         """Run something on the thread and wait for its result.
 
         Args:

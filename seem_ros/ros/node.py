@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -91,11 +92,11 @@ class SeemNode(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen to the cameras and answer calls."""
-        return self._transition("activate", self._activate, super().on_activate, state)
+        return self._transition("activate", self._activate, partial(super().on_activate, state))
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; model and targets stay."""
-        return self._transition("deactivate", self._deactivate, super().on_deactivate, state)
+        return self._transition("deactivate", self._deactivate, partial(super().on_deactivate, state))
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model; close publishers; targets end."""
@@ -113,14 +114,13 @@ class SeemNode(LifecycleNode):
         self,
         name: str,
         work: Callable[[], None],
-        inherited: Callable[[LifecycleState], Any] | None = None,
-        state: LifecycleState | None = None,
+        inherited: Callable[[], TransitionCallbackReturn] | None = None,
     ) -> TransitionCallbackReturn:
         try:
             with self._changing:
                 work()
             self._end_if_told()
-            return inherited(state) if inherited is not None else TransitionCallbackReturn.SUCCESS
+            return inherited() if inherited is not None else TransitionCallbackReturn.SUCCESS
         except SeemError as error:
             self.get_logger().error(f"cannot {name}: {error}")
         except Exception:
@@ -198,6 +198,7 @@ class SeemNode(LifecycleNode):
 
     def _activate(self) -> None:
         running = self._running
+        assert running is not None, "only a configured node is activated"
         self._cameras.listen(running, self.settings)
         self._timers_of_ours = [
             self.create_timer(WATCH_PERIOD_S, self._watch, self._house_group, self._steady_clock),

@@ -231,11 +231,11 @@ class Services:
             raise TargetError("all and target_ids exclude each other; leave one out")
         if not request.all and not ids:
             raise TargetError("which targets? give target_ids, or all: true")
+        chosen: dict[CameraPipeline, list[int]] = {}
         if request.all:
             pipelines = [running.camera(request.camera)] if request.camera else list(running.cameras.values())
-            chosen = dict.fromkeys(pipelines, ())
+            chosen = {pipeline: [] for pipeline in pipelines}
         else:
-            chosen = {}
             for target_id in ids:
                 chosen.setdefault(running.camera_of(target_id, request.camera), []).append(target_id)
 

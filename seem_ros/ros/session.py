@@ -41,7 +41,7 @@ class Running:
         load: Makes the segmenter; called on the inference thread, which owns the model from then on.
         make_camera: Makes a camera's pipeline from its name and the segmenter.
         settings: Of the node; exchanged as a whole by `apply`, from any thread.
-        on_error: Told about what a frame's processing raised beyond the known errors.
+        on_error: Told about what a frame's processing raised beyond the known errors; None = a frame went well again.
 
     Raises:
         SeemError: The model cannot be loaded.
@@ -52,7 +52,7 @@ class Running:
         load: Callable[[Settings], Segmenter],
         make_camera: Callable[[str, Segmenter], CameraPipeline],
         settings: Settings,
-        on_error: Callable[[BaseException], None],
+        on_error: Callable[[BaseException | None], None],
     ) -> None:
         self.settings = settings
         self._stuff: tuple[str, ...] | None = None
@@ -87,7 +87,7 @@ class Running:
     def call(
         self,
         work: Callable[[], Any],
-        undo: Callable[[Any], None] | None = None,
+        undo: Callable[[Any], object] | None = None,
         may_take_effect: bool = False,
         timeout_s: float | None = None,
     ) -> Any:

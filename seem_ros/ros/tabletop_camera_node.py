@@ -88,7 +88,7 @@ def living(seed: int, rate_hz: float, height: int, width: int) -> tuple[Iterator
     world = World(seed, height_px=height, width_px=width, rate_hz=rate_hz)
     first = world.read()
     matrix = first.intrinsics
-    lens = Intrinsics(*(float(value) for value in (matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])))
+    lens = Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
 
     def shots() -> Iterator[Shot]:
         while True:

@@ -109,7 +109,9 @@ class Package:
 def file_sha256(path: Path) -> str:
     """SHA-256 (hex) of a file."""
     with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest() if sys.version_info >= (3, 11) else _digest(stream)
+        if sys.version_info >= (3, 11):
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return _digest(stream)
 
 
 def _digest(stream: Any) -> str:

@@ -74,7 +74,8 @@ class ClipWriter:
             self._folders["ids"] = truth / "ids"
         if depth:
             self._folders["depth"] = truth / "depth"
-        self._truth_path, self._want_video, self._video = truth / "truth.json", video, None
+        self._truth_path, self._want_video = truth / "truth.json", video
+        self._video: cv2.VideoWriter | None = None
         self._frames: list[dict] = []
         self._first: RenderedFrame | None = None
         self._annotated = np.zeros(256, np.uint8)
@@ -152,7 +153,7 @@ class ClipWriter:
         if self._want_video:
             height, width = frame.ids.shape
             path = self._root / f"{self._name}.mp4"
-            self._video = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), self._rate_hz, (width, height))
+            self._video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), self._rate_hz, (width, height))
             if not self._video.isOpened():
                 raise DataError(f"{path} cannot be written: this OpenCV has no MPEG-4 encoder or the disk is full")
 

@@ -56,10 +56,12 @@ def make_clip(
                 raise
             reason = str(error)
             continue
-        hidden = hidden_frames(shots, story.hidden_id)
-        first, last = ((shot.ids == story.hidden_id).sum() for shot in (shots[0], shots[-1]))
+        hidden_id = story.hidden_id
+        assert hidden_id is not None, "arm_story hides an object always"
+        hidden = hidden_frames(shots, hidden_id)
+        first, last = ((shot.ids == hidden_id).sum() for shot in (shots[0], shots[-1]))
         if len(hidden) >= _LEAST_HIDDEN_FRAMES and last >= 0.5 * first:
-            return shots, {"scene_seed": scene_seed, "hidden_id": story.hidden_id, "hidden_frames": hidden}
+            return shots, {"scene_seed": scene_seed, "hidden_id": hidden_id, "hidden_frames": hidden}
         reason = f"its object was hidden in {len(hidden)} frames and ended at {last} of {first} pixels"
     raise DataError(f"seed {seed} gave no clip with a fully hidden object in {_ATTEMPTS} scenes (the last: {reason})")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from typing import Protocol
 
 from seem_ros.errors import DataError
 
@@ -49,7 +50,17 @@ except ImportError as error:
     raise DataError("the simulation needs MuJoCo: pip install mujoco") from error
 
 
-def new_gl_context(width_px: int, height_px: int) -> object:
+class GlContext(Protocol):
+    """What all of MuJoCo's GL contexts can."""
+
+    def make_current(self) -> None:
+        """Makes the calling thread draw into this context."""
+
+    def free(self) -> None:
+        """Gives the context back; it cannot draw afterwards."""
+
+
+def new_gl_context(width_px: int, height_px: int) -> GlContext:
     """Returns a GL context of the chosen kind, also where MuJoCo was imported earlier with another choice.
 
     Raises:
@@ -75,4 +86,4 @@ def no_gl_error(reason: str) -> DataError:
     )
 
 
-__all__ = ["mujoco", "new_gl_context", "no_gl_error"]
+__all__ = ["GlContext", "mujoco", "new_gl_context", "no_gl_error"]

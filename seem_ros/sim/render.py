@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seem_ros.sim.mujoco_import import mujoco, new_gl_context, no_gl_error
+from seem_ros.sim.mujoco_import import GlContext, mujoco, new_gl_context, no_gl_error
 from seem_ros.sim.scene.room import HIDDEN, SHOWN
 
 
@@ -25,9 +25,10 @@ class Camera:
         self.height_px, self.width_px = view.offheight, view.offwidth
         self._model = model
         self.id_of_geom = np.asarray(id_of_geom, np.int32)
-        self._gl = new_gl_context(self.width_px, self.height_px)
+        gl = new_gl_context(self.width_px, self.height_px)
+        self._gl: GlContext | None = gl
         try:
-            self._gl.make_current()
+            gl.make_current()
             self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_100.value)
         except Exception as error:  # MuJoCo raises FatalError, the GL library its own kinds
             self.close()
@@ -81,6 +82,7 @@ class Camera:
         flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = False
         flags[mujoco.mjtRndFlag.mjRND_SKYBOX] = False
         flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = False
+        assert self._gl is not None, "the camera is closed"
         self._gl.make_current()
         mujoco.mjr_render(self._rect, self._scene, self._context)
         mujoco.mjr_readPixels(self._bytes, None, self._rect, self._context)

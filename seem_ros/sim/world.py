@@ -111,7 +111,7 @@ class World:
             self._hold()
             mujoco.mj_step(self._model, self._data)
 
-    def push(self, object_id: int, velocity_m_s: np.ndarray) -> None:
+    def push(self, object_id: int, velocity_m_s: np.ndarray | tuple[float, float, float]) -> None:
         """Gives an object a velocity, float [3] in the world frame, as if it had been knocked.
 
         Raises:
@@ -168,13 +168,15 @@ class World:
         self.viewpoint.apply(self._model)
         mujoco.mj_camlight(self._model, self._data)
         rgb, ids, depth_m = self._camera.shoot(self._data, shadows=self.scene.shadows, with_depth=True)
+        assert depth_m is not None, "asked for with_depth"
+        height_px, width_px = ids.shape
         frame = RenderedFrame(
             index=self._frame,
             stamp_ns=round(self.time_s * 1e9),
             rgb=rgb,
             ids=ids,
             depth_m=depth_m,
-            intrinsics=intrinsics(*ids.shape, self.viewpoint.fovy_deg),
+            intrinsics=intrinsics(height_px, width_px, self.viewpoint.fovy_deg),
             world_from_camera=self._camera_pose(),
             world_from_object={number: self._pose(body) for number, body in self._bodies.items()},
             instances=self.instances,

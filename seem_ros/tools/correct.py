@@ -97,12 +97,15 @@ def _outline(options: argparse.Namespace, rgb: np.ndarray, before: np.ndarray) -
     """The new outline bool [H, W]: drawn, or the model's answer to clicks and a box, or the old one."""
     if options.mask:
         return read_labels(options.mask)[0] > 0
-    clicks = [
-        Click(*_numbers(one, 2), negative=negative)
-        for given, negative in ((options.click, False), (options.negative_click, True))
-        for one in given
-    ]
-    boxes = (Box(*_numbers(options.box, 4)),) if options.box else ()
+    clicks = []
+    for given, negative in ((options.click, False), (options.negative_click, True)):
+        for one in given:
+            x, y = _numbers(one, 2)
+            clicks.append(Click(x, y, negative=negative))
+    boxes: tuple[Box, ...] = ()
+    if options.box:
+        x0, y0, x1, y1 = _numbers(options.box, 4)
+        boxes = (Box(x0, y0, x1, y1),)
     if not clicks and not boxes:
         if not before.any():
             raise DataError("a new object needs --click, --box or --mask")

@@ -19,8 +19,10 @@ import dataclasses
 import datetime
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
@@ -41,11 +43,16 @@ from seem_ros.evaluation.contact_sheet import ContactSheet
 from seem_ros.evaluation.metrics.number_of_clicks import MAX_CLICKS
 from seem_ros.evaluation.photographs import evaluate_photographs, open_photographs
 from seem_ros.evaluation.predictors.baselines import CopyFirst, FlowPropagation, GrabCut
-from seem_ros.evaluation.predictors.protocol import Predictor
+from seem_ros.evaluation.predictors.protocol import Predictor, VideoPredictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.tabletop import MIN_SHARE, evaluate_world
 from seem_ros.evaluation.video_scores import PROMPTS, Contender, FollowedClip, VideoScores
 from seem_ros.files import claim_folder
+
+if TYPE_CHECKING:  # torch and runtimes are loaded only where a model is measured
+    from seem_ros.perception.segmenter import Segmenter
+
+_CLASSICAL: tuple[Callable[[], VideoPredictor], ...] = (CopyFirst, FlowPropagation)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -113,6 +120,7 @@ class Evaluation:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
+        self.segmenter: Segmenter | None
         if options.weights is not None:
             self.segmenter = _from_training(options.weights)
         else:
@@ -163,14 +171,10 @@ class Evaluation:
             found = _our_contenders(self.segmenter, self.name, self.options.ablate)
         if not self.options.no_flow:
             starts = ["true mask"] + (["our mask"] if self.segmenter is not None else [])
-            found += [
-                Contender(lambda m=method, s=start: _named(m(), s), start)
-                for start in starts
-                for method in (CopyFirst, FlowPropagation)
-            ]
+            found += [Contender(partial(_classical, make, start), start) for start in starts for make in _CLASSICAL]
         return found
 
-    def stills(self, title: str, count: int, run) -> None:
+    def stills(self, title: str, count: int, run: Callable[[Predictor, Iterable[int], ContactSheet], object]) -> None:
         """Run one set of single pictures for every predictor, with a progress bar and a contact sheet."""
         sheet = ContactSheet()
         for predictor in self.predictors():
@@ -196,7 +200,7 @@ class Evaluation:
             sheet.write(self.options.out / f"{title.replace(' ', '_').replace('/', '_')}.png")
 
 
-def _load(model: str, backend: str):
+def _load(model: str, backend: str) -> Segmenter:
     from seem_ros.perception.segmenter import Segmenter
 
     if Path(model).is_file():
@@ -204,7 +208,7 @@ def _load(model: str, backend: str):
     return Segmenter.load(model, backend=backend)
 
 
-def _from_training(weights: Path):
+def _from_training(weights: Path) -> Segmenter:
     """A segmenter for weights as training leaves them, as export makes it: to judge a run before it is exported."""
     from seem_ros.perception.segmenter import Segmenter
 
@@ -214,32 +218,30 @@ def _from_training(weights: Path):
         raise CheckpointError(f"{weights} does not hold the built-in model's weights: {error}") from error
 
 
-def _named(method, start: str):
+def _classical(make: Callable[[], VideoPredictor], start: str) -> VideoPredictor:
+    method = make()
     method.name = f"{method.name}, {start}"
     return method
 
 
-def _our_contenders(segmenter, name: str, ablate: bool) -> list[Contender]:
+def _our_contenders(segmenter: Segmenter, name: str, ablate: bool) -> list[Contender]:
     from seem_ros.evaluation.predictors.ours import MemoryTracker, ReferenceOnly
     from seem_ros.perception.tracking.config import TrackerConfig
 
-    parts = {
-        ", with bank": {"use_bank": True},
-        ", no previous mask": {"use_previous_mask": False},
-        ", no reference": {"use_reference": False},
-        ", finds trusted at once": {"prove_after": 0},
-    }
     found = [
         Contender(lambda: MemoryTracker(segmenter, name)),
         Contender(lambda: ReferenceOnly(segmenter, f"{name}, no memory")),
     ]
     if ablate:
         usual = TrackerConfig.for_model(segmenter.spec.postprocess)
+        parts = {
+            "with bank": dataclasses.replace(usual, use_bank=True),
+            "no previous mask": dataclasses.replace(usual, use_previous_mask=False),
+            "no reference": dataclasses.replace(usual, use_reference=False),
+            "finds trusted at once": dataclasses.replace(usual, prove_after=0),
+        }
         found += [
-            Contender(
-                lambda text=label, off=part: MemoryTracker(segmenter, name + text, dataclasses.replace(usual, **off))
-            )
-            for label, part in parts.items()
+            Contender(partial(MemoryTracker, segmenter, f"{name}, {part}", config)) for part, config in parts.items()
         ]
     return found
 
@@ -331,7 +333,7 @@ def _photographs(evaluation: Evaluation, folder: Path) -> None:
     """One table of all sources, sizes and words."""
     sheet = ContactSheet()
 
-    def choose(count: int, name: str):
+    def choose(count: int, name: str) -> Iterable[int]:
         return tqdm(evaluation.numbers(count), desc=name, disable=None)
 
     evaluate_photographs(evaluation.predictors(), open_photographs(folder), choose, evaluation.report, sheet)
@@ -346,7 +348,7 @@ def run_both(options: argparse.Namespace) -> Report:
     """
     if not (options.before and options.after) or options.weights is not None:
         raise DataError("--before and --after are given together, each a model, and without --weights")
-    reports = []
+    reports: list[Report] = []
     for place, model in (("before", options.before), ("after", options.after)):
         one = argparse.Namespace(**{**vars(options), "model": model, "out": options.out / place, "name": "model"})
         if reports:  # what does not depend on the model is not measured twice

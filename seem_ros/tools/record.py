@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -22,13 +22,13 @@ from seem_ros.sim.world import World
 from seem_ros.tools.bag_writer import BagWriter
 
 
-def _random_frames(options: argparse.Namespace) -> Iterator[RenderedFrame]:
+def _random_frames(options: argparse.Namespace) -> Generator[RenderedFrame, None, None]:
     with TabletopCamera(options.seed, height_px=options.height, width_px=options.width, rate_hz=options.rate) as camera:
         while True:
             yield camera.read()
 
 
-def _demo_frames(options: argparse.Namespace) -> Iterator[RenderedFrame]:
+def _demo_frames(options: argparse.Namespace) -> Generator[RenderedFrame, None, None]:
     with World(demo_scene(options.seed, options.height, options.width)) as world:
         world.render()
         yield from play(world, demo_story(world), options.frames, options.rate)
@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         with ExitStack() as stack:
             bag = options.out / "bags" / name
-            writers = [writer]
+            writers: list[ClipWriter | BagWriter] = [writer]
             if options.bag:
                 writers.append(stack.enter_context(BagWriter(bag, depth=not options.no_depth)))
             for frame in islice(frames, options.frames):

@@ -103,14 +103,20 @@ def _numbers(option: str, text: str, count: int | None = None) -> list[float]:
     return values
 
 
+def _box(option: str, text: str) -> Box:
+    x0, y0, x1, y1 = _numbers(option, text, 4)
+    return Box(x0, y0, x1, y1)
+
+
 def _piece(option: str, value: str) -> tuple[str, Any]:
     """One option as a field of ``Prompt`` and what belongs there."""
     if option == "text":
         return "text", value
     if option in ("click", "negative_click"):
-        return "clicks", Click(*_numbers(option.replace("_", "-"), value, 2), negative=option != "click")
+        x, y = _numbers(option.replace("_", "-"), value, 2)
+        return "clicks", Click(x, y, negative=option != "click")
     if option == "box":
-        return "boxes", Box(*_numbers(option, value, 4))
+        return "boxes", _box(option, value)
     if option == "scribble":
         return "scribbles", Scribble(np.reshape(_numbers(option, value), (-1, 2)))
     if option == "polygon":
@@ -118,7 +124,7 @@ def _piece(option: str, value: str) -> tuple[str, Any]:
     if option == "mask":
         return "masks", Mask(read_mask_file(Path(value)))
     path, _, place = value.rpartition(":") if not Path(value).is_file() else (value, "", "")
-    shapes = (Box(*_numbers(option, place, 4)),) if place else ()
+    shapes = (_box(option, place),) if place else ()
     return "reference", Reference(read_picture_file(Path(path or value)).rgb, shapes)
 
 

@@ -116,8 +116,8 @@ class WordNet:
                 fields = line.split()
                 self.senses[fields[0].replace("_", " ")] = tuple(fields[-int(fields[2]) :])
         for line in (folder / "index.sense").read_text(encoding="utf-8").splitlines():
-            key, offset, _, count = line.split()
-            if int(count) and "%1:" in key:
+            key, offset, _, times_met = line.split()
+            if int(times_met) and "%1:" in key:
                 self.met.add((key.split("%")[0].replace("_", " "), offset))
 
     def meaning_of(self, name: str, chosen: Mapping[str, Chosen]) -> str | None:
@@ -203,7 +203,7 @@ def cut(
             for word in set(wordnet.meanings[offset].words) - _TOO_BROAD:
                 for name, steps in reached.items():
                     add(word, "broader", name, offset, steps)
-    best = {}
+    best: dict[str, int] = {}
     for (word, _), row in found.items():
         best[word] = min(min(row.values())[0], best.get(word, _MEANINGS))
     table = [

@@ -173,7 +173,7 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
             mixed = between(before, average, config.new_share)
             save_run(out, model, optimiser, average, mixed, step=step, seconds=done)
     bar.close()
-    if rank == 0:
+    if curve is not None:
         mixed = between(before, average, config.new_share)
         save_run(out, model, optimiser, average, mixed, step=step, seconds=spent + now() - clock)
         curve.plot(out / "curve.png")

@@ -201,7 +201,7 @@ class Step:
         decoder, config = model.decoder, model.config
 
         def read(wanted: list[tuple[int, np.ndarray]]) -> tuple[Tensor, Tensor]:
-            slots, used = [], [0] * len(image.mask_features)
+            slots, used = [], [0] * len(image.sources[0])
             for frame, _ in wanted:
                 slots.append(used[frame])
                 used[frame] += 1
@@ -241,6 +241,7 @@ class Step:
         for i, state in enumerate(states):
             if i % 2 != (len(states) - 1) % 2:  # every other layer is enough supervision, and saves a tenth of a step
                 continue
+            assert state.box is not None, "only models with boxes are trained"
             masks = self.model.decoder.masks(state, image.level_masks[2])
             masks = masks[:, :, 0].flatten(0, 1) if pick is None else masks[pick[0], pick[1], pick[2]]
             box = state.box[:, :, 0].flatten(0, 1) if pick is None else state.box[pick[0], pick[1], pick[2]]
@@ -311,6 +312,7 @@ class Step:
         decoder = self.model.decoder
         states = decoder.decode_objects(image)
         last = states[-1]
+        assert last.box is not None, "only models with boxes are trained"
         embedding = (last.hidden @ decoder.class_embed)[:, 0]
         logits = [class_logits(embedding, bank, scale) for _, bank in banks]
         coarse = decoder.masks(last, image.level_masks[2])[:, 0].flatten(2)
@@ -367,7 +369,7 @@ class Step:
 
     def _fine_of(self, chosen: QueryState, frames: Tensor, image: ImageTensors) -> Tensor:
         """Finest mask logits [M, hm, wm] of M queries, each on its own frame: one padded batch over the frames."""
-        n = image.mask_features.shape[0]
+        n = len(image.sources[0])
         counts = torch.bincount(frames, minlength=n)
         slots = int(counts.max())
         where = torch.arange(len(frames), device=frames.device) - (counts.cumsum(0) - counts)[frames]
@@ -383,11 +385,13 @@ class Step:
         self, image: ImageTensors, scenes: list[Scene], banks: list[tuple[tuple[str, ...], Tensor]]
     ) -> dict[str, Tensor]:
         """Cross entropy of every stride-8 pixel's embedding against the class names, objects weighted up."""
-        h8, w8 = image.dense.shape[1:3]
+        dense = image.dense
+        assert dense is not None, "only models with a prior are trained"
+        h8, w8 = dense.shape[1:3]
         parts = {}
         for b, (_names, bank) in enumerate(banks):
-            labels = np.full((len(image.dense), h8, w8), -1, np.int64)
-            weights = np.zeros((len(image.dense), h8, w8), np.float32)
+            labels = np.full((len(dense), h8, w8), -1, np.int64)
+            weights = np.zeros((len(dense), h8, w8), np.float32)
             for n in range(len(labels)):
                 scene = scenes[n // 2]
                 ids = scene.clip.ids[n % 2][4::8, 4::8]
@@ -401,7 +405,7 @@ class Step:
                         )
             target = torch.from_numpy(labels).to(self.device).flatten()
             weight = torch.from_numpy(weights).to(self.device).flatten()
-            logits = self.model.decoder.prior.dense_scale.exp() * image.dense.flatten(0, 2).float() @ bank.T
+            logits = self.model.decoder.prior.dense_scale.exp() * dense.flatten(0, 2).float() @ bank.T
             loss = F.cross_entropy(logits, target, ignore_index=-1, reduction="none")
             parts[f"dense_{b}"] = DENSE_WEIGHT * (loss * weight).sum() / weight.sum().clamp(min=1e-3)
         return parts

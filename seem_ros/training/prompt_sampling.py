@@ -235,12 +235,12 @@ def to_tensors(
     h, w = size
     flat = [a for row in asks for a in row]
     texts = sorted({a.text for a in flat if a.text})
-    tokens, valid, pooled = encode(texts) if texts else (torch.zeros(1, 1, dims[0]), None, None)
+    encoded = encode(texts) if texts else None
     out = PromptTensors.empty(
         n,
         p,
         points=draw.POINTS,
-        text=tokens.shape[1],
+        text=1 if encoded is None else encoded[0].shape[1],
         references=REFERENCES,
         dim=dims[0],
         text_dim=dims[1],
@@ -276,7 +276,8 @@ def to_tensors(
             wanted.append((ask.reference[0], np.stack((chosen % w, chosen // w), 1).astype(np.float32) / scale))
             places.append((k, ask.pooled))
     out = out.to(device)
-    if said:
+    if encoded is not None:
+        tokens, valid, pooled = encoded
         at, chosen = torch.tensor(said, device=device), torch.tensor(which, device=device)
         out.text_tokens = out.text_tokens.flatten(0, 1).index_copy(0, at, tokens[chosen].float()).unflatten(0, (n, p))
         out.text_embedding = (

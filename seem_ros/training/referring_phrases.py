@@ -105,13 +105,13 @@ class SpokenNames:
                 if not any(phrase.matches(t) for t in things):
                     return phrase
                 continue
-            colour, shape = self.pairs[rng.integers(len(self.pairs))]
+            pair: tuple[str | None, str | None] = self.pairs[rng.integers(len(self.pairs))]
             if named and rng.random() < 0.6:
                 near = named[rng.integers(len(named))]
-                colour, shape = (near.colour, shape) if rng.random() < 0.5 else (colour, near.shape)
-                if (colour, shape) not in self.pairs:
+                pair = (near.colour, pair[1]) if rng.random() < 0.5 else (pair[0], near.shape)
+                if pair not in self.pairs:
                     continue
-            phrase = Phrase(shape, None if rng.random() < 0.2 else colour)
+            phrase = Phrase(pair[1], None if rng.random() < 0.2 else pair[0])
             if not any(phrase.matches(t) for t in things):
                 return phrase
         return None

@@ -73,8 +73,8 @@ def from_clicks(
 ) -> DrawnPrompts:
     """Clicks as points; the prior box spans the positive ones."""
     blocks = [click_block(x, y, shape) for x, y in positive] + [click_block(x, y, shape) for x, y in negative]
-    labels = [np.full(len(b), 1 if i < len(positive) else -1, np.int8) for i, b in enumerate(blocks)]
-    points, labels = np.concatenate(blocks), np.concatenate(labels)
+    signs = [np.full(len(b), 1 if i < len(positive) else -1, np.int8) for i, b in enumerate(blocks)]
+    points, labels = np.concatenate(blocks), np.concatenate(signs)
     if len(points) > POINTS:
         keep = even(np.arange(len(points)), POINTS)
         points, labels = points[keep], labels[keep]
@@ -169,7 +169,8 @@ def disturbed_mask(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A previous mask as a tracker would have it: shifted, grown or shrunk, or with a part missing."""
     h, w = mask.shape
     dx, dy = rng.normal(0, 3, 2)
-    out = cv2.warpAffine(mask.astype(np.uint8), np.float32([[1, 0, dx], [0, 1, dy]]), (w, h), flags=cv2.INTER_NEAREST)
+    matrix = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+    out = cv2.warpAffine(mask.astype(np.uint8), matrix, (w, h), flags=cv2.INTER_NEAREST)
     size = int(rng.integers(0, 3))
     if size:
         kernel = np.ones((2 * size + 1, 2 * size + 1), np.uint8)

@@ -44,6 +44,15 @@ def test_a_single_wrong_sign_is_found(focalt):
     assert not report.ok
 
 
+def test_a_missing_class_bank_or_variant_is_told_and_the_other_fixtures_still_run(focalt, tmp_path):
+    no_bank = check_fixture(Fixture(DATA / "golden_focalt_v1_pano_C.npz"), Runner(focalt.with_rules("v1"), None), None)
+    assert not no_bank.ok and "golden_lang.npz" in no_bank.lines[-1].name
+    nameless = tmp_path / "golden_feat_C.npz"
+    nameless.write_bytes((DATA / "golden_focalt_v1_feat_C.npz").read_bytes())
+    no_variant = check_fixture(Fixture(nameless), None, None)
+    assert not no_variant.ok and "variant" in no_variant.lines[-1].name
+
+
 def test_a_few_queries_moved_by_a_threshold_pass_and_many_do_not():
     golden = np.random.default_rng(0).normal(0, 12, (100, 50))
     few, many = golden.copy(), golden.copy()

@@ -11,7 +11,7 @@ from harness import wait_for
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_msgs.msg import UInt8
 
-from seem_ros.ros.executor import PacedGroup, PatientExecutor, StoringGroup, spin
+from seem_ros.ros.executor import LAST_WAIT_S, PacedGroup, PatientExecutor, StoringGroup, spin
 
 
 @pytest.fixture
@@ -51,6 +51,23 @@ def test_spinning_ends_with_the_executor_at_once(ros):
     wait_for(lambda: ran, "a callback")
     ros.executor.shutdown(timeout_sec=2)
     wait_for(lambda: not ros.thread.is_alive(), "the end of the thread", 2)
+
+
+def test_shutting_down_waits_for_no_callback_that_still_runs_where_told_so(ros):
+    busy, end = threading.Event(), threading.Event()
+
+    def work() -> None:
+        busy.set()
+        end.wait(10)
+
+    ros.node.create_timer(0.01, work, callback_group=ReentrantCallbackGroup())
+    ros.thread.start()
+    wait_for(busy.is_set, "a callback")
+    begin_s = time.monotonic()
+    ros.executor.shutdown(timeout_sec=0, wait_for_threads=False)
+    waited_s = time.monotonic() - begin_s
+    end.set()
+    assert waited_s < LAST_WAIT_S / 2
 
 
 def test_threads_that_are_all_busy_stop_no_storing_callback_and_what_waited_runs_later(ros):

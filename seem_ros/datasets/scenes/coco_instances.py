@@ -17,7 +17,7 @@ import numpy as np
 from seem_ros.datasets.pictures import read_json, read_rgb, require_folder, require_keys
 from seem_ros.datasets.refcoco import annotation_mask
 from seem_ros.datasets.scenes.label_folder import picture_size
-from seem_ros.datasets.scenes.picture import LabeledPicture, Sequences
+from seem_ros.datasets.scenes.picture import LabeledPicture, Sequences, Track
 from seem_ros.datasets.scenes.scene import IGNORE, MAX_OBJECTS, Clip, Thing
 from seem_ros.errors import DataError
 
@@ -94,7 +94,9 @@ class CocoInstances:
         record = self._images[index]
         path, height, width = self.folder / record["file_name"], record["height"], record["width"]
         rgb = read_rgb(path)
-        ids, things, tracks = np.zeros((height, width), np.uint8), [], {}
+        ids = np.zeros((height, width), np.uint8)
+        things: list[Thing] = []
+        tracks: dict[int, Track] = {}
         found = []
         for one in self._annotations[record["id"]]:
             try:

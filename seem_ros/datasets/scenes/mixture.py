@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class SourceSpec:
             raise DataError(f"the source {self.path}: its power lies in 0..1, got {self.power}")
 
     @staticmethod
-    def of(values: Mapping[str, object]) -> SourceSpec:
+    def of(values: Mapping[str, Any]) -> SourceSpec:
         """From a mapping as YAML gives it. Raises DataError for a field that is unknown or missing."""
         known = [one.name for one in fields(SourceSpec)]
         unknown = sorted(set(values) - set(known))

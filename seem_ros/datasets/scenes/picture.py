@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from seem_ros.errors import DataError
 
 #: Frames of a video further apart than this show another scene more often than another look of it.
 MOST_FRAMES_APART = 12
+
+#: An object's name, and its track through the sequence; None where not known.
+Track: TypeAlias = tuple[str | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class LabeledPicture:
         things: records of the ids.
         groups: wholes made of several things.
         exhaustive_for: class names whose absence is proven by a missing label.
-        tracks: thing's id -> (its name, its track through the sequence or None): equal pairs are one object in two
-            frames; without tracks all objects of one name are taken together.
+        tracks: thing's id -> its name and track: equal pairs are one object in two frames; without tracks all objects
+            of one name are taken together.
     """
 
     name: str
@@ -37,7 +41,7 @@ class LabeledPicture:
     things: tuple[Thing, ...]
     groups: tuple[Group, ...] = ()
     exhaustive_for: frozenset[str] = frozenset()
-    tracks: dict[int, tuple[str | None, int | None]] = field(default_factory=dict)
+    tracks: dict[int, Track] = field(default_factory=dict)
 
     def still(self) -> Clip:
         """The picture twice."""
@@ -52,7 +56,7 @@ class LabeledPicture:
         """
         if self.rgb.shape != other.rgb.shape:
             raise DataError(f"{self.name} and {other.name} are frames of one sequence but differ in size")
-        number: dict[tuple[str | None, int | None], int] = {}
+        number: dict[Track, int] = {}
         frames = []
         for picture in (self, other):
             table = np.zeros(256, np.uint8)
@@ -85,9 +89,11 @@ class Sequences:
     def near(self, index: int, rng: np.random.Generator) -> int | None:
         """Draws another frame near a picture; None for a still or a lonely frame."""
         sequence, frame = self._places[index]
+        if sequence is None:
+            return None
         near = [
             other
-            for other in self._members.get(sequence, ())
+            for other in self._members[sequence]
             if other != index and abs(self._places[other][1] - frame) <= MOST_FRAMES_APART
         ]
         return near[int(rng.integers(len(near)))] if near else None

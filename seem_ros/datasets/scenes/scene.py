@@ -85,9 +85,14 @@ class SceneSource(Protocol):
         weights: how often each scene is drawn, relative to the others; None draws all alike.
     """
 
-    name: str
-    names: frozenset[str]
-    weights: np.ndarray | None
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def names(self) -> frozenset[str]: ...
+
+    @property
+    def weights(self) -> np.ndarray | None: ...
 
     def __len__(self) -> int:
         """Number of scenes; a picture that counts once."""

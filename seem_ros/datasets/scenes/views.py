@@ -73,7 +73,7 @@ def two_views(clip: Clip, rng: np.random.Generator, height: int, width: int, con
             x += rng.normal(0, config.move * share) * wide
             y += rng.normal(0, config.move * share) * tall
             x, y = _inside((x, y), (wide, tall), (width, height), scale)
-        matrix = cv2.getRotationMatrix2D((x, y), turn, scale)
+        matrix: np.ndarray = cv2.getRotationMatrix2D((x, y), turn, scale)
         matrix[:, 2] += (width / 2 - x, height / 2 - y)
         if flip:
             matrix = np.array([[-1.0, 0, width], [0, 1, 0]]) @ np.vstack([matrix, [0, 0, 1]])

@@ -65,7 +65,8 @@ class GrabCut:
         if not ((labels & 1) == 0).any():  # the box fills the picture: grabCut needs some background
             return fallback
         cv2.setRNGSeed(0)
-        cv2.grabCut(self._bgr, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), _ITERATIONS, cv2.GC_INIT_WITH_MASK)
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(self._bgr, labels, (0, 0, 0, 0), *models, _ITERATIONS, cv2.GC_INIT_WITH_MASK)
         mask = (labels & 1).astype(bool)
         return mask if mask.any() else fallback
 
@@ -105,17 +106,19 @@ class FlowPropagation:
 
     def start(self, rgb: np.ndarray, prompts: Mapping[int, Prompt]) -> dict[int, np.ndarray]:
         """Keep the masks and the frame."""
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         self._grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         rows, columns = self._grey.shape
         self._columns, self._rows = np.meshgrid(np.arange(columns, dtype=np.float32), np.arange(rows, dtype=np.float32))
-        self._soft = {key: _only_mask(prompt).astype(np.float32) for key, prompt in prompts.items()}
+        self._soft: dict[int, np.ndarray] = {
+            key: _only_mask(prompt).astype(np.float32) for key, prompt in prompts.items()
+        }
         return {key: soft > 0.5 for key, soft in self._soft.items()}
 
     def step(self, rgb: np.ndarray) -> dict[int, np.ndarray]:
         """Carry the masks one frame on."""
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        back = self._flow.calc(grey, self._grey, None)
+        back = self._flow.calc(grey, self._grey, np.empty((0, 0), np.float32))  # empty: nothing to start from
         self._grey = grey
         x, y = self._columns + back[..., 0], self._rows + back[..., 1]
         self._soft = {key: cv2.remap(soft, x, y, cv2.INTER_LINEAR) for key, soft in self._soft.items()}

@@ -11,6 +11,7 @@ from seem_ros.evaluation.predictors.protocol import Guess, PanopticGuess
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt, Reference
+from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.tracker import Tracker
 
@@ -86,7 +87,7 @@ class MemoryTracker:
         self._frames += 1
         return Frame(rgb, stamp_ns=self._frames * _FRAME_NS)
 
-    def _masks(self, segments, size_hw: tuple[int, int]) -> dict[int, np.ndarray]:
+    def _masks(self, segments: Segments, size_hw: tuple[int, int]) -> dict[int, np.ndarray]:
         masks = {}
         for key, target_id in self._targets.items():
             segment = segments.by_target(target_id) if target_id else None

@@ -96,6 +96,7 @@ class PixelDecoderFPN(nn.Module):
         features = self.mask_features(y)
         if not self.config.fine_dim:
             return levels, features, None
+        assert fine is not None, "fine_dim reads the backbone's stride-2 map"
         top = F.interpolate(self.fine_top(y), size=fine.shape[-2:], mode="bilinear", align_corners=False)
         return levels, features, self.fine_features(self.fine_layer(top + self.fine_lateral(fine)))
 

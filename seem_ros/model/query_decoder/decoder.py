@@ -176,6 +176,7 @@ class QueryDecoder(nn.Module):
         """Mask logits [N, P, Q, hm, wm] at the model's finest stride."""
         coarse = self._ungated(state, image)
         if self.config.fine_dim:
+            assert image.fine_features is not None, "the pixel decoder makes them for fine_dim"
             h, w = image.fine_features.shape[-2:]
             coarse = F.interpolate(coarse.flatten(0, 1), size=(h, w), mode="bilinear", align_corners=False)
             fine = torch.einsum("npqc,nchw->npqhw", self.fine_embed(state.hidden), image.fine_features)
@@ -207,7 +208,7 @@ class QueryDecoder(nn.Module):
         memory = rows.memory
         x, position = rows.joined()
         blocked = rows.blocked(c.rules, official.rules and official.rules.may_read).flatten(0, 1)
-        previous = self._memory_masks(prompts.previous_mask, image) if memory else None
+        previous = self._memory_masks(prompts.previous_mask, image) if prompts is not None and memory else []
         state = self._predict(x[:, :, :q], box_prior)
         states = [state]
         for i, level in enumerate(c.levels):

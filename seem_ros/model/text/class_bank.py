@@ -211,7 +211,7 @@ def _bank_key(encoder: TextEncoder, tokenizer: Tokenizer, names: Sequence[str], 
         digest.update(tensor.detach().cpu().float().contiguous().numpy())
     for text in (*names, "\0templates\0", *(TEMPLATES if templates else ())):
         digest.update(text.encode() + b"\0")
-    digest.update(np.ascontiguousarray(tokenizer.encode(list(names[:8]), encoder.config.length)[0]))
+    digest.update(tokenizer.encode(list(names[:8]), encoder.config.length)[0].tobytes())
     return digest.hexdigest()[:40]
 
 

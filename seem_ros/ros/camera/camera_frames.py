@@ -236,7 +236,8 @@ class CameraFrames:
         if stamp_ns:
             stored = self._ring.at(stamp_ns, self.settings.stamp_tolerance_s)
         else:  # a frame that arrived in between is not waited for
-            stored = self._processed if self._processed is not before else self._newest_placed(newest)
+            after = self._processed if self._processed is not before else None
+            stored = self._newest_placed(newest) if after is None else after
         until = self._processed if self._processed is not None and self.enabled else newest
         replay = self._ring.between(stored, until, self.settings.max_replay_frames) if stamp_ns else ()
         return stored, self._encode(stored, stored.frame(self._complete(stored))), replay

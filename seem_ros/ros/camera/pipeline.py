@@ -83,7 +83,8 @@ class CameraPipeline(CameraFrames):
         buffer: TransformBuffer,
     ) -> None:
         super().__init__(name, segmenter, settings, statistics, logger, get_input, buffer)
-        self.output, self.names = output, {}
+        self.output = output
+        self.names: dict[int, str] = {}
         self._tracker = Tracker(segmenter, settings.tracker_config(segmenter.spec.postprocess), ids)
         self._error, self._error_s = "", float("-inf")
         self._last_begin_s = self._last_warning_s = float("-inf")

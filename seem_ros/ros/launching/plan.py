@@ -255,8 +255,8 @@ def _cameras(given: Mapping[str, str]) -> tuple[list[str], tuple[tuple[str, str]
     if not given["cameras"]:
         # the default depth belongs to the default camera: beside another one it would only be searched for in vain
         depth = given["depth"] or (DEPTH if given["image"] == IMAGE else "")
-        topics = {"image": given["image"], "depth": depth, "camera_info": given["camera_info"]}
-        return [], tuple((name, topic) for name, topic in topics.items() if topic)
+        single = {"image": given["image"], "depth": depth, "camera_info": given["camera_info"]}
+        return [], tuple((name, topic) for name, topic in single.items() if topic)
     if given["image"] != IMAGE or given["depth"] or given["camera_info"]:
         raise PromptError("cameras goes without image, depth and camera_info: name all topics in cameras")
     names, remappings = [], []
@@ -285,12 +285,12 @@ def _rviz(
     below = f"{namespace}/seem/{cameras[0]}" if len(cameras) > 1 else f"{namespace}/seem"
     remappings = [(f"/seem/{name}", f"{below}/{name}") for name in _RVIZ_TOPICS if below != "/seem"]
     frame = given["rviz_frame"] or given["target_frame"] or RVIZ_FRAME
-    simulated = ({"use_sim_time": given["use_sim_time"] == "true"},) if given["use_sim_time"] else ()
+    simulated: dict[str, object] = {"use_sim_time": given["use_sim_time"] == "true"}
     return (
         Process(
             package="rviz2",
             executable="rviz2",
-            parameters=simulated,
+            parameters=(simulated,) if given["use_sim_time"] else (),
             remappings=tuple(remappings),
             arguments=("-d", str(share / "config" / "seem.rviz"), "-f", frame),
         ),

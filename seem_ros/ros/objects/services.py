@@ -42,7 +42,7 @@ def teach(running: Running, request: Any, response: Any) -> None:
     if request.target_id and stamp_ns:
         raise PromptError("a target is remembered as it is seen now: leave the stamp out")
 
-    if request.target_id:
+    if prompt is None:
         pipeline = running.camera_of(request.target_id, request.camera)
 
         def look() -> TaughtView:

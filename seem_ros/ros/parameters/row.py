@@ -79,11 +79,13 @@ class Parameter:
                 if part
             ),
         )
-        bounded = self.minimum is not None and self.maximum is not None
-        if bounded and isinstance(self.default, float):
-            descriptor.floating_point_range = [FloatingPointRange(from_value=self.minimum, to_value=self.maximum)]
-        elif bounded and isinstance(self.default, int):
-            descriptor.integer_range = [IntegerRange(from_value=int(self.minimum), to_value=int(self.maximum), step=1)]
+        low, high = self.minimum, self.maximum
+        if low is None or high is None:
+            return descriptor
+        if isinstance(self.default, float):
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        elif isinstance(self.default, int):
+            descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
         return descriptor
 
 

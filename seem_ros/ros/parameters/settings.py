@@ -273,7 +273,7 @@ def table() -> tuple[Parameter, ...]:
         if item.name == "tracker":
             continue
         meta = item.metadata
-        default = item.default_factory() if item.default is MISSING else item.default
+        default = item.default if item.default_factory is MISSING else item.default_factory()
         shown = next((name for name, own in _SCORES.items() if own == item.name), None)
         made = Parameter(
             name=shown or item.name,

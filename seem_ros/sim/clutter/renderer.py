@@ -149,7 +149,7 @@ class ClutterStage:
         order = [int(index) for index in rng.permutation(len(things))]
         while len(order) < _POOL - _SOLIDS:
             order += [int(rng.integers(len(things)))]
-        picks: list[object] = [things[index] for index in order[: _POOL - _SOLIDS]]
+        picks: list[ThingMesh | str] = [things[index] for index in order[: _POOL - _SOLIDS]]
         if rng.random() < 0.4:  # several of one kind: neighbours that only their edges tell apart
             for place in range(int(rng.integers(3, 8))):
                 picks[place + 1] = picks[0]
@@ -265,7 +265,12 @@ class ClutterStage:
         Returns:
             {"instances": [...]}: id, shape, colour (None where no colour word fits), size, pattern, name, name_full,
             isthing.
+
+        Raises:
+            DataError: no pile was settled.
         """
+        if self._rest is None:
+            raise DataError("there is no pile to render: settle one first")
         model, data = self._model, self._data
         dress_room(model, rng, {word: self._stuff[word] for word in SURFACES})
         if rng.random() < 0.5:
@@ -308,6 +313,7 @@ class ClutterStage:
             model.geom_group[list(thing.geoms)] = SHOWN
             ids[list(thing.geoms)] = number
             allowed = [colour for colour in COLOURS if (colour, thing.name) not in HELD_OUT_PAIRS]
+            colour: str | None
             colour = theme if theme in allowed and rng.random() < 0.6 else allowed[int(rng.integers(len(allowed)))]
             kind = PATTERNS[int(rng.choice(4, p=[0.7, 0.12, 0.06, 0.12]))]
             if rng.random() < style:

@@ -26,7 +26,14 @@ def add_arm(spec: mujoco.MjSpec, *, thickness: float = 1.0, solid: bool = False,
     reach_bit = 2 if solid else 0  # see solids.py: the arm meets objects, never the table or itself
     cylinder, capsule, box = mujoco.mjtGeom.mjGEOM_CYLINDER, mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_BOX
 
-    def geom(body: object, name: str, kind: object, size: list[float], pos: list[float], pushes: bool = False) -> None:
+    def geom(
+        body: mujoco.MjsBody,
+        name: str,
+        kind: mujoco.mjtGeom,
+        size: list[float],
+        pos: list[float],
+        pushes: bool = False,
+    ) -> None:
         body.add_geom(
             name=f"arm {name}",
             type=kind,

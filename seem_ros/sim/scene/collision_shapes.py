@@ -7,6 +7,8 @@ objects and never fights the table or itself.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from seem_ros.sim.mujoco_import import mujoco
@@ -16,11 +18,11 @@ _PIECES = 12
 _DENSITY = 500.0
 
 
-def add_solid(body: object, shape: str, vertices_m: np.ndarray, mesh_name: str) -> None:
+def add_solid(body: mujoco.MjsBody, shape: str, vertices_m: np.ndarray, mesh_name: str) -> None:
     """Adds invisible collision geoms to an object's body.
 
     Args:
-        body: MjSpec body.
+        body: of the specification.
         shape: the object's shape.
         vertices_m: float [V, 3] vertices of its mesh, object frame.
         mesh_name: the mesh in the specification (its convex hull serves where that is good enough).
@@ -29,7 +31,7 @@ def add_solid(body: object, shape: str, vertices_m: np.ndarray, mesh_name: str) 
     height = high[2] - low[2]
     radius = float(np.hypot(vertices_m[:, 0], vertices_m[:, 1]).max())
 
-    def add(kind: object, size: list[float], pos: list[float], quat: np.ndarray | None = None) -> None:
+    def add(kind: mujoco.mjtGeom, size: list[float], pos: list[float], quat: np.ndarray | None = None) -> None:
         body.add_geom(
             type=kind,
             size=size,
@@ -94,7 +96,9 @@ def add_solid(body: object, shape: str, vertices_m: np.ndarray, mesh_name: str) 
         )
 
 
-def _around(radius_m: float, place: object, lean: float = 0.0, standing: bool = False) -> None:
+def _around(
+    radius_m: float, place: Callable[[float, float, np.ndarray], None], lean: float = 0.0, standing: bool = False
+) -> None:
     """Calls place(x, y, quaternion) for pieces around the z axis, along the circle or standing on it leaning out."""
     for angle in np.arange(_PIECES) * 2 * np.pi / _PIECES:
         spin = np.array([np.cos(angle / 2), 0, 0, np.sin(angle / 2)])

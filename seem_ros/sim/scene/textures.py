@@ -45,6 +45,7 @@ def surface(kind: str, rng: np.random.Generator, base_rgb: np.ndarray, side_px: 
     """
     base = np.asarray(base_rgb, np.float32)
     n = side_px
+    shade: np.ndarray
     if kind == "plain":
         shade = np.ones((n, n), np.float32) + 0.02 * (_noise(rng, n, n, 6, 6) - 0.5)
     elif kind == "noise":

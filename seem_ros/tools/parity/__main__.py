@@ -56,6 +56,8 @@ def check_fixture(
                 lang(fixture, report, cache_dir, classes)
             elif fixture.family == "postproc":
                 postproc(fixture, report)
+            elif runner is None:
+                raise DataError("the name says no variant to run")
             else:
                 NETWORK[fixture.family](runner, fixture, report)
     except (DataError, KeyError, RuntimeError, ValueError) as error:

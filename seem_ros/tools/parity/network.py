@@ -65,8 +65,8 @@ def pano(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
         logits = runner.class_logits(runner.embeddings(state))[0]
         _close(report, fixture, "", f"{prefix}pred_masks", masks, 0)
         _close(report, fixture, "", f"{prefix}pred_logits", logits, 0)
-    output = tuple(int(v) for v in fixture["out_hw"])
-    logits, masks = logits.numpy(), panoptic.to_image(masks.numpy(), padded, picture.shape[:2], output)
+    height, width = (int(v) for v in fixture["out_hw"])
+    logits, masks = logits.numpy(), panoptic.to_image(masks.numpy(), padded, picture.shape[:2], (height, width))
     _close(report, fixture, "", "resized_masks", torch.from_numpy(masks), 0)
     semantic = panoptic.semantic(logits, masks)
     report.mask("sem_seg_argmax", semantic.argmax(0), fixture["sem_seg_argmax"])
@@ -102,8 +102,8 @@ def inter(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     for case in fixture.cases():
         positive, negative = fixture[f"{case}/pos"], fixture[f"{case}/neg"]
         count = len(positive)
-        before = re.fullmatch(r"(m*mem)(\d+)", case)
-        before = f"{before.group(1)}{int(before.group(2)) - 1}" if before else ""
+        numbered = re.fullmatch(r"(m*mem)(\d+)", case)
+        before = f"{numbered.group(1)}{int(numbered.group(2)) - 1}" if numbered else ""
         previous = None
         if before in kept:
             stored = torch.from_numpy(fixture[f"{before}/prev_mask"])
@@ -229,6 +229,8 @@ def demo(runner: Runner, fixture: Fixture, report: ParityReport) -> None:
     )
     for case in fixture.cases():
         said = fixture.meta.get(case)
+        positive: np.ndarray | None
+        negative: np.ndarray | None
         if case == "posneg":
             positive, negative = fixture["posneg/pos"][None], fixture["posneg/neg"][None]
             said = {"text": None, "audio": None, "visual": False, "stroke": True}

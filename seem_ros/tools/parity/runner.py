@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seem_ros.errors import DataError
 from seem_ros.model.codes import SelectBy
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
-from seem_ros.model.query_decoder.tensors import ImageTensors, OfficialCall, QueryState
+from seem_ros.model.query_decoder.tensors import Decoded, ImageTensors, OfficialCall, QueryState
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.class_bank import encode_texts
 from seem_ros.model.text.tokenizer import Tokenizer
@@ -93,6 +94,7 @@ class Runner:
         rows = [_points(positive, negative, p, padded) for p in range(count)]
         longest = max(len(labels) for _, labels in rows)
         stride4 = image.mask_source if image.mask_features is None else image.mask_features
+        assert stride4 is not None, "images are prepared with one of the two"
         out = PromptTensors.empty(
             1,
             count,
@@ -126,7 +128,7 @@ class Runner:
         _, nothing = self.decoder.sample(image, prompt.points_xy, -prompt.points_label)
         return tokens[0, 0], mean[0, 0], nothing[0, 0]
 
-    def answer(self, image: ImageTensors, prompts: PromptTensors, official: OfficialCall | None = None):
+    def answer(self, image: ImageTensors, prompts: PromptTensors, official: OfficialCall | None = None) -> Decoded:
         """`QueryDecoder.decode`."""
         return self.decoder.decode(image, prompts, official, appearance=False)
 
@@ -135,7 +137,9 @@ class Runner:
         return (state.hidden @ self.decoder.class_embed)[0]
 
     def class_logits(self, embeddings: Tensor) -> Tensor:
-        """[..., D] -> [..., classes + 1]."""
+        """[..., D] -> [..., classes + 1]. Raises DataError when there is no class bank."""
+        if self.bank is None:
+            raise DataError("classes need golden_lang.npz beside the fixtures, which holds their class bank")
         unit = embeddings / (embeddings.norm(dim=-1, keepdim=True) + 1e-7)
         return self.model.text_encoder.logit_scale.exp() * unit @ self.bank.T
 

@@ -111,7 +111,8 @@ class AskPlanner:
         for f in range(n):
             _FrameAsks(self, out, counts, f, scenes, views.base, rng, said).ask()
         out.texts = list(said)
-        out.banks = tuple(fewer_names(bank, out.names[:, b], rng) for b, bank in enumerate(out.banks))
+        classes, pairs = out.banks
+        out.banks = (fewer_names(classes, out.names[:, 0], rng), fewer_names(pairs, out.names[:, 1], rng))
         return out
 
 

@@ -300,8 +300,16 @@ class BatchedTrainer:
         """
         if self.rank:
             return
-        progress = {"step": self.step, "seen": self.seen, "skipped": self.skipped, "curve": self.curve}
-        save_run(self.out, self.model, self.optimiser, self.average, **progress)
+        save_run(
+            self.out,
+            self.model,
+            self.optimiser,
+            self.average,
+            step=self.step,
+            seen=self.seen,
+            skipped=self.skipped,
+            curve=self.curve,
+        )
         (self.out / "curve.json").write_text(json.dumps(self.curve))
 
 
