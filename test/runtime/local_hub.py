@@ -88,9 +88,9 @@ class LocalHub:
             for number, piece in enumerate(pieces):
                 if number:
                     self.gate.wait(120)
+                self.sent_bytes += len(piece)  # before: whoever has read the last byte may look at once
                 request.wfile.write(piece)
                 request.wfile.flush()
-                self.sent_bytes += len(piece)
         except OSError:
             pass  # nobody reads any more
         request.close_connection = True
