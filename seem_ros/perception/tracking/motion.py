@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a target's last mask lies in a new picture: moved by the optical flow between the two.
+"""Where a target's last mask lies in a new picture when the camera moves: carried by the optical flow between the two.
 
-A mask as memory tells the model where to look. Where the camera or the object moves fast, the last one lies beside the
-object, and the model answers with what is there now. Moved along, it lies on the object again. What the flow says is
-only asked with, never shown: the model decides what it sees.
+A mask as memory tells the model where to look. When a camera turns quickly the last one lies beside the object, and the
+model answers with what is there now. Carried along, it lies on the object again. What the flow says is only asked with,
+never shown: the model decides what it sees. Before a camera that stands still masks stay where they are: what moves
+there may be an arm in front of the object, and its flow would take the mask along.
 """
 
 from __future__ import annotations
@@ -17,14 +18,13 @@ from seem_ros.perception.tracking.target import Place
 
 SCALE = 2  # of the small pictures, for the flow: its patches of 8 pixels would be as large as many objects
 FINEST = 1  # the flow's finest level, 0 = all pixels; one step finer than the preset's, for things of a few cells
-STILL = (
-    12  # of 255: where no cell changed by more, that is noise and nothing moves; cheaper than the flow, and steadier
-)
+STILL = 12  # of 255: where no cell changed by more, that is noise; cheaper than to find that nothing moves
+TURNS = 0.25  # cells that half of the picture moves by, from which it is the camera that moves
 QUICK = 2.0  # cells: what the search does not surely reach from where things were
 
 
 class PictureMotion:
-    """How one picture's content moved since earlier ones; the flow is computed once per earlier picture.
+    """How a camera moved from earlier pictures to this one; the flow is computed once per earlier picture.
 
     Args:
         picture: uint8 [h4, w4, 3], the new small picture.
@@ -41,8 +41,8 @@ class PictureMotion:
             place: Where an object was.
 
         Returns:
-            The place itself where nothing moves, the pictures do not fit together, it has left the picture, or the
-            flow explains this picture no better there than none.
+            The place itself where the camera stands still, the pictures do not fit together, it has left the picture,
+            or the flow explains this picture no better there than none.
         """
         source = self._source(place.picture)
         if source is None or not place.mask.any():
@@ -65,7 +65,7 @@ class PictureMotion:
         return self._sources[-1][1]
 
     def _flow(self, before: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Where everything was in an earlier picture: not moved at all, moved a little, or with a quick camera."""
+        """Where everything was in an earlier picture, searched from there and from where a quick camera had it."""
         if before.shape != self._picture.shape or cv2.absdiff(before, self._picture).max() < STILL:
             return None
         now, then = (cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (self._picture, before))
@@ -73,7 +73,8 @@ class PictureMotion:
         shift = _camera_shift(now, then)
         if np.hypot(*shift) > QUICK:
             sources.append(_searched(now, then, shift))
-        return min(sources, key=lambda source: cv2.absdiff(_carried(before, source), self._picture).mean())
+        best = min(sources, key=lambda source: cv2.absdiff(_carried(before, source), self._picture).mean())
+        return best if np.median(np.hypot(*np.subtract(best, _cells(before.shape[:2])))) >= TURNS else None
 
 
 def _searched(now: np.ndarray, then: np.ndarray, start_xy: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
@@ -84,8 +85,14 @@ def _searched(now: np.ndarray, then: np.ndarray, start_xy: tuple[float, float]) 
     search.setFinestScale(FINEST)
     start = np.full((*first.shape, 2), np.multiply(start_xy, SCALE), np.float32)
     flow = cv2.resize(search.calc(first, second, start), (width, height), interpolation=cv2.INTER_AREA) / SCALE
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns, rows = _cells((height, width))
     return columns + flow[..., 0], rows + flow[..., 1]
+
+
+def _cells(size_hw: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Every cell's x and y, float32 [h, w] each."""
+    columns, rows = np.meshgrid(np.arange(size_hw[1], dtype=np.float32), np.arange(size_hw[0], dtype=np.float32))
+    return columns, rows
 
 
 def _camera_shift(now: np.ndarray, then: np.ndarray) -> tuple[float, float]:

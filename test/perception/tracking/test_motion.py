@@ -43,15 +43,13 @@ def test_a_place_moves_with_what_it_was_on_however_quickly_the_camera_turns(grou
     assert np.abs(moved.centre - (47 - step[0], 37 - step[1])).max() < 1
 
 
-def test_a_place_follows_its_object_before_a_ground_that_stays(ground):
-    """It may stay on the ground that comes out behind the object as well, but it covers the object again."""
+def test_a_place_stays_before_a_camera_that_stands_still_whatever_moves_in_front_of_it(ground):
+    """Flow at the rim of an arm would take the mask along."""
     before = view(ground, 100, 80)
     now = before.copy()
-    now[30:44, 43:57] = before[30:44, 40:54]
-    place, there = place_of(square(40, 30), before), square(43, 30) > 0
-    moved = PictureMotion(now).moved(place)
-    assert np.count_nonzero(place.mask & there) < 0.8 * np.count_nonzero(there)
-    assert np.count_nonzero(moved.mask & there) > 0.85 * np.count_nonzero(there)
+    before[:60, 36:46], now[:60, 30:40] = (20, 20, 25), (20, 20, 25)
+    place = place_of(square(40, 30), before)
+    assert PictureMotion(now).moved(place) is place
 
 
 def test_nothing_moves_in_a_picture_that_stays_but_for_the_cameras_noise(ground):
