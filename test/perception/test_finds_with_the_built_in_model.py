@@ -50,8 +50,9 @@ def share(segments, mask):
     return np.count_nonzero(mine & mask) / np.count_nonzero(mine | mask)
 
 
-@pytest.mark.parametrize("thing, way_px", [(CYLINDER, (33, 0)), (CONE, (0, 40))])
+@pytest.mark.parametrize("thing, way_px", [(CYLINDER, (33, 0)), (CONE, (0, 44))])
 def test_a_target_that_returns_beside_its_look_alike_is_found_with_its_id(segmenter, table, thing, way_px):
+    """Close beside it, but apart: where the two touch the mask may run over into the look-alike."""
     rgb, ids = table
     mask = ids == thing
     other, moved = look_alike(rgb, mask, way_px, hue=8)
