@@ -67,7 +67,8 @@ class RecordedClip:
             name = sorted(path.name for path in (folder / "JPEGImages").iterdir() if path.is_dir())[0]
             truth = json.loads((folder / "Truth" / name / "truth.json").read_text())
             self.rate_hz = float(truth["rate_hz"])
-            self.intrinsics = None if truth["intrinsics"] is None else _lens(np.array(truth["intrinsics"], float))
+            matrix = truth["intrinsics"]
+            self.intrinsics = None if matrix is None else Intrinsics.of_matrix(np.array(matrix, float))
             self.names: dict[int, str] = {int(item["id"]): str(item["name"]) for item in truth["instances"]}
         except (OSError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{folder} is not a recorded clip: {error!r}") from error
@@ -95,10 +96,6 @@ class RecordedClip:
         if bgr is None or ids is None or ids.shape != bgr.shape[:2]:
             raise DataError(f"frame {path.stem} of the clip cannot be read, or its mask has another size")
         return Shot(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), ids)
-
-
-def _lens(matrix: np.ndarray) -> Intrinsics:
-    return Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
 
 
 def _palette_indices(path: Path) -> np.ndarray | None:

@@ -86,9 +86,7 @@ def living(seed: int, rate_hz: float, height: int, width: int) -> tuple[Iterator
     except ImportError as error:
         raise SeemError(f"the living tabletop needs MuJoCo (pip install mujoco): {error}") from error
     world = World(seed, height_px=height, width_px=width, rate_hz=rate_hz)
-    first = world.read()
-    matrix = first.intrinsics
-    lens = Intrinsics(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
+    lens = Intrinsics.of_matrix(world.read().intrinsics)
 
     def shots() -> Iterator[Shot]:
         while True:

@@ -162,11 +162,15 @@ def sample_points(
     return np.concatenate(points).astype(np.float32), np.concatenate(labels).astype(np.int8)
 
 
+def region_extent(region: np.ndarray) -> np.ndarray:
+    """x0, y0, x1, y1 of a region bool [h, w] that is not empty, one past the last cell, float64 [4]."""
+    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
+    return np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+
+
 def region_box(region: np.ndarray, network_hw: tuple[int, int]) -> np.ndarray:
     """Extent of a region that is not empty: float32 [4] (centre x, centre y, width, height), of the padded input."""
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    x0, x1 = columns[0] / network_hw[1], (columns[-1] + 1) / network_hw[1]
-    y0, y1 = rows[0] / network_hw[0], (rows[-1] + 1) / network_hw[0]
+    x0, y0, x1, y1 = region_extent(region) / (*network_hw[::-1], *network_hw[::-1])
     return np.array([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0], np.float32)
 
 

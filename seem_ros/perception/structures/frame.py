@@ -44,6 +44,11 @@ class Intrinsics:
     distortion: tuple[float, ...] = ()
     fisheye: bool = False
 
+    @classmethod
+    def of_matrix(cls, matrix: np.ndarray) -> Intrinsics:
+        """Of a camera without distortion, from its matrix [3, 3]."""
+        return cls(float(matrix[0, 0]), float(matrix[1, 1]), float(matrix[0, 2]), float(matrix[1, 2]))
+
     def __post_init__(self) -> None:
         values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if not all(math.isfinite(v) for v in values) or min(self.fx, self.fy) <= 0:

@@ -30,7 +30,9 @@ import cv2
 import numpy as np
 
 from seem_ros.perception.masks.overlap import overlap
+from seem_ros.perception.prompting.rasterize import region_extent
 from seem_ros.perception.tracking.config import TrackerConfig
+from seem_ros.perception.tracking.motion import camera_shift
 from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 
 SAME_PLACE = 0.3  # overlap from which two looks at an object in motion show it at one place
@@ -88,14 +90,13 @@ def make_place(
         None where the mask is empty. A mask too small for stride 4 has the cells that it touches.
     """
     fine = mask_logits > 0
-    columns, rows = np.flatnonzero(fine.any(axis=0)), np.flatnonzero(fine.any(axis=1))
-    if not len(columns):
+    if not fine.any():
         return None
     step = mask_logits.shape[0] // memory_mask.shape[0]
     if not (memory_mask > 0).any():
         height, width = memory_mask.shape
         memory_mask = mask_logits.reshape(height, step, width, step).max(axis=(1, 3))
-    box = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64) / step
+    box = region_extent(fine) / step
     # a copy: a view would keep the whole batch's masks alive as long as the target remembers this one
     return Place(memory_mask.copy(), memory_mask > 0, box, picture, geometry_key)
 
@@ -122,19 +123,16 @@ def is_near(target: Target, place: Place, config: TrackerConfig) -> bool:
 def was_there_before(last: Place, place: Place, difference: float) -> bool:
     """Rule 4: the picture under ``place`` looks as it did when the target was last seen.
 
-    The camera's shift between the two pictures is estimated by phase correlation of the whole pictures (Kuglin and
-    Hines, 1975) and used where it explains them better than no shift at all.
+    The camera's shift between the two pictures is used where it explains them better than no shift at all.
     """
     before, now = last.picture, place.picture
     if before.shape != now.shape:
         return False
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (before, now)]
-    window = cv2.createHanningWindow(grey[0].shape[::-1], cv2.CV_32F)
-    (dx, dy), _ = cv2.phaseCorrelate(grey[0], grey[1], window)
+    dx, dy = camera_shift(*(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, now)))
     options = [before]
     if np.hypot(dx, dy) >= 0.5:
         shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-        options.append(cv2.warpAffine(before, shift, grey[0].shape[::-1], borderMode=cv2.BORDER_REPLICATE))
+        options.append(cv2.warpAffine(before, shift, before.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
     errors = [cv2.absdiff(option, now) for option in options]
     best = min(errors, key=lambda error: float(np.median(error)))
     return float(best[place.mask].mean()) < difference
