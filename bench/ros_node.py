@@ -37,7 +37,7 @@ from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
 from seem_ros.datasets.recorded_clip import RecordedClip, Shot, find_clip
-from seem_ros.demo.stage import Player, Stage
+from seem_ros.demo.stage import CameraPicture, Player, Stage
 from seem_ros.demo.story import box_of
 from seem_ros.errors import SeemError
 from seem_ros.msg import Prompt
@@ -199,7 +199,7 @@ def measure(options: argparse.Namespace) -> None:
         return
     clip = RecordedClip(find_clip("tabletop"))
     shots = list(clip)
-    pictures = [shot.rgb for shot in shots]
+    pictures = [CameraPicture(shot.rgb) for shot in shots]
     parameters = [f"{name}:={getattr(options, name)}" for name in ("model", "backend", "precision")]
 
     def camera(rate_hz: float) -> Player:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from seem_ros.console.footage import check_footage
 from seem_ros.errors import BackendError
-from seem_ros.ros.discovery import stay_on_this_machine
+from seem_ros.ros.discovery import let_large_images_through, stay_on_this_machine
 
 ROOT = Path(__file__).resolve().parents[2]
 END_S = 10.0
@@ -33,6 +33,7 @@ class DemoStage:
         if video is not None:
             check_footage(video)
         stay_on_this_machine(101 + os.getpid() % 100, insist=False)
+        let_large_images_through()
         remaps = [word for name in ("image", "depth", "camera_info") for word in ("-r", f"{name}:=/camera/{name}")]
         node = ["--ros-args", "-p", f"model:={model}", *remaps]
         if video is None:

@@ -24,12 +24,14 @@ class Shot:
     Attributes:
         rgb: uint8 [H, W, 3].
         ids: uint8 [H, W], the truth: id of what is seen, 0 = nothing that is annotated.
-        depth_m: float32 [H, W] metres, or None.
+        depth_m: float32 [H, W] metres, 0 where it is not known, or None.
+        world_from_camera: float64 [4, 4], from the camera's optical frame to the world's, metres, or None.
     """
 
     rgb: np.ndarray
     ids: np.ndarray
     depth_m: np.ndarray | None = None
+    world_from_camera: np.ndarray | None = None
 
 
 def find_clip(name: str) -> Path:
@@ -51,7 +53,8 @@ class RecordedClip:
     """A clip on disk.
 
     Args:
-        folder: With JPEGImages/<name>, Annotations/<name> and Truth/<name>/truth.json, for one name.
+        folder: With JPEGImages/<name>, Annotations/<name> and Truth/<name>/truth.json, for one name, and with
+            Truth/<name>/depth, 16-bit pictures in millimetres, where there is depth.
 
     Attributes:
         rate_hz: Pictures a second.
@@ -70,10 +73,15 @@ class RecordedClip:
             matrix = truth["intrinsics"]
             self.intrinsics = None if matrix is None else Intrinsics.of_matrix(np.array(matrix, float))
             self.names: dict[int, str] = {int(item["id"]): str(item["name"]) for item in truth["instances"]}
+            places = [np.array(frame["world_from_camera"], np.float64) for frame in truth.get("frames", ())]
         except (OSError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{folder} is not a recorded clip: {error!r}") from error
         self._pictures = sorted((folder / "JPEGImages" / name).glob("*.jpg"))
-        self._masks = folder / "Annotations" / name
+        self._masks, self._depth, self._places = (
+            folder / "Annotations" / name,
+            folder / "Truth" / name / "depth",
+            places,
+        )
         if not self._pictures:
             raise DataError(f"{folder} has no pictures")
 
@@ -95,7 +103,16 @@ class RecordedClip:
         ids = _palette_indices(self._masks / f"{path.stem}.png")
         if bgr is None or ids is None or ids.shape != bgr.shape[:2]:
             raise DataError(f"frame {path.stem} of the clip cannot be read, or its mask has another size")
-        return Shot(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), ids)
+        depth_m = None
+        if self._depth.is_dir():
+            depth_mm = cv2.imread(str(self._depth / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
+            if depth_mm is None or depth_mm.shape != ids.shape or depth_mm.dtype != np.uint16:
+                raise DataError(
+                    f"depth of frame {path.stem} of the clip is missing, or is no 16-bit picture of its size"
+                )
+            depth_m = depth_mm.astype(np.float32) / 1000
+        place = self._places[index] if index < len(self._places) else None
+        return Shot(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), ids, depth_m, place)
 
 
 def _palette_indices(path: Path) -> np.ndarray | None:

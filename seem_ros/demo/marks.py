@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo's targets are worth: overlap with the truth, finds of what is hidden, changes of identity."""
+"""What the demo's targets are worth: overlap with the truth, finds of what is hidden, changes of id, steadiness."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,6 +34,42 @@ class Mark:
     hidden_frames: int
     false_finds: int
     switches: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How steady the place of a thing is that stands still, while the camera moves.
+
+    Attributes:
+        place_m: Median place (x, y, z).
+        spread_m: Median distance of a picture's place from that one.
+        pictures: With a place.
+        camera_m: Greatest distance between two places of the camera.
+    """
+
+    place_m: tuple[float, float, float]
+    spread_m: float
+    pictures: int
+    camera_m: float
+
+
+def standing(target_id: int, results: Iterable[Segments], cameras_m: np.ndarray) -> Standing | None:
+    """The place of a target that stands still; None where no picture has one.
+
+    Args:
+        target_id: Of the target.
+        results: With positions in a frame that does not move.
+        cameras_m: float [N, 3], where the camera was.
+    """
+    records = [one.by_target(target_id) for one in results]
+    places = np.array([record.position_m for record in records if record is not None and record.position_m])
+    if not len(places):
+        return None
+    middle = np.median(places, axis=0)
+    x, y, z = map(float, middle)
+    spread = float(np.median(np.linalg.norm(places - middle, axis=1)))
+    apart = np.linalg.norm(cameras_m[:, None] - cameras_m[None], axis=-1)
+    return Standing((x, y, z), spread, len(places), float(apart.max(initial=0.0)))
 
 
 def mark(

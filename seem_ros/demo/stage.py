@@ -9,9 +9,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import rclpy
@@ -21,20 +21,44 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from seem_ros.datasets.recorded_clip import Shot
 from seem_ros.errors import BackendError, SeemError
 from seem_ros.msg import SegmentArray, TargetArray
 from seem_ros.perception.structures.frame import Intrinsics
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.ros.client import SeemClient
-from seem_ros.ros.discovery import stay_on_this_machine
+from seem_ros.ros.discovery import let_large_images_through, stay_on_this_machine
 from seem_ros.ros.executor import spin
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp, stamp_to_ns
 from seem_ros.ros.messages.results import segments_from_message
-from seem_ros.ros.tabletop_camera_node import camera_info
+from seem_ros.ros.tabletop_camera_node import camera_info, camera_place
+from seem_ros.ros.transforms.broadcaster import BROADCAST
+from seem_ros.ros.transforms.listener import TFMessage
 
 ROOT = Path(__file__).resolve().parents[2]
+CAMERA = "demo_camera_optical_frame"
 ALL = QoSProfile(depth=200, reliability=ReliabilityPolicy.RELIABLE)
 START_S = 90.0
+
+
+@dataclass(frozen=True, eq=False)
+class CameraPicture:
+    """What a camera sends.
+
+    Attributes:
+        rgb: uint8 [H, W, 3].
+        depth_m: float32 [H, W] metres, or None.
+        world_from_camera: float64 [4, 4], from the camera's optical frame, metres, or None.
+    """
+
+    rgb: np.ndarray
+    depth_m: np.ndarray | None = None
+    world_from_camera: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, shot: Shot) -> CameraPicture:
+        """What a clip knows of a frame."""
+        return cls(shot.rgb, shot.depth_m, shot.world_from_camera)
 
 
 class Stage:
@@ -51,10 +75,11 @@ class Stage:
 
     def __init__(self, parameters: list[str], log: Path, on_state: Callable[[int, str, int], None]) -> None:
         stay_on_this_machine(101 + os.getpid() % 100)
+        let_large_images_through()
         os.environ.setdefault("ROS_LOG_DIR", str(log.parent / "ros_log"))
         self._log_path, self._log = log, log.open("w")
         words = [word for one in parameters for word in ("-p", one)]
-        remaps = [word for name in ("image", "camera_info") for word in ("-r", f"{name}:=/demo/{name}")]
+        remaps = [word for name in ("image", "depth", "camera_info") for word in ("-r", f"{name}:=/demo/{name}")]
         self._process = subprocess.Popen(
             [sys.executable, str(ROOT / "scripts" / "seem"), "--ros-args", *words, *remaps],
             stdout=self._log,
@@ -69,6 +94,8 @@ class Stage:
         self._thread = threading.Thread(target=spin, args=(self._executor, self._node), daemon=True)
         self._image = self._node.create_publisher(Image, "/demo/image", 1)
         self._info = self._node.create_publisher(CameraInfo, "/demo/camera_info", 1)
+        self._depth = self._node.create_publisher(Image, "/demo/depth", 1)
+        self._places = None if TFMessage is None else self._node.create_publisher(TFMessage, "/tf", BROADCAST)
         self._segments: dict[int, Segments] = {}
         self._latencies_s: list[float] = []
         self._sent_s: dict[int, float] = {}
@@ -98,12 +125,16 @@ class Stage:
                 self._states[target.target_id] = target.state
                 self._on_state(target.target_id, target.label, target.state)
 
-    def show(self, rgb: np.ndarray, stamp_ns: int, lens: Intrinsics | None = None) -> None:
-        """Publish a picture, uint8 [H, W, 3]."""
-        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id="demo_camera_optical_frame")
+    def show(self, picture: CameraPicture, stamp_ns: int, lens: Intrinsics | None = None) -> None:
+        """Publish a picture, and before it what is known of it: calibration, place of the camera, depth."""
+        header = Header(stamp=ns_to_stamp(stamp_ns), frame_id=CAMERA)
         if lens is not None:
-            self._info.publish(camera_info(header, rgb.shape[0], rgb.shape[1], lens))
-        message = array_to_image(rgb, header)
+            self._info.publish(camera_info(header, picture.rgb.shape[0], picture.rgb.shape[1], lens))
+        if self._places is not None and picture.world_from_camera is not None:
+            self._places.publish(TFMessage(transforms=[camera_place(header, picture.world_from_camera)]))
+        if picture.depth_m is not None:
+            self._depth.publish(array_to_image(picture.depth_m, header, "32FC1"))
+        message = array_to_image(picture.rgb, header)
         with self._lock:
             self._sent_s[stamp_ns] = time.monotonic()
             while len(self._sent_s) > 500:
@@ -224,7 +255,7 @@ class Player(threading.Thread):
 
     Args:
         stage: Where to show them.
-        pictures: uint8 [H, W, 3] each, all of one size; may be endless.
+        pictures: All of one size; may be endless.
         rate_hz: Pictures per second.
         lens: Calibration to publish, or None.
         keep: Remember which picture was shown at which stamp.
@@ -234,7 +265,7 @@ class Player(threading.Thread):
     def __init__(
         self,
         stage: Stage,
-        pictures: Any,
+        pictures: Iterable[CameraPicture],
         rate_hz: float,
         lens: Intrinsics | None = None,
         keep: bool = True,
@@ -278,7 +309,7 @@ class Player(threading.Thread):
                     self.index += 1
                 stamp_ns = start_ns + round(tick * 1e9 / self._rate_hz)
                 if self._keep:
-                    self.shown[stamp_ns] = (self.index, picture)
+                    self.shown[stamp_ns] = (self.index, picture.rgb)
                 self._stage.show(picture, stamp_ns, self._lens)
                 tick += 1
                 self._wait(stamp_ns, begin + tick / self._rate_hz)

@@ -64,6 +64,9 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
             return 0
         x, y = seen.centroid_xy_px if seen else (0.0, 0.0)
         place = f"{seen.area_px} px around ({x:.0f}, {y:.0f})" if seen else "not seen now"
+        if seen and seen.position_m is not None:
+            where = ", ".join(f"{metres:.2f}" for metres in seen.position_m)
+            place += f", ({where}) m in frame {answer.segments.position_frame}"
         note = f"; {answer.message}" if answer.message else ""
         say(f"{name:<34} -> target {target_id}, {place}{note}")
         cast.names[target_id], cast.since[target_id] = name, max(player.index, 0)

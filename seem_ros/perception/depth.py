@@ -10,13 +10,12 @@ import numpy as np
 
 from seem_ros.errors import FrameError
 from seem_ros.perception.structures.frame import Frame, Intrinsics
-from seem_ros.perception.structures.oriented_box import fit_oriented_box
+from seem_ros.perception.structures.oriented_box import bulk, fit_oriented_box
 from seem_ros.perception.structures.rigid_transform import RigidTransform
 from seem_ros.perception.structures.segments import Segments
 
 MIN_PIXELS = 12
 _MAX_SAMPLES = 4096
-_LOW, _HIGH = 2.0, 98.0  # percentiles of the extent: a few wrong pixels at the outline must not stretch it
 _DEVIATIONS = 4.0
 
 Vector = tuple[float, float, float]
@@ -84,7 +83,7 @@ def locate(
 
 def _extent(points: np.ndarray, in_optical_frame: bool) -> tuple[Vector, Vector]:
     """Centre and extent along the axes; along the optical axis the centre is where most of the surface is."""
-    low, high = np.percentile(points, (_LOW, _HIGH), axis=0)
+    low, high = bulk(points)
     centre = (low + high) / 2
     if in_optical_frame:
         centre[2] = np.median(points[:, 2])

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who can hear a process's ROS nodes."""
+"""Who can hear a process's ROS nodes, and whether large pictures reach them."""
 
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
+
+from seem_ros.ros.launching.plan import large_images
 
 # it came with Iron; Humble has a switch instead, at which later distributions only complain
 _WITH_A_SWITCH = ("humble",)
@@ -22,3 +26,17 @@ def stay_on_this_machine(domain: int, insist: bool = True) -> None:
     for name, value in chosen.items():
         if insist or not os.environ.get(name):
             os.environ[name] = value
+
+
+def let_large_images_through() -> None:
+    """Make room for pictures in Fast DDS's shared memory, for this process and those that it starts.
+
+    Where a picture and its depth do not fit, reliable messages beside them are held back as well: /tf by up to the
+    three seconds after which a writer asks whether all has arrived. A profile that the user has chosen is left.
+    """
+    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
+    shares = [Path(__file__).resolve().parents[2], *(Path(one) / "share" / "seem_ros" for one in prefixes if one)]
+    for share in shares:
+        if (share / "config").is_dir():
+            os.environ.update(large_images(share, os.environ))
+            return

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A camera over the simulated tabletop as a ROS node: the recorded clip (no OpenGL needed), or the living world.
 
-Publishes `image`, `camera_info`, `depth` (living world only) and the truth: `ground_truth`, a SegmentArray.
+Publishes `image`, `camera_info`, `depth`, the camera's place in the frame `table` (/tf, where tf2_msgs is installed)
+and the truth: `ground_truth`, a SegmentArray.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -23,9 +25,16 @@ from seem_ros.datasets.recorded_clip import RecordedClip, Shot, find_clip
 from seem_ros.errors import SeemError
 from seem_ros.msg import Box, Pixel, SegmentArray, SegmentRecord
 from seem_ros.perception.structures.frame import Intrinsics
+from seem_ros.perception.structures.rigid_transform import quaternion_of
 from seem_ros.ros.messages.images import array_to_image
+from seem_ros.ros.transforms.broadcaster import BROADCAST
 
-FRAME_ID = "tabletop_camera_optical_frame"
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:
+    TFMessage = None
+
+FRAME_ID, TABLE = "tabletop_camera_optical_frame", "table"
 
 
 def camera_info(header: Header, height: int, width: int, lens: Intrinsics) -> CameraInfo:
@@ -39,6 +48,22 @@ def camera_info(header: Header, height: int, width: int, lens: Intrinsics) -> Ca
         k=[lens.fx, 0.0, lens.cx, 0.0, lens.fy, lens.cy, 0.0, 0.0, 1.0],
         r=[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0],
         p=[lens.fx, 0.0, lens.cx, 0.0, 0.0, lens.fy, lens.cy, 0.0, 0.0, 0.0, 1.0, 0.0],
+    )
+
+
+def camera_place(header: Header, world_from_camera: np.ndarray) -> TransformStamped:
+    """Where the camera, whose frame the header names, is in the world whose origin lies in the table's top.
+
+    Args:
+        header: Of the picture.
+        world_from_camera: float64 [4, 4], from the optical frame, metres.
+    """
+    x, y, z = map(float, world_from_camera[:3, 3])
+    turned = dict(zip("xyzw", map(float, quaternion_of(world_from_camera[:3, :3])), strict=True))
+    return TransformStamped(
+        header=Header(stamp=header.stamp, frame_id=TABLE),
+        child_frame_id=header.frame_id,
+        transform=Transform(translation=Vector3(x=x, y=y, z=z), rotation=Quaternion(**turned)),
     )
 
 
@@ -91,7 +116,7 @@ def living(seed: int, rate_hz: float, height: int, width: int) -> tuple[Iterator
     def shots() -> Iterator[Shot]:
         while True:
             frame = world.read()
-            yield Shot(frame.rgb, frame.ids, frame.depth_m)
+            yield Shot(frame.rgb, frame.ids, frame.depth_m, frame.world_from_camera)
 
     return shots(), {item.id: item.name for item in world.instances}, lens
 
@@ -132,6 +157,7 @@ class TabletopCameraNode(Node):
         self._info = self.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
         self._depth = self.create_publisher(Image, "depth", qos_profile_sensor_data)
         self._truth = self.create_publisher(SegmentArray, "ground_truth", 1)
+        self._places = None if TFMessage is None else self.create_publisher(TFMessage, "/tf", BROADCAST)
         self.done = False
         self.create_timer(1.0 / rate_hz, self._tick)
         self.get_logger().info(f"{'clip ' + clip if clip else 'living world'} at {rate_hz:g} frames per second")
@@ -145,6 +171,8 @@ class TabletopCameraNode(Node):
         height, width = shot.ids.shape
         if self._lens is not None:
             self._info.publish(camera_info(header, height, width, self._lens))
+        if self._places is not None and shot.world_from_camera is not None:
+            self._places.publish(TFMessage(transforms=[camera_place(header, shot.world_from_camera)]))
         if shot.depth_m is not None and self._depth.get_subscription_count():
             self._depth.publish(array_to_image(shot.depth_m, header, "32FC1"))
         self._image.publish(array_to_image(shot.rgb, header))

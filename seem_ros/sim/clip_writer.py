@@ -103,7 +103,8 @@ class ClipWriter:
         if "ids" in self._folders:
             self._indexed(self._folders["ids"] / f"{stem}.png", frame.ids)
         if "depth" in self._folders:
-            self._picture(self._folders["depth"] / f"{stem}.png", depth_to_mm(frame.depth_m), [])
+            smallest = [cv2.IMWRITE_PNG_COMPRESSION, 9]  # half of OpenCV's default: depth is slopes, not runs
+            self._picture(self._folders["depth"] / f"{stem}.png", depth_to_mm(frame.depth_m), smallest)
         if self._video is not None:
             self._video.write(np.ascontiguousarray(frame.rgb[..., ::-1]))
         self._frames.append(

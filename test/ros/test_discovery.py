@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What keeps a demo away from robots on the same network, on each distribution."""
+"""What keeps a demo away from robots on the same network, on each distribution, and lets its pictures through."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from seem_ros.ros.discovery import stay_on_this_machine
+from seem_ros.ros.discovery import let_large_images_through, stay_on_this_machine
 
-NAMES = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_DISTRO")
+PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
+NAMES = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_DISTRO", *PROFILES)
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +41,11 @@ def test_what_the_user_has_chosen_is_left_where_it_may_be(monkeypatch):
     assert chosen() == ["7", "SUBNET", None]
     stay_on_this_machine(142)
     assert chosen() == ["142", "LOCALHOST", None]
+
+
+def test_a_demo_makes_room_for_pictures_unless_the_user_has_chosen_a_profile(monkeypatch):
+    let_large_images_through()
+    assert "segment_size" in Path(os.environ[PROFILES[0]]).read_text()
+    monkeypatch.setenv(PROFILES[0], "mine.xml")
+    let_large_images_through()
+    assert os.environ[PROFILES[0]] == "mine.xml"

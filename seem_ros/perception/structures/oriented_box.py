@@ -12,7 +12,7 @@ import numpy as np
 from seem_ros.perception.structures.rigid_transform import quaternion_of
 
 # a few wrong points at the outline must not stretch the box: the extent is taken between these percentiles
-LOW_PERCENTILE, HIGH_PERCENTILE = 2.0, 98.0
+_LOW_PERCENTILE, _HIGH_PERCENTILE = 2.0, 98.0
 MIN_POINTS = 12
 _MAX_POINTS = 1024  # more say nothing new about the percentiles
 # only points that are outermost in one of so many directions can touch a tight box
@@ -60,29 +60,45 @@ def fit_oriented_box(points_m: np.ndarray) -> OrientedBox | None:
     outer = _outermost(_within(points, spread))
     if np.linalg.det(spread) < 0:
         spread[:, 2] *= -1
-    best = min((_descend(outer, start) for start in (np.eye(3), spread.T)), key=lambda axes: _volume(outer, axes))
+    _, best = min((_descend(outer, start) for start in (np.eye(3), spread.T)), key=lambda found: found[0])
     axes = _least_turned(best)
-    low, high = np.percentile(points @ axes.T, (LOW_PERCENTILE, HIGH_PERCENTILE), axis=0)
+    low, high = bulk(points @ axes.T)
     centre = middle + axes.T @ ((low + high) / 2)
     x, y, z, w = _floats(quaternion_of(axes.T))
     return OrientedBox(_three(centre), _three(high - low), (x, y, z, w))
 
 
+def bulk(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Between which coordinates nearly all points lie: percentiles 2 and 98 along each axis, float64 [3] each.
+
+    What np.percentile gives, in a fifth of its time: it is asked for thrice per target and picture.
+
+    Args:
+        points: float [N, 3], N >= 1.
+    """
+    ordered = np.sort(points.T, axis=1)
+    at = (ordered.shape[1] - 1) * np.array((_LOW_PERCENTILE, _HIGH_PERCENTILE)) / 100
+    below = at.astype(int)
+    above = np.minimum(below + 1, ordered.shape[1] - 1)
+    low, high = (ordered[:, below] * (1 - at % 1) + ordered[:, above] * (at % 1)).T
+    return low, high
+
+
 def _within(points: np.ndarray, spread: np.ndarray) -> np.ndarray:
     """The points without those beyond the percentiles along the axes of spread (columns), by a margin of a tenth."""
     along = points @ spread
-    low, high = np.percentile(along, (LOW_PERCENTILE, HIGH_PERCENTILE), axis=0)
+    low, high = bulk(along)
     margin = 0.1 * (high - low)
     kept = points[((along >= low - margin) & (along <= high + margin)).all(axis=1)]
     return kept if len(kept) >= MIN_POINTS else points
 
 
 def _half_sphere(count: int) -> np.ndarray:
-    """Directions float64 [3, count] on a spiral, evenly spread."""
+    """Directions float64 [count, 3] on a spiral, evenly spread."""
     index = np.arange(count) + 0.5
     height, turn = 1 - index / count, np.pi * (1 + 5**0.5) * index
     ring = np.sqrt(1 - height**2)
-    return np.stack([ring * np.cos(turn), ring * np.sin(turn), height])
+    return np.stack([ring * np.cos(turn), ring * np.sin(turn), height], axis=1)
 
 
 def _namings() -> np.ndarray:
@@ -101,35 +117,30 @@ _NAMINGS = _namings()
 
 def _outermost(points: np.ndarray) -> np.ndarray:
     """The points that are last in one of many directions, spread evenly over the half sphere, or in its opposite."""
-    along = points @ _HALF_SPHERE
-    return points[np.unique(np.concatenate([along.argmax(axis=0), along.argmin(axis=0)]))]
+    along = _HALF_SPHERE @ points.T
+    return points[np.unique(np.concatenate([along.argmax(axis=1), along.argmin(axis=1)]))]
 
 
-def _descend(points: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Axes (rows), turned about one after another to a box that no single turn makes smaller."""
-    volume, idle = _volume(points, axes), 0
+def _descend(points: np.ndarray, axes: np.ndarray) -> tuple[float, np.ndarray]:
+    """Axes (rows), turned about one after another to a box that no single turn makes smaller, and that box's volume."""
+    axes, along = axes.copy(), points @ axes.T  # the points along the axes turn with them
+    sides = np.maximum(along.max(axis=0) - along.min(axis=0), _THINNEST_M)
+    idle = 0
     for turn in range(_MAX_TURNS):
-        turned = _turned(points, np.roll(axes, turn, axis=0))
-        smaller = _volume(points, turned)
-        if smaller < volume * (1 - 1e-4):
-            axes, volume, idle = turned, smaller, 0
+        about = 2 - turn % 3
+        pair = [(about + 1) % 3, (about + 2) % 3]
+        _, rectangle, degrees = cv2.minAreaRect(along[:, pair].astype(np.float32))
+        seen = np.maximum(rectangle, _THINNEST_M)
+        if seen[0] * seen[1] < sides[pair[0]] * sides[pair[1]] * (1 - 1e-4):
+            cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+            turned = np.array([[cosine, sine], [-sine, cosine]])
+            axes[pair], along[:, pair], sides[pair] = turned @ axes[pair], along[:, pair] @ turned.T, seen
+            idle = 0
         else:
             idle += 1
             if idle == 3:
                 break
-    return axes
-
-
-def _turned(points: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """The axes (rows), turned about the last one to the smallest rectangle around the points seen along it."""
-    seen = (points @ axes[:2].T).astype(np.float32)
-    _, _, degrees = cv2.minAreaRect(seen)
-    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return np.stack([cosine * axes[0] + sine * axes[1], cosine * axes[1] - sine * axes[0], axes[2]])
-
-
-def _volume(points: np.ndarray, axes: np.ndarray) -> float:
-    return float(np.prod(np.maximum(np.ptp(points @ axes.T, axis=0), _THINNEST_M)))
+    return float(sides.prod()), axes
 
 
 def _least_turned(axes: np.ndarray) -> np.ndarray:
