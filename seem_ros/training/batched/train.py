@@ -32,8 +32,9 @@ from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import find_package, open_package
 from seem_ros.training.batched.ask_planner import AskPlanner
 from seem_ros.training.batched.batch_objective import BatchObjective
+from seem_ros.training.batched.overlays import SourceMix
 from seem_ros.training.batched.picture_store import PackedPictures
-from seem_ros.training.batched.two_views import SourceMix, ViewSampler
+from seem_ros.training.batched.two_views import ViewSampler
 from seem_ros.training.config import field_values
 from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, leave_processes, save_run
 

@@ -11,17 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from seem_ros.training.batched.overlays import FIRST_PASTED, LAYERS, Layer, Overlays, Print, SourceMix, Tone
 from seem_ros.training.batched.picture_store import CANVAS, NamedObject, PackedPictures, to_device
 
-FIRST_PASTED = 200
-LAYERS = 10  # most things pasted over one picture
-PRINTED = 3  # most of a photograph's own things that may get a print
-# Names that are no things to lift out of a picture: parts of a person, and ground.
-NOT_PASTED = frozenset({"skin", "hair", "sidewalk", "stockings", "tights", "socks", None})
-
-# What is pasted on a scene: row of the object table, maps [2, 2, 3] output -> source of the two views, light.
-Layer = tuple[np.ndarray, np.ndarray, float]
-Layers = list[Layer]
+LEAST_LIKE_PX = 20  # of a thing whose colour another one takes
 
 
 @dataclass
@@ -44,20 +37,6 @@ class ViewBatch:
     pasted: list[dict[int, NamedObject]]
 
 
-@dataclass(frozen=True)
-class SourceMix:
-    """How scenes are drawn: weight per source, and how its pictures are used."""
-
-    weights: dict[str, float]
-    plain: float = 0.5  # of the textures, exchanged for one even colour: a thing on white paper, as shops show it
-    whole: float = 0.45
-    turned: float = 0.18
-    grey: float = 0.08
-    printed: float = (
-        0.3  # of the things in photographs and on textures, which get a print: a click on it means the thing
-    )
-
-
 class ViewSampler:
     """Draws batches of scenes from a store."""
 
@@ -66,26 +45,7 @@ class ViewSampler:
         self.sources = [s for s in store.by_source if mix.weights.get(s, 0) > 0]
         share = np.array([mix.weights[s] for s in self.sources], np.float64)
         self.share = share / share.sum()
-        table = store.boxes
-        pictures = store.pictures
-        usable = [
-            k
-            for k, row in enumerate(table)
-            if row[6] >= 500
-            and pictures[row[0]].objects[row[1]].name not in NOT_PASTED
-            and not pictures[row[0]].objects[row[1]].simulated
-        ]
-        self.lifted = table[usable]
-        kind = np.array([pictures[i].source for i in self.lifted[:, 0]])
-        weight = np.ones(len(kind))
-        for s in np.unique(kind):
-            weight[kind == s] = (kind == s).sum() ** -0.6
-        self.lifted_steps = np.cumsum(weight / weight.sum())
-        self.prints = table[[k for k, row in enumerate(table) if pictures[row[0]].source == "cutout"]]
-        first: dict[int, list[int]] = {}
-        for k, row in enumerate(table):
-            first.setdefault(int(row[0]), []).append(k)
-        self.objects_of = first
+        self.overlays = Overlays(store, mix, height, width)
 
     # ---- drawing -----------------------------------------------------------------------------------------------
     def _maps(self, rng: np.random.Generator, index: int, partner: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +69,7 @@ class ViewSampler:
                 scale = min(w / tw, h / th) * math.exp(rng.uniform(0, math.log(1.6)))
             angle += rng.normal(0, 0.12)
             centre_out = np.array([w / 2, h / 2])
-            own = self.objects_of.get(index)
+            own = self.overlays.objects_of.get(index)
             if own and rng.random() < 0.75:
                 row = store.boxes[own[rng.integers(len(own))]]
                 centre = np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2]) + rng.normal(0, 0.08, 2) * (sw, sh)
@@ -141,91 +101,14 @@ class ViewSampler:
             return rng.uniform(215, 255) - rng.uniform(0, 8, 3)
         return rng.uniform(2, 40, 3) if kind < 0.75 else rng.uniform(2, 255, 3)
 
-    def _pastes(self, rng: np.random.Generator, index: int, even: bool) -> Layers:
-        """What is pasted on a scene."""
-        picture = self.store.pictures[index]
-        if not len(self.lifted):
-            return []
-        if even:
-            count = int(rng.integers(1, 6))
-        elif picture.source == "texture":
-            count = int(rng.integers(4, LAYERS + 1))
-        elif picture.clip is not None:
-            count = int(rng.integers(1, 4)) if rng.random() < 0.15 else 0
-        else:
-            kind = rng.random()
-            count = 0 if kind < 0.5 else int(rng.integers(1, 4)) if kind < 0.8 else int(rng.integers(4, LAYERS + 1))
-        pile = count > 3 and rng.random() < 0.65
-        middle = np.array([self.w, self.h]) * rng.uniform(0.3, 0.7, 2)
-        size0 = math.exp(rng.uniform(math.log(40), math.log(110)))
-        same = None
-        found = []
-        for _ in range(count):
-            if same is None or rng.random() > 0.3:
-                at_step = int(np.searchsorted(self.lifted_steps, rng.random()))
-                same = self.lifted[min(at_step, len(self.lifted) - 1)]
-            row = same
-            long = max(row[4] - row[2], row[5] - row[3])
-            if pile:
-                size = size0 * math.exp(rng.normal(0, 0.25))
-                at = middle + rng.normal(0, 1, 2) * size0 * math.sqrt(count) * 0.45
-                angle = rng.uniform(-math.pi, math.pi) if rng.random() < 0.6 else rng.normal(0, 0.3)
-            else:
-                size = math.exp(
-                    rng.uniform(*((math.log(40), math.log(330)) if even else (math.log(26), math.log(190))))
-                )
-                at = rng.uniform(0.05, 0.95, 2) * (self.w, self.h)
-                angle = rng.normal(0, 0.3) if rng.random() < 0.8 else rng.uniform(-math.pi, math.pi)
-            size = min(size, 2.5 * long)
-            flip = -1.0 if rng.random() < 0.5 else 1.0
-            centre = np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2])
-            maps = np.empty((2, 2, 3))
-            gone = int(rng.random() < 0.2) * int(rng.integers(1, 3))
-            for view in range(2):
-                if view:
-                    at, angle = at + rng.normal(0, 14, 2), angle + rng.normal(0, 0.14)
-                    size = size * math.exp(rng.normal(0, 0.08))
-                cos, sin = math.cos(angle) * long / size, math.sin(angle) * long / size
-                linear = np.array([[cos * flip, sin], [-sin * flip, cos]])
-                maps[view, :, :2] = linear
-                maps[view, :, 2] = centre - linear @ (at + (1e5 if gone == view + 1 else 0))
-            found.append((row, maps, float(rng.uniform(0.75, 1.2))))
-        return found
-
-    def _prints(
-        self, rng: np.random.Generator, index: int, maps: np.ndarray, pasted: Layers
-    ) -> list[tuple[Layer, int]]:
-        """What is printed on things of a scene, and the id of the thing."""
-        table, found = self.store.boxes, []
-        if not len(self.prints) or self.store.pictures[index].clip is not None:
-            return []
-        own = [(table[k], maps, int(table[k][1])) for k in self.objects_of.get(index, ())]
-        own = [own[k] for k in rng.permutation(len(own))[:PRINTED]]
-        for row, where, thing in own + [(row, where, FIRST_PASTED + k) for k, (row, where, _) in enumerate(pasted)]:
-            if rng.random() >= self.mix.printed:
-                continue
-            mark = self.prints[rng.integers(len(self.prints))]
-            long = max(mark[4] - mark[2], mark[5] - mark[3])
-            middle = np.array([(mark[2] + mark[4]) / 2, (mark[3] + mark[5]) / 2])
-            sides = np.array([row[4] - row[2], row[5] - row[3]], np.float64)
-            on_thing = np.array([row[2], row[3]]) + sides * rng.uniform(0.35, 0.65, 2)
-            size = sides.min() * rng.uniform(0.25, 0.8)
-            # output -> thing's picture -> print: turned with the thing
-            turn = rng.normal(0, 0.2)
-            linear = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) * long / size
-            both = np.empty((2, 2, 3))
-            both[:, :, :2] = linear @ where[:, :, :2]
-            both[:, :, 2] = (where[:, :, 2] - on_thing) @ linear.T + middle
-            found.append(((mark, both, float(rng.uniform(0.75, 1.2))), thing))
-        return found
-
     def draw(self, scenes: int, rng: np.random.Generator) -> ViewBatch:
         """Makes a batch; nothing here waits for the device."""
         store, device = self.store, self.device
         base, partner = np.empty(scenes, np.int64), np.empty(scenes, np.int64)
         maps, sizes = np.empty((scenes, 2, 2, 3)), np.empty((scenes, 2, 2))
-        layers: list[Layers] = []
-        prints: list[list[tuple[Layer, int]]] = []
+        layers: list[list[Layer]] = []
+        prints: list[list[Print]] = []
+        tones: list[list[Tone]] = []
         pasted: list[dict[int, NamedObject]] = []
         grounds = np.full((scenes, 3), -1.0)
         for b, s in enumerate(rng.choice(len(self.sources), scenes, p=self.share)):
@@ -238,11 +121,12 @@ class ViewSampler:
             ground = self._even(rng, i)
             if ground is not None:
                 grounds[b] = ground
-            layers.append(self._pastes(rng, i, ground is not None))
-            prints.append(self._prints(rng, i, maps[b], layers[-1]))
-            pasted.append(
-                {FIRST_PASTED + k: store.pictures[row[0]].objects[row[1]] for k, (row, _, _) in enumerate(layers[-1])}
-            )
+            layers.append(self.overlays.pastes(rng, i, ground is not None) + self.overlays.neighbours(rng, i, maps[b]))
+            del layers[-1][LAYERS:]
+            prints.append(self.overlays.prints(rng, i, maps[b], layers[-1]))
+            tones.append(self.overlays.tones(rng, i, maps[b], layers[-1]))
+            of_layer = (store.pictures[one.row[0]].objects[one.row[1]] for one in layers[-1])
+            pasted.append({FIRST_PASTED + k: thing for k, thing in enumerate(of_layer)})
         index = to_device(np.stack((base, partner), 1).ravel(), device)
         rgb, ids = self._sample(
             index,
@@ -254,13 +138,16 @@ class ViewSampler:
         most = max(len(x) for x in layers)
         for k in range(most):
             who = [b for b in range(scenes) if len(layers[b]) > k]
-            frames, alpha = self._lay(rgb, who, [layers[b][k] for b in who])
+            frames, alpha = self._lay(rgb, ids, who, [layers[b][k] for b in who])
             ids[frames] = torch.where(alpha > 0.5, torch.full_like(ids[frames], FIRST_PASTED + k), ids[frames])
+        for b, some in enumerate(tones):
+            for tone in some:
+                self._paint(rgb[2 * b : 2 * b + 2], ids[2 * b : 2 * b + 2], tone)
         for k in range(max(map(len, prints))):
             who = [b for b in range(scenes) if len(prints[b]) > k]
-            things = np.array([prints[b][k][1] for b in who for _ in range(2)], np.uint8)
+            things = np.array([prints[b][k].thing for b in who for _ in range(2)], np.uint8)
             on = ids[[2 * b + v for b in who for v in range(2)]] == to_device(things, device)[:, None, None]
-            self._lay(rgb, who, [prints[b][k][0] for b in who], on)
+            self._lay(rgb, ids, who, [prints[b][k].mark for b in who], on)
         table = self.store.group_of[index]
         gids = table.gather(1, ids.flatten(1).long()).reshape(ids.shape)
         mild = np.array([store.pictures[i].clip is not None for i in base], np.float32)
@@ -307,11 +194,13 @@ class ViewSampler:
         ids = F.grid_sample(ids[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0]
         return rgb * content[:, None], (ids * content).round().to(torch.uint8)
 
-    def _lay(self, rgb: Tensor, who: list[int], layer: Layers, on: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _lay(
+        self, rgb: Tensor, ids: Tensor, who: list[int], layer: list[Layer], on: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Lays one thing over each of some scenes, in place.
 
         Args:
-            rgb: of all frames; who: the scenes; layer: what is laid on each.
+            rgb, ids: of all frames; who: the scenes; layer: what is laid on each.
             on: bool [M, H, W], pixels of their frames that may be covered; None = all.
 
         Returns:
@@ -319,17 +208,43 @@ class ViewSampler:
         """
         device = rgb.device
         frames = to_device(np.array([2 * b + v for b in who for v in range(2)]), device)
-        picture = to_device(np.array([row[0] for row, _, _ in layer for _ in range(2)], np.int64), device)
-        wanted = to_device(np.array([row[1] for row, _, _ in layer for _ in range(2)], np.uint8), device)
-        maps = to_device(np.concatenate([warp for _, warp, _ in layer]).astype(np.float32), device)
-        light = to_device(np.array([light for _, _, light in layer for _ in range(2)], np.float32), device)
+        picture = to_device(np.array([one.row[0] for one in layer for _ in range(2)], np.int64), device)
+        wanted = to_device(np.array([one.row[1] for one in layer for _ in range(2)], np.uint8), device)
+        maps = to_device(np.concatenate([one.maps for one in layer]).astype(np.float32), device)
+        light = to_device(np.array([[one.light] * 3 for one in layer for _ in range(2)], np.float32), device)
         source, label = self.store.gather(picture)
         mask = (label == wanted[:, None, None])[:, None].float()
         got = F.grid_sample(torch.cat((source.float(), mask), 1), self._grid(maps), align_corners=False)
         alpha = got[:, 3:] if on is None else got[:, 3:] * on[:, None]
         below = rgb[frames]
-        rgb[frames] = below * (1 - alpha) + (got[:, :3] * light[:, None, None, None]).clamp(max=255) * alpha
+        if any(one.like for one in layer):
+            like = to_device(np.array([one.like for one in layer for _ in range(2)], np.uint8), device)
+            light = light * self._towards(got, below, (ids[frames] == like[:, None, None]) & (like > 0)[:, None, None])
+        rgb[frames] = below * (1 - alpha) + (got[:, :3] * light[:, :, None, None]).clamp(max=255) * alpha
         return frames, alpha[:, 0]
+
+    def _towards(self, got: Tensor, below: Tensor, like: Tensor) -> Tensor:
+        """Gain [M, 3] that gives things the mean colour of what is seen of others; 1 where too little is.
+
+        Args:
+            got: [M, 4, H, W], the things and how much of each pixel they cover.
+            below: [M, 3, H, W]; like: bool [M, H, W], the others.
+        """
+        share, other = got[:, 3:], like[:, None].float()
+        own = (got[:, :3] * share).sum((2, 3)) / share.sum((2, 3)).clamp(min=1)
+        wanted = (below * other).sum((2, 3)) / other.sum((2, 3)).clamp(min=1)
+        gain = ((wanted + 8) / (own + 8)).clamp(0.25, 4)  # 8 of 255: black has no colour to divide by
+        return torch.where(other.sum((2, 3)) >= LEAST_LIKE_PX, gain, torch.ones_like(gain))
+
+    def _paint(self, rgb: Tensor, ids: Tensor, tone: Tone) -> None:
+        """Gives one side of a thing another colour, with its own shading, in both views of a scene, in place."""
+        y = torch.arange(self.h, device=rgb.device, dtype=torch.float32)[:, None] + 0.5
+        x = torch.arange(self.w, device=rgb.device, dtype=torch.float32)[None] + 0.5
+        across, down, at = (float_column[:, None, None] for float_column in to_device(tone.line, rgb.device).T)
+        side = ((across * x + down * y + at > 0) & (ids == tone.thing))[:, None]
+        paint = to_device(tone.colour, rgb.device)[None, :, None, None]
+        painted = (rgb.mean(1, keepdim=True) * paint).clamp(max=255)
+        rgb.copy_(torch.where(side, painted, rgb))
 
     def _light(self, rgb: Tensor, scenes: int, mild: Tensor) -> Tensor:
         """Light, colour, blur and noise; `mild` [N, 1, 1, 1] is 1 where colours have names that must stay true."""

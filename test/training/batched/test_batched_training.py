@@ -18,10 +18,11 @@ from seem_ros.training.batched import simulated_pointing as draw
 from seem_ros.training.batched.ask_plan import CLICK, SLOTS
 from seem_ros.training.batched.ask_planner import BANK_NAMES, AskPlanner, fewer_names
 from seem_ros.training.batched.mask_losses import greedy, mask_loss, masks_of
+from seem_ros.training.batched.overlays import FIRST_PASTED, LAYERS, SourceMix
 from seem_ros.training.batched.pack import PackWriter
 from seem_ros.training.batched.picture_store import IGNORED, PackedPictures
 from seem_ros.training.batched.train import BatchedTrainConfig, BatchedTrainer, main, source_weights, start_weights
-from seem_ros.training.batched.two_views import FIRST_PASTED, LAYERS, SourceMix, ViewSampler
+from seem_ros.training.batched.two_views import ViewSampler
 
 CPU = torch.device("cpu")
 
@@ -73,7 +74,7 @@ def test_a_pack_that_is_damaged_or_missing_is_one_line(pack, tmp_path):
 
 def test_the_two_views_show_what_their_ids_say(pack):
     store = PackedPictures([pack], CPU)
-    sampler = ViewSampler(store, SourceMix({"drawn": 1.0}, turned=0.0, grey=0.0), 96, 128, CPU)
+    sampler = ViewSampler(store, SourceMix({"drawn": 1.0}, turned=0.0, grey=0.0, toned=0.0), 96, 128, CPU)
     views = sampler.draw(6, np.random.default_rng(0))
     red = views.rgb[:, 0] - views.rgb[:, 2]
     for n in range(12):
@@ -94,7 +95,7 @@ def test_a_print_lies_on_a_thing_and_stays_that_things(tmp_path):
     store = PackedPictures([tmp_path / "printed.json"], CPU)
 
     def printed(share):
-        mix = SourceMix({"drawn": 1.0}, turned=0.0, grey=0.0, printed=share)
+        mix = SourceMix({"drawn": 1.0}, turned=0.0, grey=0.0, toned=0.0, printed=share)
         views = ViewSampler(store, mix, 96, 128, CPU).draw(6, np.random.default_rng(0))
         return views, (views.rgb[:, 1] - views.rgb[:, [0, 2]].amax(1)) > 40
 
