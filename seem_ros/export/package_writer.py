@@ -164,7 +164,12 @@ def _save(graphs: Mapping[str, ir.Model], folder: Path, suffix: str) -> GraphFil
         graph.metadata_props.clear()
         own = suffix if name != "text_encoder" else ""
         names[name] = f"{name}{own}.onnx"
-        ir.save(graph, folder / names[name])
+        proto = ir.to_proto(graph)
+        if name.startswith(
+            "decoder_"
+        ):  # shapes of what is inside are a third of the file, and every runtime infers them
+            proto.graph.ClearField("value_info")
+        (folder / names[name]).write_bytes(proto.SerializeToString())
     decoders: dict[bool, dict[int, str]] = {False: {}, True: {}}
     for name, file in names.items():
         kind, _, count = name.partition("_")

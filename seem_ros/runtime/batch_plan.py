@@ -6,7 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-_CALL_COST = 0.5  # of one prompt: what another call costs beyond its rows
+# On the built-in model and two cores: what a call costs beyond its rows, in prompts, and how much longer calls beside
+# each other take.
+_CALL_COST = 1.5
+_BESIDE = 1.2
 
 
 @lru_cache(maxsize=256)
@@ -28,6 +31,28 @@ def plan_calls(count: int, buckets: tuple[int, ...]) -> tuple[int, ...]:
             options.append((cost + bucket + _CALL_COST, (bucket, *calls)))
         best.append(min(options, key=lambda o: (o[0], len(o[1]))))
     return tuple(sorted(best[count][1], reverse=True))
+
+
+def plan_at_once(count: int, buckets: tuple[int, ...], at_once: int) -> tuple[tuple[int, ...], ...]:
+    """The calls of each of several workers that answer prompts at the same time, so that the last is done soonest.
+
+    Args:
+        count: Prompts to answer.
+        buckets: Prompt counts with a graph, ascending.
+        at_once: Workers, at least 1; no more are used than help.
+
+    Returns:
+        For each worker its calls, as `plan_calls` gives them; empty for no prompts.
+    """
+    best: tuple[tuple[int, ...], ...] = ()
+    least = float("inf")
+    for workers in range(1, min(at_once, count) + 1):
+        shares = [count // workers + (k < count % workers) for k in range(workers)]
+        plans = tuple(plan_calls(share, buckets) for share in shares)
+        longest = max(sum(calls) + _CALL_COST * len(calls) for calls in plans) * (_BESIDE if workers > 1 else 1.0)
+        if longest < least:
+            best, least = plans, longest
+    return best
 
 
 def spans(count: int, calls: Sequence[int]) -> list[tuple[int, int, int]]:

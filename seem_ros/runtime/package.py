@@ -48,6 +48,10 @@ class GraphFiles:
     objects: str | None = None
     small_decoders: Mapping[int, str] = field(default_factory=dict)
 
+    def prompt_decoders(self) -> frozenset[str]:
+        """The files of all prompt decoders."""
+        return frozenset((*self.decoders.values(), *self.small_decoders.values()))
+
     def files(self) -> Iterator[str]:
         """Every file name of this set."""
         yield self.image_encoder

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from seem_ros.model.text.tokenizer import Tokenizer
-from seem_ros.runtime.batch_plan import plan_calls, spans
+from seem_ros.runtime.batch_plan import plan_at_once, plan_calls, spans
 from seem_ros.runtime.text import CachedText
 
 
@@ -91,6 +91,29 @@ def test_a_disk_that_cannot_be_written_costs_speed_only(tmp_path):
 )
 def test_prompts_are_spread_so_that_little_is_padded(count, calls):
     assert plan_calls(count, (1, 4, 16)) == calls
+
+
+@pytest.mark.parametrize(
+    ("count", "at_once", "plans"),
+    [
+        (0, 2, ()),
+        (1, 2, ((1,),)),
+        (2, 2, ((1,), (1,))),
+        (3, 2, ((2,), (1,))),
+        (4, 2, ((2,), (2,))),
+        (4, 1, ((4,),)),
+        (5, 2, ((4,), (2,))),
+        (16, 2, ((8,), (8,))),
+        (16, 4, ((4,), (4,), (4,), (4,))),
+        (3, 8, ((1,), (1,), (1,))),
+    ],
+)
+def test_workers_share_prompts_so_that_the_last_is_done_soonest(count, at_once, plans):
+    assert plan_at_once(count, (1, 2, 4, 8, 16), at_once) == plans
+
+
+def test_a_worker_more_is_not_used_where_it_does_not_help():
+    assert plan_at_once(4, (4,), 4) == ((4,),)
 
 
 def test_every_prompt_is_in_one_call():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -15,7 +16,7 @@ import numpy as np
 from seem_ros.errors import BackendError, PackageError
 from seem_ros.model.query_decoder.attention_rules import rule_values
 from seem_ros.model.text.tokenizer import Tokenizer
-from seem_ros.runtime.batch_plan import plan_calls, spans
+from seem_ros.runtime.batch_plan import plan_at_once, spans
 from seem_ros.runtime.interface import (
     Backend,
     BackendStatus,
@@ -82,6 +83,7 @@ class GraphBackend(Backend):
         cache_dir: Path | None = None,
         preload: bool = False,
         graphs: str | None = None,
+        at_once: int = 1,
     ) -> None:
         """Opens the image encoder; other graphs are opened when first needed.
 
@@ -92,6 +94,8 @@ class GraphBackend(Backend):
             cache_dir: Root of the disk cache for texts, or None.
             preload: Open every graph now, so that no later call waits for it.
             graphs: Precision of the graphs to run, where the runtime lowers it by itself; default the status'.
+            at_once: Decoders that may run at the same time, each on a part of the prompts; more than one where a
+                session may be run by several threads.
 
         Raises:
             PackageError: A graph is another model's.
@@ -103,7 +107,7 @@ class GraphBackend(Backend):
         self._rules = rule_values(self.spec.rules, self.spec.object_queries, official=True)
         self._owner = f"{status.backend}-{next(_serial)}"
         self._sessions: dict[str, Session] = {}
-        self._closed = False
+        self._closed, self._at_once = False, at_once
         encoder = self._session(self._graphs.image_encoder)
         self._check(
             self._graphs.image_encoder,
@@ -160,12 +164,26 @@ class GraphBackend(Backend):
             points = references = self.spec.small_slots
         slots = prompts.with_slots(points, references, self.spec.text_length)
         decoders = self._graphs.small_decoders if small else self._graphs.decoders
-        parts = []
-        for start, stop, bucket in spans(len(slots), plan_calls(len(slots), self.spec.prompt_buckets)):
-            batch = slots.select(np.arange(start, stop)).pad_to(bucket)
-            parts.append(self._call(tensors, batch, decoders[bucket]).select(np.arange(stop - start)))
-        answer = parts[0] if len(parts) == 1 else DecodeBatch.concatenate(parts)
-        return self._restore_points(answer, prompts, features)
+        plans = plan_at_once(len(slots), self.spec.prompt_buckets, self._at_once)
+        calls = spans(len(slots), [bucket for plan in plans for bucket in plan])
+        batches = [slots.select(np.arange(start, stop)).pad_to(bucket) for start, stop, bucket in calls]
+        for batch in batches:  # here, for opening is not for several threads
+            self._decoder(batch, decoders[len(batch)])
+        parts: list[DecodeBatch] = [DecodeBatch.empty(self.spec, points)] * len(calls)
+
+        def answer(numbers: Sequence[int]) -> None:
+            for number in numbers:
+                start, stop, bucket = calls[number]
+                found = self._call(tensors, batches[number], decoders[bucket])
+                parts[number] = found.select(np.arange(stop - start))
+
+        shares, begin = [], 0
+        for plan in plans:
+            shares.append(range(begin, begin + len(plan)))
+            begin += len(plan)
+        _side_by_side(answer, shares)
+        whole = parts[0] if len(parts) == 1 else DecodeBatch.concatenate(parts)
+        return self._restore_points(whole, prompts, features)
 
     def decode_objects(self, features: ImageFeatures) -> ObjectBatch:
         """See `Backend.decode_objects`."""
@@ -202,7 +220,8 @@ class GraphBackend(Backend):
         used = max((prompts.points_label != 0).sum(1).max(), prompts.reference_valid.sum(1).max(initial=0))
         return used <= self.spec.small_slots
 
-    def _call(self, tensors: Mapping[str, Any], batch: PromptBatch, name: str) -> DecodeBatch:
+    def _decoder(self, batch: PromptBatch, name: str) -> Session:
+        """The session for a batch, checked when it is opened."""
         opened = name in self._sessions
         session = self._session(name)
         if not opened:
@@ -212,7 +231,10 @@ class GraphBackend(Backend):
                 {f.name: getattr(batch, f.name).shape for f in fields(batch) if f.name in session.inputs}
                 | {"points_xy": batch.points_xy.shape},
             )
-        feeds = {}
+        return session
+
+    def _call(self, tensors: Mapping[str, Any], batch: PromptBatch, name: str) -> DecodeBatch:
+        session, feeds = self._sessions[name], {}
         for port in session.inputs.values():
             if port.name in tensors:
                 feeds[port.name] = tensors[port.name]
@@ -268,3 +290,26 @@ class GraphBackend(Backend):
                     f"{self._package.path(name)} is not a graph of model {self.spec.name}: input {port} has shape "
                     f"{got}, {tuple(shape)} is expected"
                 )
+
+
+def _side_by_side(work: Callable[[Sequence[int]], None], shares: Sequence[Sequence[int]]) -> None:
+    """Does all shares at the same time, the first in this thread; raises what one of them raised.
+
+    Threads of their own, not a pool's: a native call that hangs must not keep the process from its end.
+    """
+    errors: list[BaseException] = []
+
+    def run(share: Sequence[int]) -> None:
+        try:
+            work(share)
+        except BaseException as error:
+            errors.append(error)
+
+    others = [threading.Thread(target=run, args=(share,), name="decoder", daemon=True) for share in shares[1:]]
+    for thread in others:
+        thread.start()
+    run(shares[0])
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -14,7 +14,7 @@ import numpy as np
 
 from seem_ros.errors import BackendError
 from seem_ros.runtime.backends.graph_backend import GraphBackend, Port, Session
-from seem_ros.runtime.backends.onnxruntime_backend import OnnxRuntimeSession
+from seem_ros.runtime.backends.onnxruntime_backend import OnnxRuntimeSession, decoders_at_once
 from seem_ros.runtime.interface import BackendStatus
 from seem_ros.runtime.package import Package
 from seem_ros.sealed import read_sealed, write_sealed
@@ -146,7 +146,7 @@ def open_openvino(
         precision: ``fp32``, or ``bf16`` for the image encoder: it takes most of the time, and decoders in bfloat16 too
             cost masks (mean IoU 0.973 against 0.998 on the built-in model). ``int8`` is the package's eight-bit image
             encoder, with what it leaves in float in bf16 where the CPU computes in it.
-        threads: 0 leaves it to OpenVINO.
+        threads: 0 leaves it to OpenVINO; as many decoders run at once in ONNX Runtime, 0 is one per core.
         cache_dir: Root of the disk cache for texts and compiled models.
         preload: Open every graph now.
         whole: Run every graph in OpenVINO; default for models with more than 64 MB of weights.
@@ -176,13 +176,16 @@ def open_openvino(
     helper = None if whole or importlib.util.find_spec("onnxruntime") is None else OnnxRuntimeSession
     graphs = "int8" if precision == "int8" else "fp32"
     encoder = package.graph_set(graphs).image_encoder
+    at_once = 1 if helper is None or device != "CPU" else decoders_at_once(threads)
+    alone = package.graph_set(graphs).prompt_decoders() if at_once > 1 else ()
     lowest = precision if precision in _HINTS else ("bf16" if "BF16" in capabilities else "fp32")
 
     def open_session(name: str) -> Session:
         if helper is not None and name != encoder:
             # Two runtimes take turns: threads of the one that spin in wait take the cores from the other.
             # Kept memory takes 36 MB for the built-in model's graphs and saves no time that could be measured.
-            return helper(package.path(name), ["CPUExecutionProvider"], threads, False, keeps_memory=False)
+            own_threads = 1 if name in alone else threads
+            return helper(package.path(name), ["CPUExecutionProvider"], own_threads, False, keeps_memory=False)
         hint = _HINTS[lowest if name == encoder else "fp32"]
         own = settings | {"INFERENCE_PRECISION_HINT": hint}
         # Not by OpenVINO's CACHE_DIR: it has no checksum, leaves the weights' file out of its key, and shares prepared
@@ -194,4 +197,4 @@ def open_openvino(
         return OpenVinoSession(core, package.path(name), device, own, cached)
 
     status = BackendStatus("openvino", device, precision)
-    return GraphBackend(package, open_session, status, cache_dir, preload, graphs=graphs)
+    return GraphBackend(package, open_session, status, cache_dir, preload, graphs, at_once)
