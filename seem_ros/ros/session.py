@@ -26,12 +26,23 @@ CLOSE_TIMEOUT_S = 1.0  # of the two seconds that taking the node down may take
 # Of a call's time: the rest is for the answer itself.
 SHARE_FOR_FIRST_FRAME = 0.7
 LOOK_EVERY_S = 0.1
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 
 
 def give_back_memory() -> None:
     """Free memory goes back to the system: what loading and calls needed for a moment is tens of megabytes."""
     with contextlib.suppress(OSError, AttributeError):  # glibc alone can be asked
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_memory_together() -> None:
+    """Threads share two of glibc's arenas instead of having one each; before the first thread begins.
+
+    Each arena keeps what its thread's largest call needed: with decoders side by side and four targets the node had
+    580 MB, and 420 so.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 class Running:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings change between frames and calls and never within one: only the thread that owns the model changes them."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -115,3 +117,39 @@ def test_no_room_to_wait_is_no_call_that_came_too_late(running):
     go_on.set()
     for one in waiting:
         one.join(10)
+
+
+THREADS_THAT_ALLOCATE = """
+import ctypes, re, sys, threading
+from pathlib import Path
+from seem_ros.ros.session import keep_memory_together
+
+if sys.argv[1] == "together":
+    keep_memory_together()
+barrier = threading.Barrier(9)
+
+
+def work():
+    ctypes.CDLL(None).malloc(ctypes.c_size_t(100_000))
+    barrier.wait()
+    barrier.wait()
+
+
+for _ in range(8):
+    threading.Thread(target=work, daemon=True).start()
+barrier.wait()
+# glibc's arenas of threads lie in heaps whose addresses are multiples of 64 MB
+starts = re.findall(r"^([0-9a-f]+)-[0-9a-f]+ rw-p 00000000 00:00 0 $", Path("/proc/self/maps").read_text(), re.M)
+print(sum(int(start, 16) % (64 << 20) == 0 for start in starts))
+"""
+
+
+def test_the_nodes_threads_share_their_memory():
+    def arenas(how):
+        done = subprocess.run(
+            [sys.executable, "-c", THREADS_THAT_ALLOCATE, how], capture_output=True, text=True, check=True, timeout=60
+        )
+        return int(done.stdout)
+
+    assert arenas("apart") >= 8  # else this says nothing: another malloc
+    assert arenas("together") <= 3  # beside the main one; imports may have begun threads before
