@@ -22,9 +22,12 @@ import cv2
 import numpy as np
 from measuring import table
 
-from seem_ros import Click, Frame, Prompt, SeemError, Segmenter
+from seem_ros import Frame, Prompt, SeemError, Segmenter
 from seem_ros.datasets.scenes.label_folder import LabelFolder
+from seem_ros.evaluation.metrics.iou import iou
+from seem_ros.evaluation.metrics.number_of_clicks import next_click
 from seem_ros.evaluation.photographs import open_photographs
+from seem_ros.evaluation.simulated_user import as_click
 from seem_ros.perception.tracking.tracker import Tracker
 
 PICTURES = 14
@@ -116,17 +119,17 @@ def lay(cover: Cut, rgb: np.ndarray, mask: np.ndarray, middle_xy: np.ndarray) ->
 
 def follow(segmenter: Segmenter, video: Video) -> tuple[list[float], int, int]:
     """Overlaps where the thing is seen; pictures in which it is hidden, and those of them with an answer."""
-    depth = cv2.distanceTransform(video.truth[0].astype(np.uint8), cv2.DIST_L2, 5)
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    click = next_click(np.zeros_like(video.truth[0]), video.truth[0])
+    assert click is not None, "the first picture shows the thing"
     tracker, overlaps, hidden, wrong = Tracker(segmenter), [], 0, 0
     for number, (picture, truth) in enumerate(zip(video.pictures, video.truth, strict=True)):
         frame = Frame(picture, stamp_ns=(number + 1) * FRAME_NS)
         if number == 0:
-            tracker.start([Prompt(clicks=(Click(x + 0.5, y + 0.5),))], frame)
+            tracker.start([Prompt(clicks=(as_click(click),))], frame)
             continue
         mask = tracker.step(frame).labels > 0
         if truth.sum() > LEAST_PX:
-            overlaps.append(float((mask & truth).sum() / (mask | truth).sum()))
+            overlaps.append(iou(mask, truth))
         elif not truth.any():
             hidden, wrong = hidden + 1, wrong + int(mask.any())
     return overlaps, hidden, wrong

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -38,6 +39,14 @@ def check_name(what: str, name: object, error: type[Exception] = DataError) -> s
             f"with a letter, digit or _, not a path; got {str(name)[:60]!r}"
         )
     return name
+
+
+def share_folders() -> Iterator[Path]:
+    """Where models/ and config/ of this package may lie: a source tree, a ROS installation, a pip installation."""
+    yield Path(__file__).resolve().parents[1]
+    for prefix in (*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix):
+        if prefix:
+            yield Path(prefix) / "share" / "seem_ros"
 
 
 def claim_folder(folder: Path, outputs: Iterable[str]) -> None:

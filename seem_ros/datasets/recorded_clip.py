@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import cv2
 import numpy as np
 
 from seem_ros.errors import DataError
+from seem_ros.files import share_folders
 from seem_ros.perception.structures.frame import Intrinsics
 
 
@@ -40,10 +39,7 @@ def find_clip(name: str) -> Path:
     Raises:
         DataError: There is none.
     """
-    places = [Path(name), Path(__file__).resolve().parents[2] / "models" / "clips" / name]
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    places += [Path(prefix) / "share" / "seem_ros" / "models" / "clips" / name for prefix in prefixes if prefix]
-    for place in places:
+    for place in (Path(name), *(share / "models" / "clips" / name for share in share_folders())):
         if (place / "JPEGImages").is_dir():
             return place
     raise DataError(f"there is no clip {name!r}: neither a folder with JPEGImages/ nor one that comes with seem_ros")

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
+from seem_ros.files import share_folders
 from seem_ros.ros.launching.plan import large_images
 
 # it came with Iron; Humble has a switch instead, at which later distributions only complain
@@ -34,9 +33,7 @@ def let_large_images_through() -> None:
     Where a picture and its depth do not fit, reliable messages beside them are held back as well: /tf by up to the
     three seconds after which a writer asks whether all has arrived. A profile that the user has chosen is left.
     """
-    prefixes = [*os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep), sys.prefix]
-    shares = [Path(__file__).resolve().parents[2], *(Path(one) / "share" / "seem_ros" for one in prefixes if one)]
-    for share in shares:
+    for share in share_folders():
         if (share / "config").is_dir():
             os.environ.update(large_images(share, os.environ))
             return

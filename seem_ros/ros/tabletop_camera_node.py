@@ -28,11 +28,7 @@ from seem_ros.perception.structures.frame import Intrinsics
 from seem_ros.perception.structures.rigid_transform import quaternion_of
 from seem_ros.ros.messages.images import array_to_image
 from seem_ros.ros.transforms.broadcaster import BROADCAST
-
-try:
-    from tf2_msgs.msg import TFMessage
-except ImportError:
-    TFMessage = None
+from seem_ros.ros.transforms.listener import TFMessage
 
 FRAME_ID, TABLE = "tabletop_camera_optical_frame", "table"
 

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from seem_ros.errors import BackendError, ModelError, PackageError
-from seem_ros.files import check_name, expanded, write_atomically
+from seem_ros.files import check_name, expanded, share_folders, write_atomically
 from seem_ros.plain_yaml import read_yaml_mapping
 from seem_ros.runtime.spec import MAX_BUCKET, ModelSpec, mapping, whole
 
@@ -297,12 +297,7 @@ def _model_roots() -> Iterator[Path]:
     """Folders that may hold installed models: named by the user, of a source tree, of a ROS or pip installation."""
     if os.environ.get("SEEM_ROS_MODELS"):
         yield expanded(os.environ["SEEM_ROS_MODELS"], "$SEEM_ROS_MODELS")
-    here = Path(__file__).resolve()
-    yield here.parents[2] / "models"
-    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
-        if prefix:
-            yield Path(prefix) / "share" / "seem_ros" / "models"
-    yield Path(sys.prefix) / "share" / "seem_ros" / "models"
+    yield from (share / "models" for share in share_folders())
 
 
 def _all_files(package: Package) -> Iterator[str]:

@@ -7,9 +7,10 @@ import itertools
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from seem_ros.runtime.interface import (
 from seem_ros.runtime.package import Package
 from seem_ros.runtime.text import CachedText
 
+Share = TypeVar("Share")
+Result = TypeVar("Result")
 _serial = itertools.count()
 
 
@@ -165,23 +168,19 @@ class GraphBackend(Backend):
         slots = prompts.with_slots(points, references, self.spec.text_length)
         decoders = self._graphs.small_decoders if small else self._graphs.decoders
         plans = plan_at_once(len(slots), self.spec.prompt_buckets, self._at_once)
-        calls = spans(len(slots), [bucket for plan in plans for bucket in plan])
-        batches = [slots.select(np.arange(start, stop)).pad_to(bucket) for start, stop, bucket in calls]
-        for batch in batches:  # here, for opening is not for several threads
+        calls = [
+            (slots.select(np.arange(start, stop)).pad_to(bucket), stop - start)
+            for start, stop, bucket in spans(len(slots), [bucket for plan in plans for bucket in plan])
+        ]
+        for batch, _ in calls:  # here, for opening is not for several threads
             self._decoder(batch, decoders[len(batch)])
-        parts: list[DecodeBatch] = [DecodeBatch.empty(self.spec, points)] * len(calls)
 
-        def answer(numbers: Sequence[int]) -> None:
-            for number in numbers:
-                start, stop, bucket = calls[number]
-                found = self._call(tensors, batches[number], decoders[bucket])
-                parts[number] = found.select(np.arange(stop - start))
+        def answer(share: Sequence[tuple[PromptBatch, int]]) -> list[DecodeBatch]:
+            return [self._call(tensors, batch, decoders[len(batch)]).select(np.arange(count)) for batch, count in share]
 
-        shares, begin = [], 0
-        for plan in plans:
-            shares.append(range(begin, begin + len(plan)))
-            begin += len(plan)
-        _side_by_side(answer, shares)
+        left = iter(calls)
+        shares = [list(itertools.islice(left, len(plan))) for plan in plans]
+        parts = [part for found in _side_by_side(answer, shares) for part in found]
         whole = parts[0] if len(parts) == 1 else DecodeBatch.concatenate(parts)
         return self._restore_points(whole, prompts, features)
 
@@ -292,24 +291,21 @@ class GraphBackend(Backend):
                 )
 
 
-def _side_by_side(work: Callable[[Sequence[int]], None], shares: Sequence[Sequence[int]]) -> None:
-    """Does all shares at the same time, the first in this thread; raises what one of them raised.
+def _side_by_side(work: Callable[[Share], Result], shares: Sequence[Share]) -> list[Result]:
+    """What became of all shares, done at the same time, the first in this thread; raises what one of them raised.
 
     Threads of their own, not a pool's: a native call that hangs must not keep the process from its end.
     """
-    errors: list[BaseException] = []
+    futures: list[Future[Result]] = [Future() for _ in shares]
 
-    def run(share: Sequence[int]) -> None:
+    def run(number: int) -> None:
         try:
-            work(share)
+            futures[number].set_result(work(shares[number]))
         except BaseException as error:
-            errors.append(error)
+            futures[number].set_exception(error)
 
-    others = [threading.Thread(target=run, args=(share,), name="decoder", daemon=True) for share in shares[1:]]
-    for thread in others:
-        thread.start()
-    run(shares[0])
-    for thread in others:
-        thread.join()
-    if errors:
-        raise errors[0]
+    for number in range(1, len(shares)):
+        threading.Thread(target=run, args=(number,), name="decoder", daemon=True).start()
+    run(0)
+    wait(futures)
+    return [future.result() for future in futures]

@@ -72,6 +72,32 @@ class SourceMix:
     alike: float = 0.6  # ... of these, and half as many in piles, those that take its colour: two red things are two
 
 
+def middle_of(row: np.ndarray) -> np.ndarray:
+    """The middle x, y of a thing's box, in its picture."""
+    return np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2])
+
+
+def sides_of(row: np.ndarray) -> np.ndarray:
+    """Width and height of a thing's box."""
+    return np.array([row[4] - row[2], row[5] - row[3]], np.float64)
+
+
+def placed(row: np.ndarray, at: np.ndarray, size: float, angle: float, flip: float) -> np.ndarray:
+    """How a thing is laid on a view: output -> source pixel, float64 [2, 3].
+
+    Args:
+        row: Of the object table.
+        at: x, y of its middle in the view.
+        size: Its longest side there.
+        angle: By which it is turned.
+        flip: -1 mirrors it, else 1.
+    """
+    long = sides_of(row).max()
+    cos, sin = math.cos(angle) * long / size, math.sin(angle) * long / size
+    linear = np.array([[cos * flip, sin], [-sin * flip, cos]])
+    return np.column_stack((linear, middle_of(row) - linear @ at))
+
+
 class Overlays:
     """Draws them; everything in numbers, nothing in pixels.
 
@@ -142,7 +168,6 @@ class Overlays:
             if same is None or rng.random() > 0.3:
                 same = self._lifted(rng)
             row = same
-            long = max(row[4] - row[2], row[5] - row[3])
             if pile:
                 size = size0 * math.exp(rng.normal(0, 0.25))
                 at = middle + rng.normal(0, 1, 2) * size0 * math.sqrt(count) * 0.45
@@ -153,19 +178,15 @@ class Overlays:
                 )
                 at = rng.uniform(0.05, 0.95, 2) * (self.w, self.h)
                 angle = rng.normal(0, 0.3) if rng.random() < 0.8 else rng.uniform(-math.pi, math.pi)
-            size = min(size, 2.5 * long)
+            size = min(size, 2.5 * sides_of(row).max())
             flip = -1.0 if rng.random() < 0.5 else 1.0
-            centre = np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2])
             maps = np.empty((2, 2, 3))
             gone = int(rng.random() < 0.2) * int(rng.integers(1, 3))
             for view in range(2):
                 if view:
                     at, angle = at + rng.normal(0, 14, 2), angle + rng.normal(0, 0.14)
                     size = size * math.exp(rng.normal(0, 0.08))
-                cos, sin = math.cos(angle) * long / size, math.sin(angle) * long / size
-                linear = np.array([[cos * flip, sin], [-sin * flip, cos]])
-                maps[view, :, :2] = linear
-                maps[view, :, 2] = centre - linear @ (at + (1e5 if gone == view + 1 else 0))
+                maps[view] = placed(row, at + (1e5 if gone == view + 1 else 0), size, angle, flip)
             like = FIRST_PASTED + len(found) - 1 if pile and found and rng.random() < self.mix.alike / 2 else 0
             found.append(Layer(row, maps, float(rng.uniform(0.75, 1.2)), like))
         return found
@@ -179,17 +200,13 @@ class Overlays:
             if rng.random() >= self.mix.printed:
                 continue
             mark = self.marks[rng.integers(len(self.marks))]
-            long = max(mark[4] - mark[2], mark[5] - mark[3])
-            middle = np.array([(mark[2] + mark[4]) / 2, (mark[3] + mark[5]) / 2])
-            sides = np.array([row[4] - row[2], row[5] - row[3]], np.float64)
+            sides = sides_of(row)
             on_thing = np.array([row[2], row[3]]) + sides * rng.uniform(0.35, 0.65, 2)
             size = sides.min() * rng.uniform(0.25, 0.8)
             # output -> thing's picture -> print: turned with the thing
-            turn = rng.normal(0, 0.2)
-            linear = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]]) * long / size
-            both = np.empty((2, 2, 3))
-            both[:, :, :2] = linear @ where[:, :, :2]
-            both[:, :, 2] = (where[:, :, 2] - on_thing) @ linear.T + middle
+            print_of = placed(mark, on_thing, size, rng.normal(0, 0.2), 1.0)
+            both = print_of[:, :2] @ where
+            both[:, :, 2] += print_of[:, 2]
             found.append(Print(Layer(mark, both, float(rng.uniform(0.75, 1.2))), thing))
         return found
 
@@ -200,27 +217,22 @@ class Overlays:
         if simulated or not own or not len(self.lifted) or rng.random() >= self.mix.beside:
             return []
         box, row = self.store.boxes[own[rng.integers(len(own))]], self._lifted(rng)
-        centre = np.array([(box[2] + box[4]) / 2, (box[3] + box[5]) / 2])
-        sides = np.array([box[4] - box[2], box[5] - box[3]], np.float64)
+        sides = sides_of(box)
         zoom = 1 / math.sqrt(abs(np.linalg.det(maps[0, :, :2])))  # view pixels per source pixel
-        long = max(row[4] - row[2], row[5] - row[3])
-        wanted = min(sides.max() * zoom * math.exp(rng.uniform(math.log(0.4), math.log(1.6))), 2.5 * long, MOST_PX)
+        wanted = sides.max() * zoom * math.exp(rng.uniform(math.log(0.4), math.log(1.6)))
+        wanted = min(wanted, 2.5 * sides_of(row).max(), MOST_PX)
         if wanted < LEAST_PX:
             return []
         way, angle = rng.uniform(-math.pi, math.pi), rng.normal(0, 0.4)
         step = np.array([math.cos(way), math.sin(way)])
         # from the edge of its box by more than nothing, and less than half, of the neighbour
         reach = min(sides / 2 / np.maximum(np.abs(step), 1e-6)) + wanted / zoom * rng.uniform(0.0, 0.45)
-        at = centre + step * reach
+        at = middle_of(box) + step * reach
         flip = -1.0 if rng.random() < 0.5 else 1.0
-        middle = np.array([(row[2] + row[4]) / 2, (row[3] + row[5]) / 2])
         warp = np.empty((2, 2, 3))
         for view in range(2):
             out = np.linalg.solve(maps[view, :, :2], at - maps[view, :, 2]) + view * rng.normal(0, 3, 2)
-            cos, sin = math.cos(angle) * long / wanted, math.sin(angle) * long / wanted
-            linear = np.array([[cos * flip, sin], [-sin * flip, cos]])
-            warp[view, :, :2] = linear
-            warp[view, :, 2] = middle - linear @ out
+            warp[view] = placed(row, out, wanted, angle, flip)
         like = int(box[1]) if rng.random() < self.mix.alike else 0
         return [Layer(row, warp, float(rng.uniform(0.85, 1.15)), like)]
 
@@ -232,7 +244,7 @@ class Overlays:
         for row, where, thing in self._things(rng, index, maps, pasted):
             if rng.random() >= self.mix.toned:
                 continue
-            sides = np.array([row[4] - row[2], row[5] - row[3]], np.float64)
+            sides = sides_of(row)
             turn = (0.0 if sides[0] >= sides[1] else math.pi / 2) + rng.normal(0, 0.5) + math.pi * rng.integers(2)
             across = np.array([math.cos(turn), math.sin(turn)])
             on_thing = np.array([row[2], row[3]]) + sides * rng.uniform(0.3, 0.7, 2)

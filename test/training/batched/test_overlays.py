@@ -46,13 +46,13 @@ def test_a_neighbour_touches_the_thing_in_both_views(store):
     drawn = [layer for _ in range(60) for layer in overlays.neighbours(rng, 0, maps)]
     assert len(drawn) > 30
     for layer in drawn:
-        for there in layer.maps:
+        for view, there in enumerate(layer.maps):
             middle = (layer.row[2:4] + layer.row[4:6]) / 2
             x, y = 1.5 * np.linalg.solve(there[:, :2], middle - there[:, 2]) + (4, 3)
             gap = np.hypot(max(70 - x, 0, x - 120), max(50 - y, 0, y - 100))
             half = 0.5 * (layer.row[4:6] - layer.row[2:4]).max() * 1.5 / np.sqrt(abs(np.linalg.det(there[:, :2])))
             assert gap < half + 10  # the second view moves it by a few pixels
-            assert not (75 < x < 115 and 55 < y < 95 and half > 50)  # nor does it hide the thing
+            assert gap > 0 or view  # its middle lies beside the thing, which it does not hide
 
 
 @pytest.mark.parametrize("alike", [0.0, 1.0])
