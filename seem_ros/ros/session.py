@@ -39,7 +39,7 @@ def keep_memory_together() -> None:
     """Threads share two of glibc's arenas instead of having one each; before the first thread begins.
 
     Each arena keeps what its thread's largest call needed: with decoders side by side and four targets the node had
-    580 MB, and 420 so.
+    580 MB, and 430 so.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)

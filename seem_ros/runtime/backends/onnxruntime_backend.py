@@ -66,8 +66,8 @@ class OnnxRuntimeSession(Session):
 def decoders_at_once(threads: int) -> int:
     """How many decoders run at the same time on a CPU, each with one thread.
 
-    Prompts do not wait for each other, operators of one graph do: on two cores 16 prompts took 67 ms with two threads
-    within each operator, and 46 ms in two halves with one each.
+    Prompts do not wait for each other, operators of one graph do: on two cores 16 prompts took 73 ms with two threads
+    within each operator, and 54 ms in two halves with one each.
 
     Args:
         threads: That may be used; 0 = one per core of this process.
