@@ -30,15 +30,16 @@ BUILT := install$(BESIDE)/seem_ros/.built
 TF2_BUILT := install$(BESIDE)/interfaces/.tf2_msgs
 VISION_BUILT := install$(BESIDE)/interfaces/.vision_msgs
 COLCON = $(WITH_ROS) unset PYTHONPATH && MAKEFLAGS=-j2 \
-  AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) colcon --log-base log build \
+  AMENT_PREFIX_PATH=$(VENV) CMAKE_PREFIX_PATH=$(VENV) colcon --log-base log$(BESIDE) build \
   --event-handlers console_direct-
 CMAKE_ARGS := --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
 
 # Fast DDS loses large best-effort pictures in its default shared memory segment; a profile of your own is left alone.
 PROFILE := $(CURDIR)/config/fastdds_large_images.xml
-LARGE_IMAGES := FASTDDS_DEFAULT_PROFILES_FILE=$${FASTDDS_DEFAULT_PROFILES_FILE:-$(PROFILE)}
+PROFILE_VARIABLE := $(if $(filter jazzy,$(DISTRO)),FASTRTPS,FASTDDS)_DEFAULT_PROFILES_FILE
+LARGE_IMAGES := $(PROFILE_VARIABLE)=$${$(PROFILE_VARIABLE):-$(PROFILE)}
 
-.PHONY: help env build test test-jazzy test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
+.PHONY: help env build test test-jazzy ready-ros test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
 help:
 	@sed -n '3,8s/^# //p' Makefile
 
@@ -103,8 +104,10 @@ $(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS) | $(BUILT) $(TF2_BUILT) $(V
 	$(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout psutil $(OF_UBUNTU_$(DISTRO))
 	@touch $@
 
-test-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
-	$(WITH_ROS) python -m pytest test/ros test/console $(ARGS)
+ready-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
+
+test-ros: ready-ros
+	$(WITH_ROS) python -m pytest $(if $(ARGS),$(ARGS),test/ros test/console)
 
 test-jazzy:
 	$(MAKE) test-ros DISTRO=jazzy
@@ -155,4 +158,4 @@ run: build
 	  --params-file $(if $(PARAMS),"$(PARAMS)",config/seem.yaml) $(ARGS)
 
 clean:
-	rm -rf build install build-jazzy install-jazzy log out .pytest_cache .ruff_cache
+	rm -rf build install build-jazzy install-jazzy log log-jazzy out .pytest_cache .ruff_cache

@@ -36,11 +36,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from seem_ros.ros.discovery import let_large_images_through
+
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("latency", "rate", "memory")
 SIZES = {"320x240": (320, 240), "1280x720": (1280, 720)}
 FAST_HZ = {"320x240": 60.0, "1280x720": 30.0}  # faster than the node
-PROFILE = str(ROOT / "config" / "fastdds_large_images.xml")  # as make and the launch files set it
 BITS = 24  # milliseconds of 4.6 hours
 PER_ROW = 12
 WINDOW_S = 8.0
@@ -337,8 +338,7 @@ def main() -> int:
     os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.setdefault("ROS_LOG_DIR", str(options.out / "ros_log"))
-    for variable in ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"):
-        os.environ.setdefault(variable, PROFILE)
+    let_large_images_through()
     report = Report(options.out / "console.json")
     parts = options.parts or ["latency", "rate"]
     if "latency" in parts:

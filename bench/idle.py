@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 from seem_ros.demo.stage import ROOT, cpu_s
+from seem_ros.ros.discovery import let_large_images_through
 
 TOPIC = "/idle/image"
-PROFILE = ROOT / "config" / "fastdds_large_images.xml"
 
 
 def publish(rate_hz: float) -> None:
@@ -111,7 +111,7 @@ def main() -> int:
     else:
         os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
         os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-        os.environ.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(PROFILE))
+        let_large_images_through()
         found = measure(arguments)
         for name, value in found.items():
             print(f"{name:<32} {value:6.2f}")

@@ -56,7 +56,7 @@ def watched(console):
 def connect(console, origin=None, headers=None, port=None):
     return websockets.connect(
         f"ws://127.0.0.1:{port or console.port}/socket", origin=origin, additional_headers=headers or {}, max_size=None,
-        compression=None, proxy=None,
+        compression=None, proxy=None, close_timeout=1,
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The demo as a user runs it, with the built-in model: on the clip, on footage of one's own, and with a planner."""
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from harness import NodeProcess, wait_for
 
 from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
+from seem_ros.ros.launching.plan import large_images
 from seem_ros.tools.demo import main as demo
 
 ROOT = Path(__file__).parents[2]
@@ -98,8 +100,8 @@ def test_the_demo_checks_its_arguments_before_it_starts_anything(tmp_path, capsy
 
 @pytest.mark.slow
 def test_a_task_planner_finds_the_red_mug_on_the_tabletop_camera(private_ros, monkeypatch):
-    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):  # as the launch files do
-        monkeypatch.setenv(name, str(ROOT / "config" / "fastdds_large_images.xml"))
+    for name, value in large_images(ROOT, os.environ).items():  # as the launch files do
+        monkeypatch.setenv(name, value)
     camera = NodeProcess(ROOT / "scripts" / "tabletop_camera", name="tabletop_camera")
     node = NodeProcess(ROOT / "scripts" / "seem", "target_frame:=table", name="seem")
     try:

@@ -8,6 +8,7 @@ import pytest
 
 from seem_ros.ros.discovery import let_large_images_through, stay_on_this_machine
 
+DISTRO = os.environ.get("ROS_DISTRO", "")  # as `scripts/env.sh` or a setup.bash says it
 PROFILES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 NAMES = ("ROS_DOMAIN_ID", "ROS_AUTOMATIC_DISCOVERY_RANGE", "ROS_LOCALHOST_ONLY", "ROS_DISTRO", *PROFILES)
 
@@ -41,6 +42,16 @@ def test_what_the_user_has_chosen_is_left_where_it_may_be(monkeypatch):
     assert chosen() == ["7", "SUBNET", None]
     stay_on_this_machine(142)
     assert chosen() == ["142", "LOCALHOST", None]
+
+
+def test_the_fast_dds_that_is_installed_reads_the_profile(monkeypatch):
+    folders = [Path(prefix) / "lib" for prefix in os.environ["AMENT_PREFIX_PATH"].split(":")]
+    libraries = [path for folder in folders for path in (*folder.glob("libfastdds.so"), *folder.glob("libfastrtps.so"))]
+    if not libraries:
+        pytest.skip("Fast DDS is not installed")
+    monkeypatch.setenv("ROS_DISTRO", DISTRO)
+    let_large_images_through()
+    assert any(os.environ.get(name) and name.encode() in libraries[0].read_bytes() for name in PROFILES)
 
 
 def test_a_demo_makes_room_for_pictures_unless_the_user_has_chosen_a_profile(monkeypatch):

@@ -21,6 +21,7 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
+from seem_ros.ros.launching.plan import large_images
 from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
 from seem_ros.srv import Segment, Teach
 
@@ -152,7 +153,8 @@ def test_one_core_is_enough_to_answer_and_to_follow(client):
 
 def test_a_camera_driver_that_dies_amid_a_picture_is_replaced_by_the_next(client, start_node, monkeypatch):
     # as the launch files and `make run` start them: in Fast DDS's own segment such pictures get lost on a busy machine
-    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(ROOT / "config" / "fastdds_large_images.xml"))
+    for name, value in large_images(ROOT, os.environ).items():
+        monkeypatch.setenv(name, value)
     node = start_node("camera_timeout_s:=1.0", remaps=("image:=driver/image",), name="deserted")
     heard = client.listen(SegmentArray, "/deserted/segments")
     for _ in range(4):
