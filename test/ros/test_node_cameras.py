@@ -309,6 +309,8 @@ def test_a_camera_that_never_came_went_away_or_is_back_is_said_once(client, star
 
 def test_the_first_call_waits_for_the_first_picture(client, start_node):
     node = start_node("call_timeout_s:=15.0", remaps=("image:=/eager/image",), name="eager")
+    # refused at once; from here on the two have found each other, and no answer is lost
+    assert "prompt" in client.call(Segment, "/eager/segment", Segment.Request()).message
     future = client.send(Segment, "/eager/segment", Segment.Request(prompts=[RED]))
     wait_for(lambda: "listening" in node.log, "the node to listen")
     camera = Camera(client, "/eager/image", lambda index: PICTURE, qos=RELIABLE)
