@@ -9,17 +9,13 @@ graph keeps its float weights, in the package's one file, and rounds them when i
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
-import struct
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +24,8 @@ import onnx_ir as ir
 
 from seem_ros.errors import DataError, ModelError, PackageError
 from seem_ros.export.mask_overlaps import mask_overlaps
+from seem_ros.export.plain_weights import with_plain_weights, with_stored_weights
+from seem_ros.export.weight_store import tensor_spans
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.letterbox import fit
@@ -172,11 +170,12 @@ class _Quantiser:
         from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
         self._stored = ir.load(graph)
-        self._plain, self._made = _with_plain_weights(ir.load(graph), work / "float.onnx")
+        self._plain, self._made = with_plain_weights(ir.load(graph), work / "float.onnx")
+        names = {start: name for name, (start, _) in tensor_spans(weights).items()}
         nodes = [node for node in self._plain.graph.node if node.op_type in _QUANTISED]
         constants = {value.name for value in self._plain.graph.initializer}
         self.layers = {
-            node.name: self._layer_name(node.input[1], weights) for node in nodes if node.input[1] in constants
+            node.name: self._layer_name(node.input[1], names) for node in nodes if node.input[1] in constants
         }
         self._work = _multiplications(self._plain, self.layers)
         self._always = {n for n, layer in self.layers.items() if f"{layer}.".startswith(_FRAGILE)}
@@ -191,11 +190,11 @@ class _Quantiser:
         calibrator.collect_data(_Reader(pictures))
         self._ranges = calibrator.compute_data()
 
-    def _layer_name(self, weight: str, weights: Path) -> str:
+    def _layer_name(self, weight: str, names: Mapping[int, str]) -> str:
         """What a layer is called in the model: the exporter names turned weights by numbers."""
         tensor = self._stored.graph.initializers[self._made[weight].source].const_value
         if isinstance(tensor, ir.ExternalTensor):
-            weight = _names_by_offset(weights).get(tensor.offset, weight)
+            weight = names.get(tensor.offset, weight)
         return weight.removeprefix("model.").split(".weight")[0]
 
     def graph(self, layers: Sequence[str]) -> onnx.ModelProto:
@@ -228,7 +227,7 @@ class _Quantiser:
     def write(self, path: Path) -> None:
         """The whole graph but its fragile layers, with its weights where the float graph has them."""
         model = ir.from_proto(self.graph([n for n in self.layers if n not in self.fragile]))
-        _with_stored_weights(model, self._stored, self._made)
+        with_stored_weights(model, self._stored, self._made)
         for value in (*model.graph.inputs, *model.graph.outputs):
             value.metadata_props.clear()
         ir.save(model, path)
@@ -287,15 +286,6 @@ def _multiplications(model: onnx.ModelProto, layers: Iterable[str]) -> dict[str,
     return work
 
 
-@lru_cache(maxsize=2)
-def _names_by_offset(weights: Path) -> dict[int, str]:
-    """Names of a safetensors file's tensors by where they lie in it."""
-    with weights.open("rb") as stream:
-        length = struct.unpack("<Q", stream.read(8))[0]
-        header = json.loads(stream.read(length))
-    return {8 + length + entry["data_offsets"][0]: name for name, entry in header.items() if name != "__metadata__"}
-
-
 class _Reader:
     """Pictures one by one, as the calibrator asks for them."""
 
@@ -319,71 +309,6 @@ class _Reader:
 
 def _feed(picture: NetworkPicture) -> dict[str, np.ndarray]:
     return {"image": picture.rgb, "content_hw": np.array(picture.content_hw, np.int32)}
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """How a float constant is made of a stored one: by casts and turns."""
-
-    source: str
-    steps: tuple[tuple[str, Any], ...] = ()
-
-
-def _with_plain_weights(model: ir.Model, path: Path) -> tuple[onnx.ModelProto, dict[str, _Stored]]:
-    """The graph with every weight as one float constant, also written to `path`, and what each was made of."""
-    graph, made = model.graph, {name: _Stored(name) for name in model.graph.initializers}
-    for node in list(graph):
-        source = node.inputs[0] if node.inputs else None
-        if node.op_type not in ("Cast", "Transpose") or source is None or not source.is_initializer():
-            continue
-        key = "to" if node.op_type == "Cast" else "perm"
-        value = node.attributes[key].value
-        array = source.const_value.numpy()
-        array = array.astype(ir.DataType(value).numpy()) if key == "to" else array.transpose(value)
-        out = node.outputs[0]
-        tensor = ir.tensor(np.array(array, order="C"), name=out.name)
-        constant = ir.Value(name=out.name, const_value=tensor, shape=ir.Shape(array.shape))
-        constant.type = ir.TensorType(tensor.dtype)
-        made[out.name] = _Stored(made[source.name].source, (*made[source.name].steps, (node.op_type, value)))
-        out.replace_all_uses_with(constant)
-        graph.remove(node, safe=True)
-        graph.initializers[constant.name] = constant
-    for name, value in list(graph.initializers.items()):
-        if value.uses():
-            value.const_value = ir.tensor(np.array(value.const_value.numpy(), order="C"), name=name)
-        else:
-            graph.initializers.pop(name)
-    proto = ir.to_proto(model)
-    onnx.save(proto, str(path))
-    return proto, made
-
-
-def _with_stored_weights(model: ir.Model, stored: ir.Model, made: dict[str, _Stored]) -> None:
-    """Undoes `_with_plain_weights` in a graph whose constants kept their names."""
-    graph = model.graph
-    for name, value in list(graph.initializers.items()):
-        origin = made.get(name)
-        if origin is None or not isinstance(stored.graph.initializers[origin.source].const_value, ir.ExternalTensor):
-            continue
-        tensor = stored.graph.initializers[origin.source].const_value
-        if not origin.steps:
-            value.const_value = tensor
-            continue
-        source = graph.initializers.get(origin.source)
-        if source is None:
-            source = ir.Value(name=origin.source, const_value=tensor, shape=tensor.shape)
-            source.type = ir.TensorType(tensor.dtype)
-            graph.initializers[source.name] = source
-        nodes: list[ir.Node] = []
-        for kind, setting in origin.steps:
-            before = nodes[-1].outputs[0] if nodes else source
-            nodes.append(ir.node(kind, [before], {"to" if kind == "Cast" else "perm": setting}))
-        graph.initializers.pop(name)
-        value.replace_all_uses_with(nodes[-1].outputs[0])
-        for i, node in enumerate(nodes):
-            node.name = f"{name}_made_{i}"
-            node.outputs[0].name = name if node is nodes[-1] else f"{name}_half_{i}"
-        graph.insert_before(graph[0], nodes)
 
 
 def _candidate(package: Package, work: Path, quantiser: _Quantiser) -> Package:

@@ -45,13 +45,7 @@ class WeightStore:
         """Writes the file and remembers where every tensor lies in it."""
         save_file(self._tensors, str(path))
         path.chmod(0o644)
-        with path.open("rb") as stream:
-            length = struct.unpack("<Q", stream.read(8))[0]
-            header = json.loads(stream.read(length))
-        for name, entry in header.items():
-            if name != "__metadata__":
-                start, stop = entry["data_offsets"]
-                self._spans[name] = 8 + length + start, stop - start
+        self._spans = tensor_spans(path)
 
     def attach(self, model: ir.Model, path: Path) -> None:
         """Replaces a graph's large constants by references into the written file, cast to the type they had.
@@ -112,6 +106,15 @@ class WeightStore:
         if self._half and array.dtype == np.float32 and array.ndim > 1 and array.nbytes > _INLINE_BYTES:
             return array.astype(np.float16)
         return array
+
+
+def tensor_spans(path: Path) -> dict[str, tuple[int, int]]:
+    """Where each tensor of a safetensors file lies: name -> first byte and number of bytes."""
+    with path.open("rb") as stream:
+        length = struct.unpack("<Q", stream.read(8))[0]
+        header = json.loads(stream.read(length))
+    spans = {name: entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"}
+    return {name: (8 + length + start, stop - start) for name, (start, stop) in spans.items()}
 
 
 def _digest(array: np.ndarray) -> str:
