@@ -27,6 +27,7 @@ class LocalHub:
 
     def __init__(self, path: str, content: bytes) -> None:
         self.path, self.content = f"/{path}", content
+        self.named_bytes: int | None = None  # what it says of the size; None = the truth
         self.ranges: list[int] = []
         self.sent_bytes = 0
         self.break_after: list[int | None] = []
@@ -59,7 +60,7 @@ class LocalHub:
         """What the hub knows of the file, and where it lies."""
         if request.path.startswith("/cdn/"):
             request.send_response(200)
-            request.send_header("Content-Length", str(len(self.content)))
+            request.send_header("Content-Length", str(self.named_bytes or len(self.content)))
             request.end_headers()
             return
         if request.path != self.path:
@@ -69,7 +70,7 @@ class LocalHub:
         request.send_header("Location", "/cdn/blob")
         if self.digest is not None:
             request.send_header("X-Linked-Etag", f'"{self.digest}"')
-        request.send_header("X-Linked-Size", str(len(self.content)))
+        request.send_header("X-Linked-Size", str(self.named_bytes or len(self.content)))
         request.send_header("Content-Length", "0")
         request.end_headers()
 
