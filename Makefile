@@ -35,6 +35,7 @@ COLCON = $(WITH_ROS) unset PYTHONPATH && MAKEFLAGS=-j2 \
 CMAKE_ARGS := --cmake-args -DPython3_EXECUTABLE=$(PY) -DBUILD_TESTING=OFF
 
 # Fast DDS loses large best-effort pictures in its default shared memory segment; a profile of your own is left alone.
+# Demo and console see to it themselves.
 PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 PROFILE_VARIABLE := $(if $(filter jazzy,$(DISTRO)),FASTRTPS,FASTDDS)_DEFAULT_PROFILES_FILE
 LARGE_IMAGES := $(PROFILE_VARIABLE)=$${$(PROFILE_VARIABLE):-$(PROFILE)}
@@ -142,7 +143,7 @@ hooks: $(VENV)/.check.stamp
 	$(VENV)/bin/pre-commit install
 
 demo: build
-	$(WITH_ROS) $(LARGE_IMAGES) python -m seem_ros.tools.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(TEXT),--text "$(TEXT)") \
+	$(WITH_ROS) python -m seem_ros.tools.demo $(if $(VIDEO),--video "$(VIDEO)") $(if $(TEXT),--text "$(TEXT)") \
 	  $(if $(CLICK),--click "$(CLICK)") $(if $(BOX),--box "$(BOX)") $(ARGS)
 
 $(VENV)/.console.stamp: $(VENV)/.ros.stamp $(LISTS)
@@ -150,7 +151,7 @@ $(VENV)/.console.stamp: $(VENV)/.ros.stamp $(LISTS)
 	@touch $@
 
 console: build $(VENV)/.console.stamp
-	$(WITH_ROS) $(LARGE_IMAGES) exec python scripts/console --demo $(if $(VIDEO),--video "$(VIDEO)") $(ARGS)
+	$(WITH_ROS) exec python scripts/console --demo $(if $(VIDEO),--video "$(VIDEO)") $(ARGS)
 
 run: build
 	@test -n "$(IMAGE)" || { echo "which topic? make run IMAGE=/camera/color/image_raw"; exit 2; }

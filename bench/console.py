@@ -36,7 +36,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from seem_ros.ros.discovery import let_large_images_through
+from seem_ros.ros.discovery import let_large_images_through, stay_on_this_machine
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("latency", "rate", "memory")
@@ -335,8 +335,7 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
     options.out.mkdir(parents=True, exist_ok=True)
-    os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    stay_on_this_machine(101 + os.getpid() % 100)
     os.environ.setdefault("ROS_LOG_DIR", str(options.out / "ros_log"))
     let_large_images_through()
     report = Report(options.out / "console.json")

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 from seem_ros.demo.stage import ROOT, cpu_s
-from seem_ros.ros.discovery import let_large_images_through
+from seem_ros.ros.discovery import let_large_images_through, stay_on_this_machine
 
 TOPIC = "/idle/image"
 
@@ -109,8 +109,7 @@ def main() -> int:
     elif arguments.part == "subscribe":
         subscribe()
     else:
-        os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
-        os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+        stay_on_this_machine(101 + os.getpid() % 100)
         let_large_images_through()
         found = measure(arguments)
         for name, value in found.items():

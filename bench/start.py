@@ -26,6 +26,7 @@ from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
 from seem_ros.demo.stage import ROOT, cpu_s, memory_mb
 from seem_ros.errors import SeemError, ServiceError
 from seem_ros.ros.client import SeemClient, SegmentReply
+from seem_ros.ros.discovery import stay_on_this_machine
 
 ASK_AGAIN_S = 0.05  # a node that has not found the client yet cannot answer it
 LIMIT_S = 60.0
@@ -92,8 +93,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("out/bench/start.json"))
     arguments = parser.parse_args()
-    os.environ["ROS_DOMAIN_ID"] = str(101 + os.getpid() % 100)
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    stay_on_this_machine(101 + os.getpid() % 100)
     picture = RecordedClip(find_clip("tabletop")).read(0).rgb
     rounds = [measure(arguments, picture) for _ in range(arguments.rounds)]
     for name in rounds[0]:

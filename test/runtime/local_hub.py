@@ -58,9 +58,10 @@ class LocalHub:
 
     def head(self, request: BaseHTTPRequestHandler) -> None:
         """What the hub knows of the file, and where it lies."""
+        size = str(self.named_bytes or len(self.content))
         if request.path.startswith("/cdn/"):
             request.send_response(200)
-            request.send_header("Content-Length", str(self.named_bytes or len(self.content)))
+            request.send_header("Content-Length", size)
             request.end_headers()
             return
         if request.path != self.path:
@@ -70,7 +71,7 @@ class LocalHub:
         request.send_header("Location", "/cdn/blob")
         if self.digest is not None:
             request.send_header("X-Linked-Etag", f'"{self.digest}"')
-        request.send_header("X-Linked-Size", str(self.named_bytes or len(self.content)))
+        request.send_header("X-Linked-Size", size)
         request.send_header("Content-Length", "0")
         request.end_headers()
 
