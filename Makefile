@@ -40,7 +40,7 @@ PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 PROFILE_VARIABLE := $(if $(filter jazzy,$(DISTRO)),FASTRTPS,FASTDDS)_DEFAULT_PROFILES_FILE
 LARGE_IMAGES := $(PROFILE_VARIABLE)=$${$(PROFILE_VARIABLE):-$(PROFILE)}
 
-.PHONY: help env build test test-jazzy ready-ros test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
+.PHONY: help env build test test-jazzy test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
 help:
 	@sed -n '3,8s/^# //p' Makefile
 
@@ -105,9 +105,7 @@ $(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS) | $(BUILT) $(TF2_BUILT) $(V
 	$(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout psutil $(OF_UBUNTU_$(DISTRO))
 	@touch $@
 
-ready-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
-
-test-ros: ready-ros
+test-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
 	$(WITH_ROS) python -m pytest $(if $(ARGS),$(ARGS),test/ros test/console)
 
 test-jazzy:
