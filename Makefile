@@ -4,7 +4,7 @@
 #   make demo VIDEO=my.mp4 TEXT="the red mug"   ... or BOX=x0,y0,x1,y1 / CLICK=x,y; also a folder of pictures, a bag, a webcam's number
 #   make console                point, click and say in a browser; VIDEO=my.mp4 or VIDEO=0 for a webcam
 #   make run IMAGE=/camera/color/image_raw      serve a real topic
-#   make test                   all tests (installs torch and the simulator too)
+#   make test                   the tests (installs torch and the simulator too); make test-long runs the long ones
 #   make test-jazzy             the ROS tests on Jazzy, beside Kilted in folders of its own
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -c
@@ -40,7 +40,7 @@ PROFILE := $(CURDIR)/config/fastdds_large_images.xml
 PROFILE_VARIABLE := $(if $(filter jazzy,$(DISTRO)),FASTRTPS,FASTDDS)_DEFAULT_PROFILES_FILE
 LARGE_IMAGES := $(PROFILE_VARIABLE)=$${$(PROFILE_VARIABLE):-$(PROFILE)}
 
-.PHONY: help env build test test-jazzy test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
+.PHONY: help env build test test-long test-jazzy ready-ros test-ros fuzz soak sbom quick lint types docs check hooks demo console run clean
 help:
 	@sed -n '3,8s/^# //p' Makefile
 
@@ -88,14 +88,18 @@ install$(BESIDE)/interfaces/.%: test/interfaces/%/CMakeLists.txt test/interfaces
 ALONE := test/ros test/console test/fuzz test/bench
 test: build $(VISION_BUILT) $(VENV)/.test.stamp
 ifeq ($(strip $(ARGS)),)
-	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
-	$(WITH_ROS) python -m pytest $(ALONE)
+	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -m "not long" -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(WITH_ROS) python -m pytest -m "not long" $(ALONE)
 else
 	$(WITH_ROS) python -m pytest $(ARGS)
 endif
 
+# Ray clusters, torchrun, the official graphs for GPUs, official weights over a local hub: rarely broken, and minutes long.
+test-long: build $(VISION_BUILT) $(VENV)/.test.stamp
+	$(WITH_ROS) python -m pytest -m long $(ARGS)
+
 quick: build $(VISION_BUILT) $(VENV)/.test.stamp
-	$(WITH_ROS) python -m pytest -m "not slow" $(ARGS)
+	$(WITH_ROS) python -m pytest -m "not slow and not long" $(ARGS)
 
 # The ROS layer alone, which is what differs between distributions, without torch and simulator. Jazzy is tested with what
 # its Ubuntu has; what is built against NumPy 2 runs with 1.26 too.
@@ -105,7 +109,9 @@ $(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS) | $(BUILT) $(TF2_BUILT) $(V
 	$(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout psutil $(OF_UBUNTU_$(DISTRO))
 	@touch $@
 
-test-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
+ready-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
+
+test-ros: ready-ros
 	$(WITH_ROS) python -m pytest $(if $(ARGS),$(ARGS),test/ros test/console)
 
 test-jazzy:

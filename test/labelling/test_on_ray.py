@@ -15,7 +15,6 @@ from seem_ros.labelling.labelling import label_on_ray
 
 ray = pytest.importorskip("ray")
 
-pytestmark = pytest.mark.slow
 CONFIG = {"things": ("red box", "blue box"), "every": 4, "least_px": 20}
 
 
@@ -42,6 +41,7 @@ def _kill_one_at_work(labels: LabelSet, killed: list[int]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_is_replaced_and_a_broken_source_ends_nothing(tmp_path, film, job):
     sources = [str(film(tmp_path / f"film{number}")) for number in range(4)]
     (tmp_path / "broken.mcap").write_bytes(b"no bag")

@@ -13,7 +13,7 @@ from seem_ros.privacy import SWITCHES
 from seem_ros.srv import Segment
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_node_at_work_talks_to_this_machine_only(tmp_path, client, monkeypatch):
     watch = NetworkWatch(tmp_path)
     for name, value in watch.environment().items():

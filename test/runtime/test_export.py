@@ -196,7 +196,7 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     assert "colour" in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_command_line_writes_a_package_from_training_weights(tmp_path):
     torch.save(Seem(PICO).state_dict(), tmp_path / "average.pt")
     command = [

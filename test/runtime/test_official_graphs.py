@@ -14,6 +14,7 @@ from seem_ros.export.precision import lower_precision
 from seem_ros.runtime.spec import ModelSpec
 from seem_ros.runtime.tensorrt.plan_builder import BuildJob, build_plan
 
+pytestmark = pytest.mark.long
 VARIANTS = {"focalt_v0": ((64, 96), 4), "samvitb_v1": ((1024, 1024), 1)}
 TARGETS = "SM86,SM89,SM120"
 

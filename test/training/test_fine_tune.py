@@ -102,7 +102,7 @@ def test_a_stopped_run_goes_on_where_it_was_and_the_picture_encoder_stays(labels
     assert torch.allclose(result[key], torch.lerp(before[key], second["average"][key], 0.5), atol=1e-6)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_under_torchrun_make_one_model(labels, tmp_path):
     command = [
         sys.executable,

@@ -81,7 +81,7 @@ def test_it_can_be_stopped_while_it_fetches_and_goes_on_there_the_next_time(hub,
     assert 0 < left.stat().st_size < len(hub.content)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_at_once_make_it_once_tell_how_far_it_is_and_keep_it(hub, home):
     hub.ranges.clear()
     said: list[list[str]] = [[], []]
@@ -103,7 +103,7 @@ def test_two_processes_at_once_make_it_once_tell_how_far_it_is_and_keep_it(hub, 
     assert any(line.startswith(f"exporting {MODEL}: tracing image_encoder, 1 of ") for line in worker)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_is_kept_is_opened_without_hub_or_tool_and_answers(hub, home, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     monkeypatch.setattr(preparation, "COMMAND", ("/nothing",))
@@ -114,7 +114,7 @@ def test_what_is_kept_is_opened_without_hub_or_tool_and_answers(hub, home, monke
     assert len(hub.ranges) == before
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_kept_package_that_was_damaged_is_made_again(home, monkeypatch, tmp_path):
     folder, said = home / "models" / MODEL, []
     shutil.copytree(folder, tmp_path / MODEL)

@@ -221,6 +221,7 @@ def test_an_engine_built_ahead_of_time_for_this_kind_of_gpu_is_taken(start, pack
     assert len(library.builds) == ahead
 
 
+@pytest.mark.long
 def test_the_bench_for_gpus_runs_to_its_end_and_reports(gpu, library, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[3] / "bench")
     bench = importlib.import_module("gpu")

@@ -190,7 +190,7 @@ def test_missing_start_weights_are_named(tmp_path):
         start_weights(tmp_path / "none.pt")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_processes_train_one_model_from_the_command_line(pack, tmp_path):
     path = tmp_path / "train.yaml"
     path.write_text(yaml.safe_dump({**asdict(config(pack, tmp_path / "run", images=8)), "packs": [str(pack)]}))
