@@ -18,6 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from seem_ros.console.client.graph import CameraTopics
 from seem_ros.console.client.link import RosLink
 from seem_ros.console.client.message_values import to_plain
+from seem_ros.console.pictures.pace import Pace
 from seem_ros.console.pictures.pairing import Pair, Pairing
 from seem_ros.console.pictures.wire import MAX_SIDE_PX, Runs, ShownPicture, is_plain_jpeg, jpeg_size, to_jpeg
 from seem_ros.errors import PromptError, SeemError
@@ -27,8 +28,6 @@ from seem_ros.ros.messages.images import compressed_to_rgb, image_to_labels, ima
 IMAGE_TYPE, COMPRESSED_TYPE = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-# Of one processor, for encoding: a slow robot shows fewer pictures rather than segmenting more slowly.
-MAX_SHARE = 0.08
 # a list that changes faster cannot be read
 TARGETS_PERIOD_S = 0.1
 
@@ -87,7 +86,6 @@ class CameraFeed:
         self._waiting = 0
         # pictures are read only while one is due and somebody waits for it: each costs as much as it is large
         self._is_open = False
-        self._cost_s = 0.0
         self._newest: tuple[int, bytes] | None = None
         self._image: tuple[str, str, bool] | None = None
         self._picture_subscription: Any = None
@@ -181,12 +179,11 @@ class CameraFeed:
         return self._newest
 
     async def _work(self) -> None:
-        period_s, due_s = 1.0 / self._settings.max_rate_hz, time.monotonic()
+        pace = Pace(self._settings.max_rate_hz)
         while True:
-            await asyncio.sleep(max(0.0, due_s - time.monotonic()))
+            await asyncio.sleep(pace.wait_s())
             pair = await self._next_pair()
-            # half a period of credit: a camera of just that rate, which trembles, loses no picture
-            due_s = max(due_s, time.monotonic() - 0.5 * period_s) + max(period_s, self._cost_s / MAX_SHARE)
+            pace.shown()
             await self._show(pair)
 
     async def _next_pair(self) -> Pair:
@@ -227,13 +224,6 @@ class CameraFeed:
         news.set()
 
     def _encode(self, sequence: int, pair: Pair) -> bytes:
-        begin_s = time.thread_time()
-        try:
-            return self._packed(sequence, pair)
-        finally:
-            self._cost_s = time.thread_time() - begin_s
-
-    def _packed(self, sequence: int, pair: Pair) -> bytes:
         message, settings = pair.picture, self._settings
         if isinstance(message, CompressedImage):
             data = bytes(message.data)
