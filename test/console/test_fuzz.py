@@ -101,17 +101,24 @@ def test_a_socket_takes_nonsense_and_the_others_go_on(console):
     rng = random.Random(9)
     watch = json.dumps({"type": "watch", "node": "/seem", "camera": "camera"})
 
+    async def read(ws):
+        with contextlib.suppress(websockets.ConnectionClosed):
+            async for _ in ws:
+                pass
+
     async def send():
         address = f"ws://127.0.0.1:{console.port}/socket"
         sent = 0
         while sent < COUNT:
             async with websockets.connect(address, max_size=None, compression=None, proxy=None) as ws:
+                reading = asyncio.create_task(read(ws))  # what nobody reads would hold its own socket up
                 with contextlib.suppress(websockets.ConnectionClosed):
                     for _ in range(rng.randint(1, 20)):
                         sent += 1
                         good = rng.choice([watch, '{"type": "shown"}', '{"type":"watch","node":"","camera":"/"}'])
                         bad = rng.choice([json.dumps(value(rng)), rng.randbytes(60), "x" * 9000, good[:-1]])
                         await ws.send(rng.choice([good, good, bad]))
+            await reading
 
     asyncio.run(send())
     assert console.request("/")[0] == 200
