@@ -9,6 +9,8 @@ from pathlib import Path
 
 #: Of one processor, for all that the console does: on two full ones this is what costs a node 4 % of its pictures.
 MAX_SHARE = 0.08
+#: A page that was just opened has cost much: a click on a picture that stands for long is on one that the node forgot.
+_LONGEST_S = 0.5
 #: Below this part of idle time somebody waits for a processor now and then: the kernel's accounts are that coarse.
 _IDLE_ENOUGH = 0.1
 
@@ -73,7 +75,8 @@ class Pace:
         now_s, spent_s = time.monotonic(), self._spent_s()
         period_s = self._period_s
         if self._idle() < _IDLE_ENOUGH:
-            period_s = max(period_s, (spent_s - self._spent_then_s) / MAX_SHARE)
+            wanted_s = min((spent_s - self._spent_then_s) / MAX_SHARE, _LONGEST_S)
+            period_s = max(period_s, wanted_s)
         self._spent_then_s = spent_s
         # half a period of credit: a camera of just that rate, which trembles, loses no picture
         self._due_s = max(self._due_s, now_s - 0.5 * self._period_s) + period_s
