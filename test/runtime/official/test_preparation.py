@@ -59,7 +59,8 @@ def until(condition, what):
         time.sleep(0.01)
 
 
-def test_it_can_be_stopped_while_it_fetches_and_goes_on_there_the_next_time(hub, home):
+def stopped_midway(hub, home):
+    """Begins to fetch and stops in the middle; the message of that, and the file that is left."""
     hub.gate.clear()
     work, raised = Preparation(MODEL, [].append), []
 
@@ -76,13 +77,20 @@ def test_it_can_be_stopped_while_it_fetches_and_goes_on_there_the_next_time(hub,
     work.stop()
     thread.join(5)
     hub.gate.set()
-    assert not thread.is_alive() and raised == [f"preparing {MODEL} was stopped"]
+    assert not thread.is_alive()
     (left,) = (home / "weights").glob(part)
+    return raised, left
+
+
+def test_it_can_be_stopped_while_it_fetches_and_goes_on_there_the_next_time(hub, home):
+    raised, left = stopped_midway(hub, home)
+    assert raised == [f"preparing {MODEL} was stopped"]
     assert 0 < left.stat().st_size < len(hub.content)
 
 
 @pytest.mark.long
 def test_two_processes_at_once_make_it_once_tell_how_far_it_is_and_keep_it(hub, home):
+    stopped_midway(hub, home)
     hub.ranges.clear()
     said: list[list[str]] = [[], []]
     packages = {}
@@ -96,7 +104,7 @@ def test_two_processes_at_once_make_it_once_tell_how_far_it_is_and_keep_it(hub, 
     for one in both:
         one.join(WAIT_S)
     assert {package.folder for package in packages.values()} == {home / "models" / MODEL}
-    assert len(hub.ranges) == 1 and hub.ranges[0] > 0  # went on where the test before it stopped
+    assert len(hub.ranges) == 1 and hub.ranges[0] > 0  # went on where it was stopped
     worker, waiter = sorted(said, key=len, reverse=True)
     assert waiter == [f"another process makes {MODEL}; waiting for it"]
     assert f"checking seem_{MODEL}.pt" in worker and f"reading seem_{MODEL}.pt" in worker
