@@ -98,9 +98,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if (folder / "model.yaml").is_file():
         package = open_package(folder)
     else:
+        began_s = time.process_time()
         package = export(
             arguments.variant, arguments.size, folder, arguments.precision, arguments.points, arguments.buckets
         )
+        print(f"exported in {time.process_time() - began_s:.0f} s of CPU time", flush=True)
     lines = [] if arguments.only_compile else equality(package)
     print("\n".join(lines), flush=True)
     if arguments.target:

@@ -31,6 +31,8 @@ step "train: the built-in model on these labels" \
 step "what changed, on scenes that no training saw" \
   python -m seem_ros.tools.evaluate --real "$OUT/truth" --world "$OUT/old" --render "${OLD:-60}" --grabcut none --max-clicks 5 \
     --before "$MODEL" --after "$OUT/mine/package" --limit "${LIMIT:-40}" --out "$OUT/change"
+step "the new names, asked as the node is asked, and a click on the new things" \
+  python "$HERE/new_names.py" "$OUT/truth" --models "$MODEL" "$OUT/mine/package" "$OUT/teacher/package"
 step "and the teacher on the same" \
   python -m seem_ros.tools.evaluate --real "$OUT/truth" --model "$OUT/teacher/package" --grabcut none --limit "${LIMIT:-40}" --out "$OUT/teacher_report"
 echo "ros2 launch seem_ros seem.launch.py model:=$(realpath "$OUT/mine/package")"
