@@ -31,6 +31,7 @@ export class Asking extends EventTarget {
   keepOnly(ids) {
     const gone = this.#listed.filter((id) => !ids.includes(id));
     this.#listed = ids;
+    this.#view.drop(gone, ids);
     if (gone.includes(this.last)) this.last = 0;
     if (!gone.includes(this.refining)) return;
     this.refining = 0;

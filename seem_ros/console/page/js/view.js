@@ -15,6 +15,7 @@ export class View {
   #marks = [];
   #hover = null;
   #listed = 0;
+  #gone = new Set();
 
   constructor() {
     this.picture = null;
@@ -28,15 +29,30 @@ export class View {
   show(picture) {
     this.picture?.bitmap.close();
     const resized = !this.picture || this.picture.width !== picture.width || this.picture.height !== picture.height;
-    this.picture = picture;
+    this.picture = this.#withoutGone(picture);
     this.#masks.load(picture);
     if (resized) this.#fit();
     this.redraw();
   }
 
+  /** Targets that are gone leave the picture at once: it may stand for a while, and who clicks there means a new one. */
+  drop(gone, there) {
+    for (const id of there) this.#gone.delete(id);
+    for (const id of gone) this.#gone.add(id);
+    if (!this.picture || !gone.length) return;
+    this.#withoutGone(this.picture);
+    this.redraw();
+  }
+
+  #withoutGone(picture) {
+    picture.segments = picture.segments.filter((segment) => !this.#gone.has(segment.id));
+    return picture;
+  }
+
   /** Nothing to see (any more). */
   clear() {
     this.picture = null;
+    this.#gone.clear();
     this.#masks.forget();
     this.#below.getContext("2d").clearRect(0, 0, this.#below.width, this.#below.height);
     this.redraw();
