@@ -80,6 +80,19 @@ def test_segments_that_come_before_their_picture_meet_it_too():
     assert pairing.take(0.01).segments == "first" and pairing.take(0.02) is None
 
 
+def test_segments_that_are_said_once_more_show_their_picture_again():
+    pairing, one = Pairing(), picture()
+    pairing.add_picture(1, one, 0.0)
+    pairing.add_segments(1, "first", 0.01)
+    assert pairing.take(0.02).segments == "first"
+    pairing.add_segments(1, "changed by a call", 5.0)
+    pair = pairing.take(5.0)
+    assert (pair.picture, pair.segments) == (one, "changed by a call") and pairing.take(5.1) is None
+    pairing.add_picture(2, picture(), 5.2)
+    pairing.add_segments(1, "too late", 5.21)  # a newer one waits
+    assert pairing.take(5.21) is None
+
+
 def test_segments_are_wanted_while_a_picture_waits_or_there_were_none_for_long():
     pairing = Pairing()
     assert pairing.wants_segments(0.0)

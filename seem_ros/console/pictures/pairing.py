@@ -45,6 +45,7 @@ class Pairing:
         self._ready: Pair | None = None
         self._paired_s = float("-inf")
         self._last: tuple[float, int, Any] = (float("-inf"), 0, None)
+        self._shown: tuple[int, Any] | None = None
 
     def add_picture(self, stamp_ns: int, message: Any, now_s: float) -> None:
         """A picture arrived at a monotonic time in seconds."""
@@ -60,10 +61,15 @@ class Pairing:
                 self._drop(next(iter(self._waiting)))
 
     def add_segments(self, stamp_ns: int, message: Any, now_s: float) -> None:
-        """Segments arrived; their picture is ready, and those before it are of no use any more."""
+        """Segments arrived; their picture is ready, and those before it are of no use any more.
+
+        The node says once more what is in a picture where calls changed it and no other came: it is shown again then.
+        """
         with self._lock:
             self._last = (now_s, stamp_ns, message)
             if stamp_ns not in self._waiting:
+                if not self._waiting and self._shown is not None and self._shown[0] == stamp_ns:
+                    self._ready = Pair(stamp_ns, self._shown[1], message, stamp_ns)
                 return
             self._ready = Pair(stamp_ns, self._waiting[stamp_ns][1], message, stamp_ns)
             self._paired_s = now_s
@@ -81,6 +87,7 @@ class Pairing:
         with self._lock:
             if self._ready is not None:
                 pair, self._ready = self._ready, None
+                self._shown = pair.stamp_ns, pair.picture
                 return pair
             late = [stamp for stamp, (arrived_s, _) in self._waiting.items() if now_s - arrived_s >= PATIENCE_S]
             if not late or now_s - self._paired_s < PATIENCE_S:
@@ -90,6 +97,7 @@ class Pairing:
             if now_s - arrived_s > STALE_S:
                 segments_stamp_ns, segments = 0, None
             pair = Pair(stamp_ns, self._waiting[stamp_ns][1], segments, segments_stamp_ns)
+            self._shown = pair.stamp_ns, pair.picture
             for stamp in late:
                 self._drop(stamp)
             return pair
@@ -107,6 +115,7 @@ class Pairing:
         with self._lock:
             self._waiting.clear()
             self._bytes, self._ready, self._last = 0, None, (float("-inf"), 0, None)
+            self._shown = None
 
     def _drop(self, stamp_ns: int) -> None:
         found = self._waiting.pop(stamp_ns, None)

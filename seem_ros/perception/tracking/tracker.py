@@ -391,6 +391,17 @@ class Tracker:
         self.last = self._follow(encoded, list(self._targets.values()))
         return self.last
 
+    def again(self, frame: Frame | np.ndarray | EncodedFrame) -> Segments:
+        """The targets in the frame of the last step, as prompts have started, changed and ended them since.
+
+        Args:
+            frame: That frame; targets that were last seen in another one are left out.
+        """
+        encoded = self._segmenter.encode(frame)
+        seen = [target for target in self._targets.values() if target.last_seen_ns == encoded.frame.stamp_ns]
+        self.last = compose(self._segmenter, encoded, seen, self._ids.wide)
+        return self.last
+
     def _forget_places(self, keep_hint: bool) -> None:
         for target in self._targets.values():
             target.forget_place(keep_hint)

@@ -153,11 +153,16 @@ class CameraFrames:
     # ---------------------------------------------------------------------------------------------- inference thread
 
     def kept_stamp(self, stamp_ns: int) -> int:
-        """The stamp, where a frame of it is kept; 0, the newest, where not: tools stamp with their own clock."""
+        """The stamp, where a frame of it is kept; 0, the newest, where not: tools stamp with their own clock.
+
+        Where the camera stands still, as of a paused bag, it is that of the last frame: who clicks sees that one.
+        """
+        newest = self._ring.newest()
         try:
             self._ring.at(stamp_ns, self.settings.stamp_tolerance_s)
         except FrameError:
-            return 0
+            stands = newest is not None and time.monotonic() - newest.arrived_s > self.settings.camera_timeout_s
+            return newest.time_ns if stands and newest is not None else 0
         return stamp_ns
 
     def pixel_of(self, x_m: float, y_m: float, z_m: float) -> tuple[float, float]:

@@ -34,6 +34,8 @@ from seem_ros.ros.transforms.buffer import TransformBuffer
 WARN_EVERY_S = 5.0
 # Of an error that no further frame repeats or refutes, because nobody listens any more.
 ERROR_SHOWN_S = 10.0
+# What a call changed is seen in the next frame; where none comes for so long, the last one is published once more.
+TELL_AFTER_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class CameraPipeline(CameraFrames):
         self._error, self._error_s = "", float("-inf")
         self._last_begin_s = self._last_warning_s = float("-inf")
         self._is_unwanted = False
+        self._changed_s: float | None = None
         self._names_before: dict[int, tuple[str, ...]] = {}
         self.targets: tuple[TargetInfo, ...] = ()
         self.searches = Searches(segmenter, self._tracker, self._found_one, self._why_no_frame)
@@ -115,10 +118,15 @@ class CameraPipeline(CameraFrames):
         return self.enabled and self._waiting.peek() is not None
 
     def is_ready(self) -> bool:
-        """Whether the waiting frame may be taken: not too early, and its depth and place are here or not expected."""
+        """Whether the waiting frame may be taken: not too early, and its depth and place are here or not expected.
+
+        Or whether none waits, and what calls have changed was not published yet.
+        """
         stored = self._waiting.peek()
-        if stored is None or not self.enabled:
+        if not self.enabled:
             return False
+        if stored is None:
+            return self._changed_s is not None and time.monotonic() - self._changed_s >= TELL_AFTER_S
         now, settings = time.monotonic(), self.settings
         if settings.max_rate_hz > 0 and now - self._last_begin_s < 1.0 / settings.max_rate_hz:
             return False
@@ -128,6 +136,7 @@ class CameraPipeline(CameraFrames):
         """Take the waiting frame, follow the targets into it, and publish."""
         stored = self._waiting.take()
         if stored is None:
+            self._tell_changes()
             return
         self._last_begin_s = time.monotonic()
         listening = self.output is not None and self.output.wanted()
@@ -166,6 +175,10 @@ class CameraPipeline(CameraFrames):
                 self.searches.look(encoded, stored.header)
         self._remember(stored)
         self.targets = self._tracker.targets()
+        self._publish(stored, frame, segments)
+
+    def _publish(self, stored: StoredFrame, frame: Frame, segments: Segments) -> None:
+        self._changed_s = None
         if self.output is None:
             return
         if self.settings.panoptic and self.output.wanted():
@@ -174,6 +187,22 @@ class CameraPipeline(CameraFrames):
                 segments = self._with_panoptic(segments, encoded)
         segments = with_names(segments, self.names)
         self.output.publish(frame, stored.header, segments, self.targets, self.names, self.settings)
+
+    def _changed(self) -> None:
+        """A call has changed targets: whoever listens is told with the next frame, or soon where none comes."""
+        self.targets = self._tracker.targets()
+        self._changed_s = time.monotonic()
+
+    def _tell_changes(self) -> None:
+        """Publish the last frame once more: the bag is paused, the camera sends one picture, or it went away."""
+        stored, self._changed_s = self._processed, None
+        if stored is None or self.output is None or not self.output.wanted():
+            return
+        try:
+            frame = stored.frame(self._complete(stored))
+            self._publish(stored, frame, self._tracker.again(self._encode(stored, frame)))
+        except SeemError as error:
+            self._complain(error)
 
     def _found_one(self, target_id: int, label: str) -> None:
         """Somebody waited for this target."""
@@ -253,7 +282,7 @@ class CameraPipeline(CameraFrames):
         segments, last = result.segments, replay[-1] if replay else stored
         if panoptic:
             segments = self._with_panoptic(segments, self._segmenter.encode(last.frame()))
-        self.targets = self._tracker.targets()
+        self._changed()
         self._release((stored, *replay))
         return Found(
             with_names(segments, self.names), last.header, result.target_ids, new, self._message(segments, stored)
@@ -273,7 +302,7 @@ class CameraPipeline(CameraFrames):
             self._names_before[target_id] = earlier[-ROUNDS_KEPT:]
         if label:
             self.names[target_id] = label
-        self.targets = self._tracker.targets()
+        self._changed()
         last = replay[-1] if replay else stored
         self._release((stored, *replay))
         segments = with_names(result.segments, self.names)
@@ -315,7 +344,7 @@ class CameraPipeline(CameraFrames):
             self.names[target_id] = name
         else:
             self.names.pop(target_id, None)
-        self.targets = self._tracker.targets()
+        self._changed()
         return name or info.label
 
     def view_of_target(self, target_id: int) -> TaughtView:
@@ -353,7 +382,7 @@ class CameraPipeline(CameraFrames):
         for target_id in removed:
             self.names.pop(target_id, None)
             self._names_before.pop(target_id, None)
-        self.targets = self._tracker.targets()
+        self._changed()
         return removed
 
     def _message(self, segments: Segments, stored: StoredFrame) -> str:

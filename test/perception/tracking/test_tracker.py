@@ -210,6 +210,18 @@ def test_a_mask_that_swallowed_another_targets_mask_gives_it_back(segmenter, bac
     assert tracker._targets[1].place.box[2] == pytest.approx(12)
 
 
+def test_the_last_frame_again_shows_what_prompts_have_changed_since(tracker):
+    first, second = film({(20, 30): "red", (100, 60): "blue"}, {(20, 30): "red", (100, 60): "blue"})
+    tracker.start([Prompt(text="red")], first)
+    assert [one.target_id for one in tracker.step(second)] == [1]
+    tracker.start([Prompt(text="blue")], second)
+    both = tracker.again(second)
+    assert [one.target_id for one in both] == [1, 2] and place(both, 2) == (100, 60)
+    tracker.remove([1])
+    assert [one.target_id for one in tracker.again(second)] == [2]
+    assert [one.target_id for one in tracker.again(first)] == []  # nobody who lives was last seen there
+
+
 def test_nothing_found_starts_nothing(tracker):
     result = tracker.start([Prompt(text="yellow"), Prompt(text="red")], film({(30, 40): "red"})[0])
     assert result.target_ids == (0, 1) and not result.answers[0].found and len(tracker) == 1

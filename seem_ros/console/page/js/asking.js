@@ -68,8 +68,8 @@ export class Asking extends EventTarget {
     return this.#start(marks, text, picture);
   }
 
-  /** Words alone are about now. */
-  say = (text) => this.#start([], text, null);
+  /** Words alone; without a picture they are about now. */
+  say = (text, picture) => this.#start([], text, picture);
 
   /** Something that looks like a part of a picture. */
   async reference(blob, marks) {

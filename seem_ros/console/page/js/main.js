@@ -40,6 +40,8 @@ connection.addEventListener("picture", ({ detail: packed }) => {
     try {
       const picture = await unpack(packed);
       if (picture.camera !== state.camera) return;
+      // the same picture once more, with other masks: it is as old as it was
+      if (picture.stamp !== "0" && state.newest?.stamp === picture.stamp) picture.arrived = state.newest.arrived;
       state.newest = picture;
       if (!state.frozen) view.show(picture);
       byId("stage").dataset.stamp = picture.stamp;
@@ -61,6 +63,9 @@ function freeze(on) {
   if (!state.frozen && state.pending.length) setPending([]);
   cover();
 }
+
+/** Words are about now; where the camera stands still, as of a bag that is paused, about what it showed last. */
+const say = (text) => asking.say(text, state.newest && performance.now() - state.newest.arrived > OLD_MS ? state.newest : null);
 
 /** What lies over the picture: why there is none, or how old it is. */
 function cover() {
@@ -196,7 +201,7 @@ async function loadObjects() {
   const objects = done?.answer?.objects ?? [];
   words.setTaught(objects.map((object) => object.name));
   showObjects(objects, {
-    find: (name) => asking.say(name),
+    find: (name) => say(name),
     forget: async (name) => {
       await ask("forget", { name });
       loadObjects();
@@ -240,7 +245,7 @@ byId("words").onsubmit = async (event) => {
   const text = byId("text").value.trim();
   if (!isPressed(byId("collect"))) {
     if (!text) return;
-    const done = await asking.say(text);
+    const done = await say(text);
     if (done?.success) byId("text").value = "";
     return;
   }
