@@ -210,6 +210,7 @@ def test_a_click_in_another_frame_starts_nothing_whatever_its_depth(client, benc
         before = node.log.count("the image in 'optical'")
         clicks.publish(PointStamped(header=Header(frame_id="map"), point=Point(x=30.0, y=30.0, z=z)))
         wait_for(lambda before=before: node.log.count("the image in 'optical'") > before, "a refusal")
+    del targets[:]
     pictures.publish(image(500_100 * MS))
     wait_for(lambda: targets, "a picture's targets")
     assert not targets[-1].targets
