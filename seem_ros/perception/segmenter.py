@@ -44,7 +44,7 @@ class Segmenter:
         self._newest: EncodedFrame | None = None
         self.pauses = Pauses()
         self._reader = PromptReader(backend, self._config, self.pauses, self._encoded)
-        self._decode = BatchedDecode(backend, self._reader, self.pauses)
+        self._decode = BatchedDecode(backend, self._reader, self.pauses, self._encoded)
 
     @classmethod
     def load(
@@ -193,6 +193,8 @@ class Segmenter:
         self, prompts: Sequence[Prompt], frame: Frame | np.ndarray | EncodedFrame | None = None, wide: bool = False
     ) -> Segments:
         """Answers prompts, each on its own: one more or less changes no other's mask.
+
+        The one exception: small things are looked at twice (`closer_look`) where a call has at most eight of them.
 
         Where masks overlap a pixel goes to the better score. Prompts that turn out to mean one object share its
         segment.

@@ -36,6 +36,8 @@ class PostprocessConfig:
             which that is taken, 0..1; 0 where only the model is asked.
         clicks_at_once: Clicks of a prompt that are asked together; each further one is a round of its own, with the
             mask before it as memory. 0 where all are asked together.
+        closer_look: How many times larger a thing must be seen by itself for a second look at it, where a box or
+            several clicks say where it is; 0 where there is one look alone.
 
     Raises:
         ModelError: A number is outside its range, or one of the text curve's is missing.
@@ -52,6 +54,7 @@ class PostprocessConfig:
     box_agreement: float = 0.0
     box_vote: float = 0.0
     clicks_at_once: int = 0
+    closer_look: float = 0.0
 
     def __post_init__(self) -> None:
         for name in (
@@ -78,6 +81,8 @@ class PostprocessConfig:
         for name in WHOLE:
             if not 0 <= getattr(self, name) <= 100:
                 raise ModelError(f"thresholds: {name} must lie in 0..100, got {getattr(self, name)!r}")
+        if self.closer_look != 0 and not 1.0 < self.closer_look <= 100.0:
+            raise ModelError(f"thresholds: closer_look must be 0, or above 1 and at most 100, got {self.closer_look!r}")
         if self.click_tolerance_px is not None and not 0.0 <= self.click_tolerance_px <= 100.0:
             raise ModelError(f"thresholds: click_tolerance_px must lie in 0..100, got {self.click_tolerance_px!r}")
 

@@ -35,6 +35,8 @@ def test_the_shipped_packages_thresholds_are_read(package):
         ({"edge_radius": -1}, "0..100"),
         ({"clicks_at_once": 2.5}, "clicks_at_once must be a whole number"),
         ({"clicks_at_once": -1}, "0..100"),
+        ({"closer_look": 1.0}, "closer_look must be 0, or above 1"),
+        ({"closer_look": float("nan")}, "closer_look must be 0, or above 1"),
         ({"box_vote": 1.1}, "box_vote must lie in 0..1"),
         ({"click_tolerance_px": -1}, "0..100"),
     ],
