@@ -84,7 +84,7 @@ class BatchedDecode:
         All or none of a call's, so that their order does not count.
         """
         spec, gain = self._backend.spec, self._backend.spec.postprocess.closer_look
-        if not gain:
+        if not gain or not config.look_closer:
             return result
         fine, coarse = result.mask_logits, result.memory_mask
         windows = {

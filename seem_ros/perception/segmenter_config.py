@@ -29,6 +29,8 @@ class SegmenterConfig:
         centre away.
     follow_edges: Move the borders of masks to the picture's edges nearby, where the model's package asks for that
         (``PostprocessConfig.edge_radius``). It costs half a millisecond per small mask, more at 1080p.
+    look_closer: Look a second time at small things that a box or several clicks point at, where the model's package
+        asks for that (``PostprocessConfig.closer_look``). Each costs one more encode.
     """
 
     presence_threshold: float | None = None
@@ -41,6 +43,7 @@ class SegmenterConfig:
     drop_strays: bool = True
     min_part: float = 0.05
     follow_edges: bool = True
+    look_closer: bool = True
 
     def __post_init__(self) -> None:
         for name in ("presence_threshold", "panoptic_score", "panoptic_overlap", "min_part"):

@@ -8,6 +8,7 @@ from colour_backend import HEIGHT, STRIDE, WIDTH, scene
 
 from seem_ros.perception.closer_look import Window, agreed, window_of
 from seem_ros.perception.segmenter import Segmenter
+from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.letterbox import fit
 from seem_ros.perception.structures.prompts import Box, Click, Prompt, Scribble
@@ -95,7 +96,7 @@ def test_a_small_boxed_thing_is_encoded_by_itself_once_more_and_its_mask_gets_be
     boxed = Prompt(boxes=(Box(507, 303, 571, 351),))
     better, looks = overlap(boxed)
     assert looks == 2
-    backend.spec = replace(backend.spec, postprocess=replace(backend.spec.postprocess, closer_look=0.0))
+    segmenter.config = SegmenterConfig(look_closer=False)
     plain, looks = overlap(boxed)
     assert looks == 1 and better > plain + 0.02
 

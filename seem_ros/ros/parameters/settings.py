@@ -137,6 +137,11 @@ class Settings:
         "refuse answers 'not found', use tries.",
         choices=UNKNOWN_WORDS,
     )
+    look_closer: bool = row(
+        True,
+        "Look a second time, from nearer, at small things that a box or three clicks point at: better masks, for one "
+        "more encode each.",
+    )
     answer_labels: bool = row(
         True, "Put the label image into the answers of services; false keeps them short in a shell."
     )
@@ -195,7 +200,9 @@ class Settings:
     def segmenter_config(self) -> SegmenterConfig:
         """What the segmenter needs of this."""
         threshold = None if self.presence_threshold < 0 else self.presence_threshold
-        return SegmenterConfig(presence_threshold=threshold, unknown_words=self.unknown_words)
+        return SegmenterConfig(
+            presence_threshold=threshold, unknown_words=self.unknown_words, look_closer=self.look_closer
+        )
 
     def tracker_config(self, postprocess: PostprocessConfig) -> TrackerConfig:
         """The tracker's numbers; presence thresholds below 0 are the model's own.
