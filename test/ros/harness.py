@@ -138,9 +138,8 @@ class Client:
 
     def send(self, kind: type, service: str, request: Any) -> Any:
         """A future of a call."""
-        if service not in self._clients:
-            self._clients[service] = self.node.create_client(kind, service)
-            assert self._clients[service].wait_for_service(WAIT_S), f"there is no service {service}"
+        if self._clients.get(service) not in self._answered:
+            self.call(kind, service, kind.Request())  # an empty one is refused, and then answers arrive (see `call`)
         return self._clients[service].call_async(request)
 
     @staticmethod
