@@ -100,9 +100,10 @@ class BatchedDecode:
             nearer, asked = self._encode(window.cut(encoded.frame)), [window.inside(prompts[row])]
             batch, _ = self._reader.read(asked, nearer.geometry)
             (closer,) = self(nearer, batch, asked, config, looks_closer=True).mask_logits
-            if not (closer > 0).any():
+            both = agreed(fine[row], closer, window, encoded.geometry, nearer.geometry, spec.mask_stride)
+            if not (both > 0).any():  # two answers to two questions: the first one saw the whole picture
                 continue
-            fine[row] = agreed(fine[row], closer, window, encoded.geometry, nearer.geometry, spec.mask_stride)
+            fine[row] = both
             coarse[row] = cv2.resize(fine[row], coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
         return replace(result, mask_logits=fine, memory_mask=coarse)
 

@@ -110,3 +110,24 @@ def test_a_call_about_very_many_small_things_looks_once(backend):
         before = backend.encoded
         segmenter.segment([boxed] * count, Frame(picture))
         assert backend.encoded - before == looks
+
+
+def test_where_the_closer_look_means_something_else_the_first_one_counts(backend):
+    backend.spec = replace(backend.spec, postprocess=replace(backend.spec.postprocess, closer_look=1.5))
+    picture = np.full((*SOURCE_HW, 3), 128, np.uint8)
+    picture[303:351, 507:571] = (250, 20, 20)
+    decode, decodes = backend.decode, []
+
+    def elsewhere(features, prompts):
+        answer = decode(features, prompts)
+        decodes.append(answer)
+        if len(decodes) == 1:
+            return answer
+        corner = np.full_like(answer.mask_logits, -8)
+        corner[:, :4, :4] = 8
+        return replace(answer, mask_logits=corner)
+
+    backend.decode = elsewhere
+    answer = Segmenter(backend).segment([Prompt(boxes=(Box(507, 303, 571, 351),))], Frame(picture))
+    assert len(decodes) == 2 and answer.answers[0].found
+    assert answer.labels[327, 539] and answer.labels[303:351, 507:571].mean() > 0.7
