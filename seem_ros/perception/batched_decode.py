@@ -101,7 +101,7 @@ class BatchedDecode:
             batch, _ = self._reader.read(asked, nearer.geometry)
             (closer,) = self(nearer, batch, asked, config, looks_closer=True).mask_logits
             both = agreed(fine[row], closer, window, encoded.geometry, nearer.geometry, spec.mask_stride)
-            if not (both > 0).any():  # two answers to two questions: the first one saw the whole picture
+            if not (closer > 0).any() or not (both > 0).any():  # they mean two things: the first saw the whole picture
                 continue
             fine[row] = both
             coarse[row] = cv2.resize(fine[row], coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)

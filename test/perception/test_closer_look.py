@@ -112,22 +112,27 @@ def test_a_call_about_very_many_small_things_looks_once(backend):
         assert backend.encoded - before == looks
 
 
-def test_where_the_closer_look_means_something_else_the_first_one_counts(backend):
+@pytest.mark.parametrize(("elsewhere", "there"), [(8, -8), (-1, -1)], ids=["something else", "nothing"])
+def test_where_the_closer_look_means_something_else_or_nothing_the_first_one_counts(backend, elsewhere, there):
     backend.spec = replace(backend.spec, postprocess=replace(backend.spec.postprocess, closer_look=1.5))
     picture = np.full((*SOURCE_HW, 3), 128, np.uint8)
     picture[303:351, 507:571] = (250, 20, 20)
     decode, decodes = backend.decode, []
 
-    def elsewhere(features, prompts):
+    def otherwise(features, prompts):
         answer = decode(features, prompts)
         decodes.append(answer)
         if len(decodes) == 1:
             return answer
-        corner = np.full_like(answer.mask_logits, -8)
-        corner[:, :4, :4] = 8
+        corner = np.full_like(answer.mask_logits, there)
+        corner[:, :4, :4] = elsewhere
         return replace(answer, mask_logits=corner)
 
-    backend.decode = elsewhere
-    answer = Segmenter(backend).segment([Prompt(boxes=(Box(507, 303, 571, 351),))], Frame(picture))
+    backend.decode, segmenter = otherwise, Segmenter(backend)
+    prompts, frame = [Prompt(boxes=(Box(507, 303, 571, 351),))], Frame(picture)
+    answer = segmenter.segment(prompts, frame)
     assert len(decodes) == 2 and answer.answers[0].found
     assert answer.labels[327, 539] and answer.labels[303:351, 507:571].mean() > 0.7
+    segmenter.config, backend.decode = SegmenterConfig(look_closer=False), decode
+    first = segmenter.segment(prompts, frame)
+    assert np.array_equal(answer.labels, first.labels) and answer.answers[0].mask_score == first.answers[0].mask_score
