@@ -43,22 +43,15 @@ class BatchedDecode:
         self._backend, self._reader, self._pauses, self._encode = backend, reader, pauses, encode
 
     def __call__(
-        self,
-        encoded: EncodedFrame,
-        batch: PromptBatch,
-        prompts: Sequence[Prompt],
-        config: SegmenterConfig,
-        looks_closer: bool = False,
+        self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt], config: SegmenterConfig
     ) -> DecodeBatch:
-        """One batched decode, without strays; rows whose presence the model does not say get their mask score.
+        """One batched decode, without strays; rows whose presence the model does not say get their mask score."""
+        result = self._look(encoded, batch, prompts, config)
+        return self._looked_closer(encoded, prompts, result, config)
 
-        Args:
-            encoded: The picture.
-            batch: What is asked.
-            prompts: The user's own on this picture, per row, or none.
-            config: Of the segmenter.
-            looks_closer: It is a closer look already.
-        """
+    def _look(
+        self, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt], config: SegmenterConfig
+    ) -> DecodeBatch:
         texts = np.flatnonzero(grounding.text_alone(batch))
         rule = self._reader.words.text_rule() if len(texts) else None
         if rule is not None:
@@ -73,8 +66,7 @@ class BatchedDecode:
             result.presence[texts] = sure
         if taught:
             result.presence[list(taught)] = recognised
-        result = self._put_right(encoded, batch, prompts, result, config)
-        return result if looks_closer else self._looked_closer(encoded, prompts, result, config)
+        return self._put_right(encoded, batch, prompts, result, config)
 
     def _looked_closer(
         self, encoded: EncodedFrame, prompts: Sequence[Prompt], result: DecodeBatch, config: SegmenterConfig
@@ -86,25 +78,24 @@ class BatchedDecode:
         spec, gain = self._backend.spec, self._backend.spec.postprocess.closer_look
         if not gain or not config.look_closer:
             return result
-        fine, coarse = result.mask_logits, result.memory_mask
-        windows = {
-            row: window
-            for row, prompt in enumerate(prompts)
-            if (window := window_of(prompt, fine[row], encoded.geometry, spec.mask_stride, gain)) is not None
-        }
+        windows = {}
+        for row, prompt in enumerate(prompts):
+            window = window_of(prompt, result.mask_logits[row], encoded.geometry, spec.mask_stride, gain)
+            if window is not None:
+                windows[row] = window
         if not 0 < len(windows) <= _CLOSER_LOOKS:
             return result
-        fine, coarse = fine.copy(), coarse.copy()
+        fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
         for row, window in windows.items():
             self._pauses()
             nearer, asked = self._encode(window.cut(encoded.frame)), [window.inside(prompts[row])]
             batch, _ = self._reader.read(asked, nearer.geometry)
-            (closer,) = self(nearer, batch, asked, config, looks_closer=True).mask_logits
+            (closer,) = self._look(nearer, batch, asked, config).mask_logits
             both = agreed(fine[row], closer, window, encoded.geometry, nearer.geometry, spec.mask_stride)
             if not (closer > 0).any() or not (both > 0).any():  # they mean two things: the first saw the whole picture
                 continue
             fine[row] = both
-            coarse[row] = cv2.resize(fine[row], coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
+            coarse[row] = cv2.resize(both, coarse.shape[:0:-1], interpolation=cv2.INTER_AREA)
         return replace(result, mask_logits=fine, memory_mask=coarse)
 
     def _with_rounds(
@@ -119,7 +110,7 @@ class BatchedDecode:
         rows = [
             row
             for row, prompt in enumerate(prompts)
-            if 0 < few < len(prompt.clicks) and _clicks_alone(prompt) and not batch.has_previous[row]
+            if 0 < few < len(prompt.clicks) and prompt.has_only(prompt.clicks) and not batch.has_previous[row]
         ]
         memory: dict[int, np.ndarray] = {}
         for left in range(_ROUNDS, 0, -1):  # clicks that are not yet said
@@ -167,7 +158,3 @@ class BatchedDecode:
         if silent.any():  # a model without presence head always answers something: how sure the outline is
             presence[silent] = mask_scores(fine[silent])
         return replace(result, mask_logits=fine, memory_mask=coarse, presence=presence.astype(np.float32))
-
-
-def _clicks_alone(prompt: Prompt) -> bool:
-    return prompt.shapes == prompt.clicks and not prompt.text and prompt.reference is None

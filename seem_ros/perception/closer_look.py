@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from seem_ros.perception.prompting.rasterize import region_extent
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.letterbox import Geometry
 from seem_ros.perception.structures.prompts import Prompt
@@ -66,26 +67,26 @@ def window_of(prompt: Prompt, logits: np.ndarray, geometry: Geometry, stride: in
         None where the prompt does not say surely where and how large the thing is, or it is large enough already.
     """
     is_sure = bool(prompt.boxes) or len(prompt.clicks) >= FEWEST_CLICKS
-    if not is_sure or prompt.text or prompt.reference is not None or prompt.shapes != (*prompt.clicks, *prompt.boxes):
+    if not is_sure or not prompt.has_only((*prompt.clicks, *prompt.boxes)):
         return None
-    rows, columns = np.flatnonzero((logits > 0).any(axis=1)), np.flatnonzero((logits > 0).any(axis=0))
-    if not len(rows):
+    mask = logits > 0
+    if not mask.any():
         return None
-    (x0, y0), (x1, y1) = geometry.to_source(
-        [(columns[0] * stride, rows[0] * stride), ((columns[-1] + 1) * stride, (rows[-1] + 1) * stride)]
-    )
-    across = [x0, x1, *(one.x for one in prompt.clicks), *(x for one in prompt.boxes for x in (one.x0, one.x1))]
-    down = [y0, y1, *(one.y for one in prompt.clicks), *(y for one in prompt.boxes for y in (one.y0, one.y1))]
+    corners = [
+        *geometry.to_source(region_extent(mask).reshape(2, 2) * stride),
+        *((one.x, one.y) for one in prompt.clicks),
+        *(corner for one in prompt.boxes for corner in ((one.x0, one.y0), (one.x1, one.y1))),
+    ]
+    (left, top), (right, bottom) = np.min(corners, axis=0), np.max(corners, axis=0)
     (height, width), (network_h, network_w) = geometry.source_hw, geometry.network_hw
     aspect = network_w / network_h
-    extent = max(max(across) - min(across), (max(down) - min(down)) * aspect)
-    wide = max(extent * MARGIN, network_w * _LEAST_SHARE)
+    wide = max(max(right - left, (bottom - top) * aspect) * MARGIN, network_w * _LEAST_SHARE)
     if max(width, height * aspect) < least_gain * wide:
         return None
     wide, tall = min(wide, width), min(wide / aspect, height)
-    left = round(float(np.clip((min(across) + max(across) - wide) / 2, 0, width - wide)))
-    top = round(float(np.clip((min(down) + max(down) - tall) / 2, 0, height - tall)))
-    return Window(left, top, round(left + wide), round(top + tall))
+    x0 = round(float(np.clip((left + right - wide) / 2, 0, width - wide)))
+    y0 = round(float(np.clip((top + bottom - tall) / 2, 0, height - tall)))
+    return Window(x0, y0, round(x0 + wide), round(y0 + tall))
 
 
 def agreed(

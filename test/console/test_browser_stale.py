@@ -7,8 +7,6 @@ from harness import Camera, wait_for
 from page import Page
 
 STILL = scene({(90, 60): "green"})
-
-
 THING = (slice(52, 68), slice(82, 98))
 
 

@@ -272,6 +272,10 @@ class Prompt:
         """Something positive is pointed at in the source image."""
         return any(not shape.negative for shape in self.shapes)
 
+    def has_only(self, shapes: tuple[Shape, ...]) -> bool:
+        """Nothing else is said than these of its clicks and regions, which stand in the order of `shapes`."""
+        return self.shapes == shapes and not self.text and self.reference is None
+
     @property
     def is_positive(self) -> bool:
         """It says what is wanted, and not only what is not: a first round needs that, a further one does not."""

@@ -8,7 +8,6 @@ owns the model.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -148,7 +147,7 @@ class CameraFrames:
     def age_s(self) -> float | None:
         """Seconds since the last frame arrived; None before the first."""
         newest = self._ring.newest()
-        return None if newest is None else time.monotonic() - newest.arrived_s
+        return None if newest is None else newest.age_s
 
     # ---------------------------------------------------------------------------------------------- inference thread
 
@@ -157,12 +156,13 @@ class CameraFrames:
 
         Where the camera stands still, as of a paused bag, it is that of the last frame: who clicks sees that one.
         """
-        newest = self._ring.newest()
         try:
             self._ring.at(stamp_ns, self.settings.stamp_tolerance_s)
         except FrameError:
-            stands = newest is not None and time.monotonic() - newest.arrived_s > self.settings.camera_timeout_s
-            return newest.time_ns if stands and newest is not None else 0
+            newest = self._ring.newest()
+            if newest is None or newest.age_s <= self.settings.camera_timeout_s:
+                return 0
+            return newest.time_ns
         return stamp_ns
 
     def pixel_of(self, x_m: float, y_m: float, z_m: float) -> tuple[float, float]:
@@ -231,7 +231,7 @@ class CameraFrames:
         newest = self._ring.newest()
         if newest is None:
             raise self.no_frame_yet()
-        age_s = time.monotonic() - newest.arrived_s
+        age_s = newest.age_s
         if not stamp_ns and age_s > self.settings.camera_timeout_s and not self._ring.is_still:
             raise FrameError(
                 f"camera {self.name} is gone: its last frame came {age_s:.1f} s ago (camera_timeout_s is "

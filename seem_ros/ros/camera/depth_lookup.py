@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -81,7 +80,7 @@ class DepthLookup:
 
     def is_settled(self, stored: StoredFrame, settings: Settings) -> bool:
         """Whether waiting cannot give the picture a better depth or place, or would take too long."""
-        waited_s = time.monotonic() - stored.arrived_s
+        waited_s = stored.age_s
         if self.info is None or not self.pairing.alive:
             return True
         if waited_s < settings.depth_wait_s and not self.pairing.settled(

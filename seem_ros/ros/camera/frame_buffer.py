@@ -67,6 +67,11 @@ class StoredFrame:
         return self.stamp_ns or self.arrived_ns
 
     @property
+    def age_s(self) -> float:
+        """Seconds since it arrived."""
+        return time.monotonic() - self.arrived_s
+
+    @property
     def has_picture(self) -> bool:
         """Whether it was converted already."""
         return self._frame is not None

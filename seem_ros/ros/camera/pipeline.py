@@ -151,9 +151,8 @@ class CameraPipeline(CameraFrames):
         except SeemError as error:
             self._complain(error)
             return
-        now = time.monotonic()
         self.statistics.took("total", time.perf_counter() - begin)
-        self.statistics.took("latency", now - stored.arrived_s)
+        self.statistics.took("latency", stored.age_s)
         self.statistics.published()
         self._error = ""
 
@@ -174,11 +173,10 @@ class CameraPipeline(CameraFrames):
             with self.statistics.stage("find"):
                 self.searches.look(encoded, stored.header)
         self._remember(stored)
-        self.targets = self._tracker.targets()
+        self.targets, self._changed_s = self._tracker.targets(), None
         self._publish(stored, frame, segments)
 
     def _publish(self, stored: StoredFrame, frame: Frame, segments: Segments) -> None:
-        self._changed_s = None
         if self.output is None:
             return
         if self.settings.panoptic and self.output.wanted():
@@ -387,7 +385,7 @@ class CameraPipeline(CameraFrames):
 
     def _message(self, segments: Segments, stored: StoredFrame) -> str:
         """What the answer says beside the segments: what is missing, and how old a still picture is."""
-        age_s = time.monotonic() - stored.arrived_s
+        age_s = stored.age_s
         still = self._ring.is_still and age_s > self.settings.camera_timeout_s
         parts = (
             segments.message,

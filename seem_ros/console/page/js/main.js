@@ -64,24 +64,26 @@ function freeze(on) {
   cover();
 }
 
+/** Milliseconds since the newest picture came. */
+const age = () => (state.newest ? performance.now() - state.newest.arrived : Infinity);
+
 /** Words are about now; where the camera stands still, as of a bag that is paused, about what it showed last. */
-const say = (text) => asking.say(text, state.newest && performance.now() - state.newest.arrived > OLD_MS ? state.newest : null);
+const say = (text) => asking.say(text, age() > OLD_MS ? state.newest : null);
 
 /** What lies over the picture: why there is none, or how old it is. */
 function cover() {
-  const age = state.newest ? performance.now() - state.newest.arrived : Infinity;
   const node = current();
   let text = "";
   if (!connection.connected) text = "The console is not there. Trying again…";
   else if (!state.nodes.length) text = "Looking for a segmentation node…";
   else if (!node) text = `The node ${state.node} went away. Waiting for it…`;
   else if (!node.active) text = `The node ${node.name} is not active (yet).`;
-  else if (age > OLD_MS && !state.newest) text = "Waiting for the first picture…";
+  else if (!state.newest) text = "Waiting for the first picture…";
   byId("cover").textContent = text;
   byId("cover").hidden = !text;
-  const old = !text && age > OLD_MS;
+  const old = !text && age() > OLD_MS;
   byId("age").hidden = !old && !state.frozen;
-  byId("age").textContent = state.frozen ? "Frozen" : `No picture for ${(age / 1000).toFixed(0)} s`;
+  byId("age").textContent = state.frozen ? "Frozen" : `No picture for ${(age() / 1000).toFixed(0)} s`;
   byId("age").classList.toggle("still", Boolean(state.frozen));
   byId("status").textContent = connection.connected ? state.node : "not connected";
   byId("status").className = `status ${connection.connected && node?.active && !old ? "good" : "bad"}`;
