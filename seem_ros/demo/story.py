@@ -129,7 +129,11 @@ def play_story(stage: Stage, player: Player, shots: list[Shot], say: Callable[[s
         else:
             target_id = reply.target.target_id
             cast.names[target_id], cast.since[target_id] = "waited for", max(player.index, 0)
-            say(f"{'the green box is seen':<34} -> target {target_id}, after {reply.frames_looked_at} pictures")
+            at = reply.target.centroid
+            say(
+                f"{'the green box is seen':<34} -> target {target_id}, around ({at.x:.0f}, {at.y:.0f}), "
+                f"after {reply.frames_looked_at} pictures"
+            )
         seen.set()
 
     say('waiting for "the green box", which is not there yet')

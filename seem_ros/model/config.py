@@ -56,6 +56,8 @@ class PixelDecoderConfig:
         mask_width: channels of the stride-4 map before the mask features; 0 = dim (official).
         mask_position: add a projected sine position to the stride-4 map.
         fine_dim: channels of additional stride-2 mask features; 0 = none (official).
+        bottleneck: the 3x3 convolutions from stride 16 to the finest run on 1 / `bottleneck` of their channels, between
+            1x1 ones; 0 = on all (official).
     """
 
     kind: str = "fpn"
@@ -68,6 +70,7 @@ class PixelDecoderConfig:
     mask_width: int = 0
     mask_position: bool = False
     fine_dim: int = 0
+    bottleneck: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,7 @@ class DecoderConfig:
         presence_head: every query predicts whether what was asked for is there.
         prior: the prompt's geometry, its text and its reference start the query (see `query_decoder/prompt_prior.py`).
         refine_width: channels of the head that corrects masks near clicks (`query_decoder/mask_refiner.py`); 0 = none.
+        refine_depthwise: depthwise filters per channel of that head's finer convolutions; 0 = full convolutions.
     """
 
     rules: str = "v0"
@@ -126,6 +130,7 @@ class DecoderConfig:
     presence_head: bool = False
     prior: bool = False
     refine_width: int = 0
+    refine_depthwise: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,12 +201,18 @@ PICO = ModelConfig(
     ),
 )
 
-LITE = ModelConfig(
+# The built-in model with full 3x3 convolutions, as it was first trained; packages and checkpoints of it go on working.
+LITE_FULL = ModelConfig(
     name="lite",
     backbone=BackboneConfig(kind="efficientnet_lite", widths=(24, 40, 112, 320), depths=(), variant="lite0"),
     pixel_decoder=PICO.pixel_decoder,
     text=PICO.text,
     decoder=replace(PICO.decoder, refine_width=24),
+)
+LITE = replace(
+    LITE_FULL,
+    pixel_decoder=replace(LITE_FULL.pixel_decoder, bottleneck=2),
+    decoder=replace(LITE_FULL.decoder, refine_depthwise=2),
 )
 
 

@@ -14,9 +14,14 @@ from torch.nn import functional as F
 _BLOCKED = -1e4
 
 
+def traced() -> bool:
+    """Whether a graph is being made."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def eager() -> bool:
     """Whether code may look at values and write in place: nothing is traced and no gradient is recorded."""
-    return not (torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing())
+    return not (torch.is_grad_enabled() or traced())
 
 
 class Attention(nn.Module):
@@ -40,6 +45,20 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         """[B, L, C] -> [B, heads, L, C / heads]."""
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def map_keys(self, x: Tensor) -> Tensor:
+        """As `keys`, of a map [B, C, h, w]."""
+        dim = x.shape[1]
+        return self._split_map(x, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
+
+    def map_values(self, x: Tensor) -> Tensor:
+        """As `values`, of a map [B, C, h, w]."""
+        dim = x.shape[1]
+        return self._split_map(x, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :])
+
+    def _split_map(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        projected = F.conv2d(x, weight[:, :, None, None], bias)
+        return self._split(projected.permute(0, 2, 3, 1).flatten(1, 2))
 
     def keys(self, x: Tensor) -> Tensor:
         """Projects [B, S, C] to keys [B, heads, S, C / heads]."""
@@ -95,6 +114,36 @@ class MLP(nn.Module):
         for i, layer in enumerate(self.layers):
             x = layer(x if i == 0 else x.relu())
         return x
+
+
+class DepthwiseFilters(nn.Module):
+    """Several depthwise 3x3 filters for every channel (keys `filters.<i>`).
+
+    A convolution each: runtimes have fast kernels for one filter per channel, and none for several.
+    """
+
+    def __init__(self, channels: int, count: int) -> None:
+        super().__init__()
+        self.filters = nn.ModuleList(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False) for _ in range(count)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, h, w] -> [N, count * C, h, w], one filter's results after another's."""
+        return torch.cat([filters(x) for filters in self.filters], 1)
+
+
+class SeparableConv(nn.Module):
+    """A 3x3 convolution as depthwise filters and a pointwise mixture (Chollet, "Xception", 2017, section 3)."""
+
+    def __init__(self, dim_in: int, dim_out: int, count: int) -> None:
+        super().__init__()
+        self.spread = DepthwiseFilters(dim_in, count)
+        self.mix = nn.Conv2d(count * dim_in, dim_out, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, dim_in, h, w] -> [N, dim_out, h, w]."""
+        return self.mix(self.spread(x))
 
 
 class AttentionBlock(nn.Module):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from seem_ros.errors import ModelError
 from seem_ros.model.config import ModelConfig, with_rules
+from seem_ros.model.layers import traced
 from seem_ros.model.query_decoder.attention_rules import RULES
 from seem_ros.model.query_decoder.decoder import QueryDecoder
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
@@ -76,7 +77,8 @@ class Seem(nn.Module):
                 the same answers up to rounding. Default: wherever the model has no finer masks that need them.
 
         Raises:
-            ModelError: the tensor is not a batch of RGB pictures, or the size does not fit.
+            ModelError: the tensor is not a batch of RGB pictures, the size does not fit, or there is no one convolution
+                to fold.
         """
         if pixels.dim() != 4 or pixels.shape[1] != 3 or not pixels.is_floating_point():
             raise ModelError(f"pixels must be floating point [N, 3, H, W], got {pixels.dtype} {tuple(pixels.shape)}")
@@ -87,8 +89,11 @@ class Seem(nn.Module):
                 f"{self.config.name} reads pictures padded to multiples of {divisor}, got {height}x{width}"
             )
         maps, fine = self.backbone(pixels)
+        one = isinstance(self.pixel_decoder.mask_features, nn.Conv2d)
+        if fold and not one:
+            raise ModelError(f"{self.config.name} makes its mask features in several steps, which cannot be folded")
         if fold is None:
-            fold = not self.config.decoder.fine_dim
+            fold = one and not self.config.decoder.fine_dim
         if fold:
             levels, source = self.pixel_decoder.pyramid(maps)
             del maps, fine  # a tenth of what the rest needs at most
@@ -105,7 +110,7 @@ class Seem(nn.Module):
         Raises:
             PromptError: a prompt cannot be used (`PromptTensors.check`).
         """
-        if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        if not traced():
             prompts.check()
         return self.decoder.decode(image, prompts, official)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seem_ros.errors import CheckpointError, PackageError
 from seem_ros.model.checkpoints import load_checkpoint, read_state
-from seem_ros.model.config import LITE, PICO, ModelConfig
+from seem_ros.model.config import LITE, LITE_FULL, PICO, ModelConfig
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.backends.batch_norm_folding import unfold_batch_norms
 from seem_ros.runtime.package import Package
@@ -18,6 +18,7 @@ from seem_ros.runtime.spec import ModelSpec
 
 _PICO_MARK = "decoder.prompt_feat.weight"  # official decoders have no queries of their own for prompts
 _LITE_MARK = "backbone.conv_stem.weight"
+_FULL_MARK = "pixel_decoder.layer_1.weight"
 _OFFICIAL_HW = (480, 640)
 # Of our own architectures: network input and point slots that their training read; more slots would never be filled as
 # it knows them.
@@ -50,7 +51,9 @@ def open_checkpoint(
         usual = _OFFICIAL_HW if all(side % divisor == 0 for side in _OFFICIAL_HW) else (divisor, divisor)
         values: dict[str, Any] = {"logit_scale": model.text_encoder.logit_scale.item()}
         return model, ModelSpec.of_config(model.config, input_hw or usual, **{**values, **fields})
-    config = LITE if _LITE_MARK in state else PICO
+    config = PICO
+    if _LITE_MARK in state:
+        config = LITE_FULL if _FULL_MARK in state else LITE
     model = Seem(config)
     try:
         model.load_state_dict(state, strict=True)

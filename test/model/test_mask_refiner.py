@@ -10,10 +10,10 @@ from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 SIZES = {"points": 4, "text": 1, "references": 1, "dim": 16, "text_dim": 16, "mask_dim": 8, "mask_hw": (24, 32)}
 
 
-@pytest.fixture
-def refiner():
+@pytest.fixture(params=[0, 2], ids=["full", "depthwise"])
+def refiner(request):
     torch.manual_seed(0)
-    refiner = MaskRefiner(16, 8, 12)
+    refiner = MaskRefiner(16, 8, 12, request.param)
     torch.nn.init.normal_(refiner.delta.weight)
     return refiner.eval()
 
@@ -28,13 +28,14 @@ def prompt(*clicks):
 
 
 def corrected(refiner, prompts):
-    coarse, hidden, features = torch.zeros(1, 1, 24, 32), torch.zeros(1, 1, 16), torch.zeros(1, 8, 24, 32)
+    coarse, hidden, features = torch.zeros(1, 1, 24, 32), torch.zeros(1, 1, 16), torch.zeros(1, 24, 32, 8)
     with torch.no_grad():
         return refiner(coarse, hidden, features, prompts)[0, 0]
 
 
 def test_an_untrained_head_corrects_nothing():
-    assert not corrected(MaskRefiner(16, 8, 12), prompt((0.5, 0.5, 1))).any()
+    for depthwise in (0, 2):
+        assert not corrected(MaskRefiner(16, 8, 12, depthwise), prompt((0.5, 0.5, 1))).any()
 
 
 def test_a_click_changes_the_mask_most_around_it(refiner):
@@ -51,3 +52,16 @@ def test_unused_points_say_nothing(refiner):
     padded = prompt((0.3, 0.7, 1))
     padded.points_xy[0, 0, 1:] = 0.9
     assert torch.equal(corrected(refiner, padded), corrected(refiner, prompt((0.3, 0.7, 1))))
+
+
+def test_depthwise_filters_made_once_for_all_prompts_answer_as_if_each_prompt_had_scaled_the_features_first():
+    torch.manual_seed(0)
+    refiner = MaskRefiner(16, 8, 12, 2).eval()
+    hidden, features = torch.randn(1, 3, 16), torch.randn(1, 24, 32, 8)
+    maps = torch.randn(1, 3, 8, 24, 32)
+    with torch.no_grad():
+        given = refiner._entered(hidden, features, maps)
+        scale, shift = refiner.film(hidden[0])[..., None, None].chunk(2, 1)
+        spread = refiner.spread(refiner.lateral(features.permute(0, 3, 1, 2)) * (1 + scale))
+        wanted = torch.einsum("oc,pchw->pohw", refiner.mix, spread) + shift + refiner.enter(maps[0])
+    torch.testing.assert_close(given, wanted, atol=1e-5, rtol=1e-4)

@@ -43,6 +43,10 @@ def test_the_demo_ends_by_itself_and_its_targets_match_the_truth(private_ros, tm
     walked = [line for line in done.stdout.splitlines() if "a real walk: followed through 16 pictures" in line]
     assert float(walked[0].rsplit(" ", 1)[1]) > 0.6, walked  # of the pavement, by its name alone
     assert int(cv2.VideoCapture(str(tmp_path / "walk.mp4")).get(cv2.CAP_PROP_FRAME_COUNT)) == 17
+    (seen,) = re.findall(r"the green box is seen .* around \((\d+), (\d+)\), after (\d+) pictures", done.stdout)
+    x, y, pictures = map(int, seen)
+    # it falls into picture 142, through the upper edge, and lies at (197, 121) from picture 147 on
+    assert abs(x - 197) < 40 and y < 135 and pictures >= 140, seen
     assert "Traceback" not in (tmp_path / "node.log").read_text()
 
 

@@ -2,8 +2,8 @@
 """Pixel decoder of the Focal and DaViT variants: a transformer encoder on the coarsest map, then a feature pyramid.
 
 Reference: X-Decoder / SEEM `transformer_encoder_fpn`. The built-in model uses the same class with batch norm, a
-narrower stride-4 level, projected positions in it and mask features at stride 2; these are off in every official
-variant.
+narrower stride-4 level, projected positions in it, mask features at stride 2 and bottlenecks for its 3x3 convolutions;
+these are off in every official variant.
 """
 
 from __future__ import annotations
@@ -53,6 +53,17 @@ class EncoderLayer(nn.Module):
         return self.norm2(x + self.linear2(self.linear1(x).relu()))
 
 
+def bottleneck_layer(inside: int, dim_out: int, norm: str) -> nn.Sequential:
+    """A 3x3 convolution on `inside` channels and a 1x1 one to `dim_out`, with norm and ReLU.
+
+    What feeds it, 1x1 convolutions at other sizes as well, makes `inside` channels right away. Together a full 3x3
+    convolution in Tucker's form: Kim et al., "Compression of Deep Convolutional Neural Networks" (2016), section 3.
+    """
+    return nn.Sequential(
+        nn.Conv2d(inside, inside, 3, padding=1, bias=False), ConvNorm(inside, dim_out, 1, norm, relu=True)
+    )
+
+
 class PixelDecoderFPN(nn.Module):
     """Maps of a backbone -> three level maps (strides 32, 16, 8) and mask features (stride 4, optionally 2)."""
 
@@ -67,19 +78,34 @@ class PixelDecoderFPN(nn.Module):
             EncoderLayer(c, config.heads, config.ffn) for _ in range(config.layers)
         )
         self.layer_4 = ConvNorm(c, c, 3, config.norm, relu=True)
+        part = config.bottleneck or 1
         for k, size in ((3, c), (2, c), (1, width)):
-            self.add_module(f"adapter_{k}", ConvNorm(channels[k - 1], size, 1, config.norm, relu=False))
-            self.add_module(f"layer_{k}", ConvNorm(size, size, 3, config.norm, relu=True))
-        self.narrow = nn.Conv2d(c, width, 1) if width != c else nn.Identity()
-        self.mask_features = nn.Conv2d(width, config.mask_dim, 3, padding=1)
+            inside = size // part
+            self.add_module(f"adapter_{k}", ConvNorm(channels[k - 1], inside, 1, config.norm, relu=False))
+            self.add_module(f"layer_{k}", self._layer(size))
+            if k > 1 and config.bottleneck:
+                self.add_module(f"top_{k}", nn.Conv2d(c, inside, 1, bias=False))
+        self.narrow = nn.Conv2d(c, width // part, 1) if width // part != c else nn.Identity()
+        self.mask_features: nn.Module = nn.Conv2d(width, config.mask_dim, 3, padding=1)
+        if config.bottleneck:
+            self.mask_features = nn.Sequential(
+                nn.Conv2d(width, width // part, 1, bias=False),
+                nn.Conv2d(width // part, width // part, 3, padding=1, bias=False),
+                nn.Conv2d(width // part, config.mask_dim, 1),
+            )
         self.octaves = 8
         if config.mask_position:
             self.mask_position = nn.Conv2d(4 * self.octaves, width, 1, bias=False)
         if config.fine_dim:
-            self.fine_lateral = nn.Conv2d(fine_channels, config.fine_dim, 1)
-            self.fine_top = nn.Conv2d(width, config.fine_dim, 1)
-            self.fine_layer = ConvNorm(config.fine_dim, config.fine_dim, 3, config.norm, relu=True)
+            self.fine_lateral = nn.Conv2d(fine_channels, config.fine_dim // part, 1)
+            self.fine_top = nn.Conv2d(width, config.fine_dim // part, 1)
+            self.fine_layer = self._layer(config.fine_dim)
             self.fine_features = nn.Conv2d(config.fine_dim, config.fine_dim, 1)
+
+    def _layer(self, size: int) -> nn.Module:
+        if self.config.bottleneck:
+            return bottleneck_layer(size // self.config.bottleneck, size, self.config.norm)
+        return ConvNorm(size, size, 3, self.config.norm, relu=True)
 
     def forward(self, maps: list[Tensor], fine: Tensor | None = None) -> tuple[list[Tensor], Tensor, Tensor | None]:
         """Runs the decoder.
@@ -111,16 +137,17 @@ class PixelDecoderFPN(nn.Module):
         y = self.layer_4(tokens.transpose(1, 2).reshape(n, c, h, w))
         levels = [y]
         for k, layer, adapter in ((3, self.layer_3, self.adapter_3), (2, self.layer_2, self.adapter_2)):
-            y = self._step(maps[k - 1], y, adapter, layer)
+            top = getattr(self, f"top_{k}")(y) if self.config.bottleneck else y
+            y = self._step(maps[k - 1], top, adapter, layer)
             levels.append(y)
         y = self._step(maps[0], self.narrow(y), self.adapter_1, self.layer_1)
         if self.config.mask_position:
             y = y + self.mask_position(grid_sine(*y.shape[-2:], self.octaves, y.device).to(y.dtype))
         return levels, y
 
-    def _step(self, lateral: Tensor, top: Tensor, adapter: ConvNorm, layer: ConvNorm) -> Tensor:
+    def _step(self, lateral: Tensor, top: Tensor, adapter: ConvNorm, layer: nn.Module) -> Tensor:
         """The pyramid's next finer map [N, C, 2 h, 2 w], of a backbone's map and the coarser one [N, C, h, w]."""
-        if eager() and worthwhile(lateral, adapter, layer):
+        if isinstance(layer, ConvNorm) and eager() and worthwhile(lateral, adapter, layer):
             return layer.finish(convolved_sum(lateral, top, adapter, layer))
         lateral = adapter(lateral)
         return layer(lateral + F.interpolate(top, size=lateral.shape[-2:], mode="nearest"))

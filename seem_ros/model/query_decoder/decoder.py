@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.config import DecoderConfig
-from seem_ros.model.layers import MLP, AttentionBlock, FeedForward, eager
+from seem_ros.model.layers import MLP, AttentionBlock, FeedForward, eager, traced
 from seem_ros.model.position import box_sine, sine_position
 from seem_ros.model.query_decoder.mask_features import folded_masks, folded_means, resized_features
 from seem_ros.model.query_decoder.mask_refiner import MaskRefiner
@@ -71,7 +71,7 @@ class QueryDecoder(nn.Module):
         if c.fine_dim:
             self.fine_embed = MLP(d, d, c.fine_dim, 3)
         if c.refine_width:
-            self.refiner = MaskRefiner(d, c.mask_dim, c.refine_width)
+            self.refiner = MaskRefiner(d, c.mask_dim, c.refine_width, c.refine_depthwise)
 
     # ---- the image, once -------------------------------------------------------------------------------------------
     def prepare(
@@ -96,23 +96,32 @@ class QueryDecoder(nn.Module):
             level_masks = resized_features(mask_source, self._mask_convolution[0], factors)
         for i, level in enumerate(levels):
             c, h, w = level.shape[1:]
-            position = sine_position(h, w, c, level.device).flatten(2).transpose(1, 2).to(level.dtype)
-            source, embed = level.permute(0, 2, 3, 1), self.level_embed.weight[i]
-            source = source.add_(embed) if eager() else source + embed
-            sources.append(source)
-            flat = source.flatten(1, 2)
-            placed = flat + position
-            del position
+            position = sine_position(h, w, c, level.device).to(level.dtype)
+            embed = self.level_embed.weight[i]
             readers = [j for j, own in enumerate(self.config.levels) if own == i]
-            for j in readers:
-                keys[j] = self.transformer_cross_attention_layers[j].attention.keys(placed)
-            del placed  # before the values take its place
-            for j in readers:
-                values[j] = self.transformer_cross_attention_layers[j].attention.values(flat)
+            blocks = {j: self.transformer_cross_attention_layers[j].attention for j in readers}
+            if traced():  # convolutions of the map as it lies in memory: runtimes need not turn it round first
+                source = level + embed[:, None, None]
+                sources.append(source.permute(0, 2, 3, 1))
+                for j, attention in blocks.items():
+                    keys[j], values[j] = attention.map_keys(source + position), attention.map_values(source)
+            else:
+                source = level.permute(0, 2, 3, 1)
+                source = source.add_(embed) if eager() else source + embed
+                sources.append(source)
+                flat = source.flatten(1, 2)
+                placed = flat + position.flatten(2).transpose(1, 2)
+                del position
+                for j, attention in blocks.items():
+                    keys[j] = attention.keys(placed)
+                del placed  # before the values take its place
+                for j, attention in blocks.items():
+                    values[j] = attention.values(flat)
             if mask_source is None:
                 level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
         dense = self.prior.dense_embedding(sources[2]) if self.config.prior else None
-        return ImageTensors(sources, keys, values, mask_features, level_masks, fine_features, dense, mask_source)
+        last = [None if x is None else x.permute(0, 2, 3, 1) for x in (mask_features, fine_features)]
+        return ImageTensors(sources, keys, values, last[0], level_masks, last[1], dense, mask_source)
 
     def sample(
         self, image: ImageTensors, points_xy: Tensor, points_label: Tensor, empty_mean: Tensor | None = None
@@ -139,7 +148,7 @@ class QueryDecoder(nn.Module):
             share = positive[..., 0] / count.clamp(min=1)
             mean = folded_means(image.mask_source, self._mask_convolution[0], points_xy, share)
         else:
-            read = sample_points(image.mask_features.permute(0, 2, 3, 1), flat).unflatten(1, (p, k))
+            read = sample_points(image.mask_features, flat).unflatten(1, (p, k))
             mean = (read * positive).sum(2) / count.clamp(min=1)
         if empty_mean is not None:
             mean = torch.where(count > 0, mean, empty_mean.to(mean.dtype))
@@ -158,14 +167,15 @@ class QueryDecoder(nn.Module):
 
     def masks(self, state: QueryState, features: Tensor) -> Tensor:
         """Mask logits of all queries on `features` [N, Cm, h, w] -> [N, P, Q, h, w], gated by the queries' boxes."""
-        logits = torch.einsum("npqc,nchw->npqhw", state.mask_embedding, features)
+        logits = torch.matmul(state.mask_embedding.flatten(1, 2), features.flatten(2))
+        logits = logits.reshape(*state.mask_embedding.shape[:3], *features.shape[-2:])
         return logits if state.box is None else logits - box_gate(state.box, *features.shape[-2:])
 
     def _ungated(self, state: QueryState, image: ImageTensors) -> Tensor:
         """Mask logits [N, P, Q, H/4, W/4] before any box gate."""
         if image.mask_features is None:
             return folded_masks(state.mask_embedding, image.mask_source, self._mask_convolution[0])
-        return torch.einsum("npqc,nchw->npqhw", state.mask_embedding, image.mask_features)
+        return _products(state.mask_embedding, image.mask_features)
 
     def coarse_masks(self, state: QueryState, image: ImageTensors) -> Tensor:
         """Mask logits [N, P, Q, H/4, W/4]."""
@@ -177,9 +187,9 @@ class QueryDecoder(nn.Module):
         coarse = self._ungated(state, image)
         if self.config.fine_dim:
             assert image.fine_features is not None, "the pixel decoder makes them for fine_dim"
-            h, w = image.fine_features.shape[-2:]
+            h, w = image.fine_features.shape[1:3]
             coarse = F.interpolate(coarse.flatten(0, 1), size=(h, w), mode="bilinear", align_corners=False)
-            fine = torch.einsum("npqc,nchw->npqhw", self.fine_embed(state.hidden), image.fine_features)
+            fine = _products(self.fine_embed(state.hidden), image.fine_features)
             coarse = coarse.reshape(fine.shape) + fine
         return coarse if state.box is None else coarse - box_gate(state.box, *coarse.shape[-2:])
 
@@ -395,3 +405,9 @@ class QueryDecoder(nn.Module):
             tokens.append(weight @ source.flatten(1, 2) @ self.mask_sptial_embed[i] + self.pn_indicator.weight[0])
         mean = weight @ image.level_masks[2].flatten(2).transpose(1, 2)
         return torch.stack(tokens, 2), mean
+
+
+def _products(embedding: Tensor, features: Tensor) -> Tensor:
+    """[N, P, Q, C] with [N, h, w, C] -> [N, P, Q, h, w]."""
+    products = embedding.flatten(1, 2) @ features.flatten(1, 2).transpose(1, 2)
+    return products.reshape(*embedding.shape[:3], *features.shape[1:3])

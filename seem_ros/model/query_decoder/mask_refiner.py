@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.codes import PriorKind
+from seem_ros.model.layers import DepthwiseFilters, SeparableConv
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 
 # Mask, mask probability, near and far positive points, near and far negative points, box, previous mask.
@@ -27,22 +28,33 @@ NEAR_CELLS, FAR_CELLS = 1.5, 6.0
 class MaskRefiner(nn.Module):
     """Adds a correction [N, P, h, w] to coarse mask logits."""
 
-    def __init__(self, dim: int, mask_dim: int, width: int) -> None:
+    def __init__(self, dim: int, mask_dim: int, width: int, depthwise: int = 0) -> None:
         """Makes an untrained head, whose correction is zero.
 
         Args:
             dim: channels of a query.
             mask_dim: channels of the mask features.
             width: channels inside.
+            depthwise: depthwise filters per channel in place of full convolutions at strides 4 and 8, 0 = none; those
+                on the features are the same for all prompts and made once.
         """
         super().__init__()
         self.lateral = nn.Conv2d(mask_dim, width, 1)
         self.film = nn.Linear(dim, 2 * width)
-        self.enter = nn.Conv2d(width + MAPS, width, 3, padding=1)
-        self.at_8 = nn.Conv2d(width, width, 3, padding=1)
+        self.depthwise = depthwise
+
+        def convolution(filters: int) -> nn.Module:
+            return SeparableConv(width, width, filters) if filters else nn.Conv2d(width, width, 3, padding=1)
+
+        if depthwise:
+            self.spread = DepthwiseFilters(width, depthwise)
+            self.mix = nn.Parameter(torch.empty(width, depthwise * width))
+            nn.init.trunc_normal_(self.mix, std=(depthwise * width) ** -0.5)
+        self.enter = nn.Conv2d(MAPS if depthwise else width + MAPS, width, 3, padding=1)
+        self.at_8 = convolution(depthwise)
         self.at_16 = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
-        self.join_8 = nn.Conv2d(width, width, 3, padding=1)
-        self.leave = nn.Conv2d(width, width, 3, padding=1)
+        self.join_8 = convolution(depthwise)
+        self.leave = convolution(min(depthwise, 1))  # trained full kernels of it are nearly of rank one
         self.delta = nn.Conv2d(width, 1, 1)
         nn.init.zeros_(self.delta.weight)
         nn.init.zeros_(self.delta.bias)
@@ -53,17 +65,14 @@ class MaskRefiner(nn.Module):
         Args:
             coarse: [N, P, h, w] mask logits at stride 4.
             hidden: [N, P, C] the winning queries.
-            mask_features: [N, Cm, h, w].
+            mask_features: [N, h, w, Cm].
             prompts: N x P prompts; their points, boxes and previous masks are read.
 
         Returns:
             [N, P, h, w] to be added to the logits.
         """
         n, p, h, w = coarse.shape
-        scale, shift = self.film(hidden).to(mask_features.dtype)[..., None, None].chunk(2, 2)
-        seen = self.lateral(mask_features)[:, None] * (1 + scale) + shift
-        maps = torch.stack(self._maps(coarse, prompts), 2).to(seen.dtype)
-        y = self.enter(torch.cat((seen, maps), 2).flatten(0, 1)).relu()
+        y = self._entered(hidden, mask_features, torch.stack(self._maps(coarse, prompts), 2)).relu()
         # Coarser maps see farther; dilated convolutions would too, but torch's half-precision gradients of them are
         # wrong on some CPUs.
         half = self.at_8(F.avg_pool2d(y, 2)).relu()
@@ -73,6 +82,23 @@ class MaskRefiner(nn.Module):
         half = self.join_8(half + _enlarged(quarter, half)).relu()
         y = y + _enlarged(half, y)
         return self.delta(self.leave(y).relu()).reshape(n, p, h, w)
+
+    def _entered(self, hidden: Tensor, mask_features: Tensor, maps: Tensor) -> Tensor:
+        """The first convolution, of features as each query reads them and its `maps` [N, P, MAPS, h, w]."""
+        scale, shift = self.film(hidden).to(mask_features.dtype).chunk(2, 2)
+        # A 1x1 convolution of what lies channels last, written as the product that it is.
+        lateral = self.lateral.weight.flatten(1) @ mask_features.flatten(1, 2).transpose(1, 2)
+        lateral = lateral.unflatten(2, mask_features.shape[1:3]) + self.lateral.bias[:, None, None]
+        maps = maps.to(mask_features.dtype)
+        if not self.depthwise:
+            seen = lateral[:, None] * (1 + scale)[..., None, None] + shift[..., None, None]
+            return self.enter(torch.cat((seen, maps), 2).flatten(0, 1))
+        # A query's scale commutes with depthwise filters: it goes into the weights that mix what they give. Its shift
+        # is the weight of a channel of ones.
+        weights = torch.cat((self.mix * (1 + scale).repeat(1, 1, self.depthwise)[:, :, None], shift[..., None]), 3)
+        spread = torch.cat((self.spread(lateral), torch.ones_like(lateral[:, :1])), 1)
+        seen = (weights.flatten(1, 2) @ spread.flatten(2)).reshape(*maps.shape[:2], -1, *maps.shape[3:])
+        return seen.flatten(0, 1) + self.enter(maps.flatten(0, 1))
 
     def _maps(self, coarse: Tensor, prompts: PromptTensors) -> list[Tensor]:
         """What the head sees besides features, `MAPS` of [N, P, h, w] float32."""

@@ -15,9 +15,9 @@ class ImageTensors:
     Attributes:
         sources: three maps [N, h, w, C] (strides 32, 16, 8) with the level embedding added.
         keys, values: per layer [N, heads, h * w, C / heads] of the layer's level.
-        mask_features: [N, Cm, H/4, W/4], or None where their convolution is folded (see `mask_features.py`).
+        mask_features: [N, H/4, W/4, Cm], or None where their convolution is folded (see `mask_features.py`).
         level_masks: mask features resized to the three levels, [N, Cm, h, w].
-        fine_features: [N, Cf, H/2, W/2] or None.
+        fine_features: [N, H/2, W/2, Cf] or None.
         dense: normalised pixel embeddings at stride 8 [N, h, w, D] or None.
         mask_source: [N, Cy, H/4, W/4], what the folded convolution reads; None where `mask_features` is given.
     """

@@ -93,8 +93,11 @@ class Runner:
         """
         rows = [_points(positive, negative, p, padded) for p in range(count)]
         longest = max(len(labels) for _, labels in rows)
-        stride4 = image.mask_source if image.mask_features is None else image.mask_features
-        assert stride4 is not None, "images are prepared with one of the two"
+        if image.mask_features is not None:
+            mask_hw = tuple(image.mask_features.shape[1:3])
+        else:
+            assert image.mask_source is not None, "images are prepared with one of the two"
+            mask_hw = tuple(image.mask_source.shape[-2:])
         out = PromptTensors.empty(
             1,
             count,
@@ -104,7 +107,7 @@ class Runner:
             dim=512,
             text_dim=512,
             mask_dim=512,
-            mask_hw=tuple(stride4.shape[-2:]),
+            mask_hw=mask_hw,
         )
         for p, (xy, labels) in enumerate(rows):
             out.points_xy[0, p, : len(labels)] = torch.from_numpy(xy)

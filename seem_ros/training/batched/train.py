@@ -37,6 +37,7 @@ from seem_ros.training.batched.picture_store import PackedPictures
 from seem_ros.training.batched.two_views import ViewSampler
 from seem_ros.training.config import field_values
 from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, leave_processes, save_run
+from seem_ros.training.slimming.factorise import factorised, is_full
 
 WRITTEN = ("average.pt", "last.pt", "curve.json", "config.json")
 # Half of the steps without a finite gradient is no accident any more.
@@ -161,6 +162,8 @@ def start_model(config: BatchedTrainConfig) -> Seem:
     if config.init:
         own = model.state_dict()
         given = start_weights(config.init)
+        if is_full(given):
+            given = factorised(given, LITE)
         fits = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
         if not fits:
             raise CheckpointError(f"start weights {config.init} have no tensor of this model's")
@@ -175,7 +178,7 @@ def learning_rate(config: BatchedTrainConfig, step: int, seen: int) -> float:
     return config.learning_rate * min(1.0, (step + 1) / config.warmup) * cosine(min(1.0, seen / config.images))
 
 
-def _depthwise_in_full_precision(backbone: nn.Module) -> None:
+def _depthwise_in_full_precision(model: nn.Module) -> None:
     """Keeps autocast away from depthwise convolutions: in bf16 their gradients take a CPU two to five times as long."""
 
     def kept_whole(forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -185,7 +188,7 @@ def _depthwise_in_full_precision(backbone: nn.Module) -> None:
 
         return run
 
-    for module in backbone.modules():
+    for module in model.modules():
         if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels:
             module.forward = kept_whole(module.forward)  # type: ignore[method-assign]
 
@@ -208,7 +211,7 @@ class BatchedTrainer:
                 module.eval()
         backbone = self.model.backbone
         if device.type == "cpu":
-            _depthwise_in_full_precision(backbone)
+            _depthwise_in_full_precision(self.model)
         if config.frozen:
             for module in (backbone.conv_stem, backbone.bn1, *backbone.blocks[: config.frozen]):
                 module.requires_grad_(False)

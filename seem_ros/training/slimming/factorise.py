@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights of the built-in model's slim architecture out of those of its full one, by singular vectors alone.
+
+- A full 3x3 convolution of the pixel decoder becomes one on fewer channels between two 1x1 ones (Tucker-2: Kim et al.,
+  "Compression of Deep Convolutional Neural Networks", 2016, section 3), with the leading singular vectors of its
+  input and output channels. What feeds it is linear, so the first 1x1 convolution goes into that.
+- One of the mask refiner becomes depthwise filters and a mixture: per input channel, the leading singular vectors of
+  its [outputs, 9] kernel.
+
+The answers are near, not equal: `distil.py` brings them back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from seem_ros.errors import CheckpointError
+from seem_ros.model.config import ModelConfig
+
+_EPS = 1e-5  # torch's batch norm
+_LAYERS = ("layer_3", "layer_2", "layer_1")
+
+
+def is_full(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is one of the built-in model's full architecture."""
+    return "pixel_decoder.layer_1.weight" in state and "decoder.refiner.enter.weight" in state
+
+
+def factorised(full: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """Makes the slim model's state dict.
+
+    Args:
+        full: state dict of the full model, its norms not folded.
+        config: the slim model's.
+
+    Returns:
+        A state dict for `Seem(config)`; the adapters' norms have no statistics of their own yet.
+
+    Raises:
+        CheckpointError: `full` is no such state dict.
+    """
+    if not is_full(full):
+        raise CheckpointError("only weights of the built-in model's full architecture can be factorised")
+    slim = {key: value.clone() for key, value in full.items()}
+    part, count = config.pixel_decoder.bottleneck, config.decoder.refine_depthwise
+    _pyramid(slim, part)
+    for name, filters in (("at_8", count), ("join_8", count), ("leave", 1)):
+        _separable(slim, f"decoder.refiner.{name}", filters)
+    _entrance(slim, count)
+    return slim
+
+
+def _pyramid(slim: dict[str, Tensor], part: int) -> None:
+    start = "pixel_decoder"
+    for name in _LAYERS:
+        level = name[-1]
+        weight = slim.pop(f"{start}.{name}.weight")
+        into, core, out = tucker(weight, weight.shape[0] // part)
+        slim[f"{start}.{name}.0.weight"], slim[f"{start}.{name}.1.weight"] = core, out
+        _rename(slim, f"{start}.{name}.norm", f"{start}.{name}.1.norm")
+        _reduce_adapter(slim, f"{start}.adapter_{level}", into)
+        if name == "layer_1":  # its coarser map came through a 1x1 convolution already
+            _reduce(slim, f"{start}.narrow", into)
+        else:
+            slim[f"{start}.top_{level}.weight"] = into[:, :, None, None]
+    weight = slim.pop(f"{start}.mask_features.weight")
+    into, core, out = tucker(weight, weight.shape[1] // part)
+    slim[f"{start}.mask_features.0.weight"] = into[:, :, None, None]
+    slim[f"{start}.mask_features.1.weight"] = core
+    slim[f"{start}.mask_features.2.weight"] = out
+    slim[f"{start}.mask_features.2.bias"] = slim.pop(f"{start}.mask_features.bias")
+    weight = slim.pop(f"{start}.fine_layer.weight")
+    into, core, out = tucker(weight, weight.shape[0] // part)
+    slim[f"{start}.fine_layer.0.weight"], slim[f"{start}.fine_layer.1.weight"] = core, out
+    _rename(slim, f"{start}.fine_layer.norm", f"{start}.fine_layer.1.norm")
+    for name in ("fine_top", "fine_lateral"):
+        _reduce(slim, f"{start}.{name}", into)
+
+
+def tucker(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Tucker-2 of a kernel by its leading singular vectors.
+
+    Args:
+        weight: [O, I, 3, 3].
+        rank: of both channel axes.
+
+    Returns:
+        Into [rank, I], core [rank, rank, 3, 3] and out [O, rank, 1, 1]; out . core . into is nearly `weight`.
+    """
+    outputs = torch.linalg.svd(weight.flatten(1), full_matrices=False)[0][:, :rank]
+    inputs = torch.linalg.svd(weight.transpose(0, 1).flatten(1), full_matrices=False)[0][:, :rank]
+    core = torch.einsum("oiyx,or,is->rsyx", weight, outputs, inputs)
+    return inputs.T.contiguous(), core, outputs[:, :, None, None].contiguous()
+
+
+def depthwise(weight: Tensor, count: int) -> tuple[list[Tensor], Tensor]:
+    """Depthwise filters and their mixture of a kernel [O, I, 3, 3].
+
+    Returns:
+        `count` filters [I, 1, 3, 3] and the mixture [O, count * I].
+    """
+    # One small matrix [O, 9] per input channel.
+    outputs, strength, taps = torch.linalg.svd(weight.transpose(0, 1).flatten(2), full_matrices=False)
+    root = strength.sqrt()
+    filters = [(taps[:, r] * root[:, r, None]).reshape(-1, 1, 3, 3) for r in range(count)]
+    mixture = torch.cat([(outputs[:, :, r] * root[:, r, None]).T for r in range(count)], 1)
+    return filters, mixture
+
+
+def _reduce(slim: dict[str, Tensor], name: str, into: Tensor) -> None:
+    """A 1x1 convolution with bias, followed by `into`."""
+    slim[f"{name}.weight"] = (into @ slim[f"{name}.weight"].flatten(1))[:, :, None, None]
+    slim[f"{name}.bias"] = into @ slim[f"{name}.bias"]
+
+
+def _reduce_adapter(slim: dict[str, Tensor], name: str, into: Tensor) -> None:
+    """A 1x1 convolution with a norm, followed by `into`; its norm passes on what it gets, plus a bias."""
+    norm = f"{name}.norm"
+    scale = slim[f"{norm}.weight"] / (slim[f"{norm}.running_var"] + _EPS).sqrt()
+    shift = slim[f"{norm}.bias"] - slim[f"{norm}.running_mean"] * scale
+    slim[f"{name}.weight"] = (into @ (scale[:, None] * slim[f"{name}.weight"].flatten(1)))[:, :, None, None]
+    rank = len(into)
+    slim[f"{norm}.weight"], slim[f"{norm}.bias"] = torch.ones(rank), into @ shift
+    slim[f"{norm}.running_mean"], slim[f"{norm}.running_var"] = torch.zeros(rank), torch.full((rank,), 1 - _EPS)
+
+
+def _separable(slim: dict[str, Tensor], name: str, count: int) -> None:
+    filters, mixture = depthwise(slim.pop(f"{name}.weight"), count)
+    for i, kernel in enumerate(filters):
+        slim[f"{name}.spread.filters.{i}.weight"] = kernel
+    slim[f"{name}.mix.weight"] = mixture[:, :, None, None]
+    slim[f"{name}.mix.bias"] = slim.pop(f"{name}.bias")
+
+
+def _entrance(slim: dict[str, Tensor], count: int) -> None:
+    """The refiner's first convolution: of its features depthwise, where the query's shift meets the sums of taps."""
+    start = "decoder.refiner"
+    weight = slim[f"{start}.enter.weight"]
+    width = weight.shape[0]
+    features = weight[:, :width]
+    filters, slim[f"{start}.mix"] = depthwise(features, count)
+    for i, kernel in enumerate(filters):
+        slim[f"{start}.spread.filters.{i}.weight"] = kernel
+    sums = features.sum((2, 3))
+    for part in ("weight", "bias"):
+        scale, shift = slim[f"{start}.film.{part}"].chunk(2)
+        slim[f"{start}.film.{part}"] = torch.cat((scale, sums @ shift))
+    slim[f"{start}.enter.weight"] = weight[:, width:].contiguous()
+
+
+def _rename(slim: dict[str, Tensor], old: str, new: str) -> None:
+    for key in [key for key in slim if key.startswith(f"{old}.")]:
+        slim[new + key[len(old) :]] = slim.pop(key)

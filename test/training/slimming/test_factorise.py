@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The slim model's start weights out of the full model's, in closed form."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from seem_ros.errors import CheckpointError
+from seem_ros.model.config import LITE, LITE_FULL
+from seem_ros.model.layers import SeparableConv
+from seem_ros.model.seem import Seem
+from seem_ros.training.slimming.factorise import depthwise, factorised, is_full, tucker
+
+ALL_CHANNELS = replace(LITE, pixel_decoder=replace(LITE.pixel_decoder, bottleneck=1))
+
+
+@pytest.fixture(scope="module")
+def full():
+    """An untrained full model whose norms do something."""
+    torch.manual_seed(0)
+    model = Seem(LITE_FULL).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for tensor, low in ((module.weight, 0.5), (module.running_var, 0.5), (module.bias, -0.5)):
+                torch.nn.init.uniform_(tensor, low, low + 1)
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+    return model
+
+
+def test_with_all_channels_the_bottlenecks_are_the_full_convolutions(full):
+    slim = Seem(ALL_CHANNELS).eval()
+    slim.load_state_dict(factorised(full.state_dict(), ALL_CHANNELS))
+    pixels = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        given, wanted = slim.encode_image(pixels), full.encode_image(pixels)
+    for name in ("mask_features", "fine_features"):
+        torch.testing.assert_close(getattr(given, name), getattr(wanted, name), atol=2e-4, rtol=1e-3)
+    for own, other in zip(given.sources, wanted.sources, strict=True):
+        torch.testing.assert_close(own, other, atol=2e-4, rtol=1e-3)
+
+
+def test_half_of_the_channels_fit_the_slim_model_and_cost_a_third(full):
+    state = factorised(full.state_dict(), LITE)
+    Seem(LITE).load_state_dict(state)
+    assert is_full(full.state_dict()) and not is_full(state)
+
+    def weights(model):
+        return sum(model.pixel_decoder.get_submodule(name).weight.numel() for name in ("layer_1", "fine_layer"))
+
+    slim = sum(state[f"pixel_decoder.{name}.{i}.weight"].numel() for name in ("layer_1", "fine_layer") for i in (0, 1))
+    assert slim < weights(full) / 3
+
+
+def test_a_kernel_of_few_directions_is_kept_by_as_few():
+    torch.manual_seed(0)
+    core = torch.randn(3, 3, 3, 3)
+    weight = torch.einsum("rsyx,or,si->oiyx", core, torch.randn(8, 3), torch.randn(3, 6))
+    into, core, out = tucker(weight, 3)
+    again = torch.einsum("or,rsyx,si->oiyx", out[..., 0, 0], core, into)
+    torch.testing.assert_close(again, weight, atol=1e-4, rtol=1e-4)
+
+
+def test_as_many_filters_as_outputs_are_any_convolution():
+    torch.manual_seed(0)
+    full = torch.nn.Conv2d(5, 7, 3, padding=1)
+    filters, mixture = depthwise(full.weight.detach(), 7)  # seven outputs: no kernel has more directions
+    slim = SeparableConv(5, 7, 7)
+    for own, kernel in zip(slim.spread.filters, filters, strict=True):
+        own.weight.data = kernel
+    slim.mix.weight.data, slim.mix.bias.data = mixture[:, :, None, None], full.bias.data
+    x = torch.randn(1, 5, 9, 11)
+    torch.testing.assert_close(slim(x), full(x), atol=1e-5, rtol=1e-4)
+
+
+def test_weights_of_another_architecture_are_refused(full):
+    with pytest.raises(CheckpointError, match="full architecture"):
+        factorised(factorised(full.state_dict(), LITE), LITE)
