@@ -18,7 +18,7 @@ RUN apt-get update \
     && rosdep update --rosdistro "${ROS_DISTRO}" \
     && rosdep install --yes --ignore-src --skip-keys rviz2 --from-paths src \
     && rm -rf /var/lib/apt/lists/*
-RUN python3 -m pip install --no-cache-dir --break-system-packages "numpy<2" onnxruntime openvino tokenizers tqdm
+RUN python3 -m pip install --no-cache-dir --break-system-packages "numpy<2" onnxruntime openvino threadpoolctl tokenizers tqdm
 
 COPY . src/seem_ros
 RUN source "/opt/ros/${ROS_DISTRO}/setup.bash" \

@@ -22,7 +22,7 @@ from seem_ros.runtime.batches import DecodeBatch, PromptBatch
 from seem_ros.runtime.spec import ModelSpec
 
 DECODED = tuple(f.name for f in fields(DecodeBatch))
-_SINGLE = ("mask_features", "fine_features", "dense", "mask_source")
+_SINGLE = ("mask_features", "fine_features", "dense", "mask_source", "refined")
 _TEXT_ROWS = ("text_tokens", "text_valid")
 _INTEGERS = ("points_label", "prior_kind", "select_by")
 
@@ -140,6 +140,7 @@ def unpack_features(packed: dict[str, Tensor]) -> ImageTensors:
         fine_features=packed.get("image_fine_features"),
         dense=packed.get("image_dense"),
         mask_source=packed.get("image_mask_source"),
+        refined=packed.get("image_refined"),
     )
 
 

@@ -3,23 +3,21 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import torch
 from safetensors.torch import save_file
 
-from seem_ros.errors import ModelError, PackageError
-from seem_ros.export.graphs import Traceable, traceables
+from seem_ros.errors import PackageError
+from seem_ros.export.graphs import traceables
 from seem_ros.export.precision import lower_precision
 from seem_ros.export.target import check_target, exchange
+from seem_ros.export.tracing import trace
 from seem_ros.export.weight_store import WeightStore
 from seem_ros.model.seem import Seem
 from seem_ros.model.text.tokenizer import DATA_FILE
@@ -29,9 +27,7 @@ from seem_ros.runtime.package import GraphFiles, Package, open_package, write_de
 from seem_ros.runtime.parity_gate import write_gate_inputs
 from seem_ros.runtime.spec import ModelSpec
 
-OPSET = 20  # 19 is the lowest with LayerNormalization fit for fp16; TensorRT 10.0 reads up to 20
 WEIGHTS, TOKENIZER, GATE, NORMS = "weights.safetensors", "tokenizer.json", "gate.npz", "norms.safetensors"
-_FORBIDDEN = {"GridSample", "NonZero", "If", "Loop", "Scan"}
 
 
 def write_package(
@@ -60,7 +56,7 @@ def write_package(
 
     Raises:
         PackageError: The folder holds something else than a package, or cannot be written; nothing was changed.
-        ModelError: A graph holds an operator that some runtime gets wrong.
+        ModelError: A graph holds an operator that some runtime gets wrong, or is not whole.
     """
     folder = check_target(folder)
     norms = norm_state(model.eval())
@@ -119,38 +115,6 @@ def write_package(
     finally:
         shutil.rmtree(work, ignore_errors=True)  # made above
     return open_package(folder)
-
-
-def trace(traced: Traceable) -> ir.Model:
-    """One graph, static shapes, checked for operators that runtimes get wrong.
-
-    Raises:
-        ModelError: It holds such an operator.
-    """
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            traced.module,
-            tuple(traced.inputs.values()),
-            input_names=list(traced.inputs),
-            output_names=list(traced.outputs),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-    model = program.model
-    taken = {v.name for v in (*model.graph.inputs, *model.graph.outputs)}
-    for value in (output for node in model.graph for output in node.outputs):
-        if value.name in taken and not value.is_graph_output():  # the exporter does not look for such clashes
-            value.name = f"{value.name}_inner"
-    found = sorted({node.op_type for node in model.graph} & _FORBIDDEN)
-    if found:
-        raise ModelError(f"the graph holds {found}, which some runtimes compute wrongly or cannot compile")
-    dynamic = [v.name for v in (*model.graph.inputs, *model.graph.outputs) if not v.shape.is_static()]
-    if dynamic:
-        raise ModelError(f"the graph's shapes must be static, these are not: {dynamic}")
-    return model
 
 
 def _save(graphs: Mapping[str, ir.Model], folder: Path, suffix: str) -> GraphFiles:

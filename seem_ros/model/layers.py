@@ -42,33 +42,36 @@ class Attention(nn.Module):
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
-    def _split(self, x: Tensor) -> Tensor:
-        """[B, L, C] -> [B, heads, L, C / heads]."""
-        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+    def _project(self, x: Tensor, part: int) -> Tensor:
+        """One of the input projections (0 queries, 1 keys, 2 values): [B, L, C] -> [B, heads, L, C / heads]."""
+        batch, length, dim = x.shape
+        rows = slice(part * dim, (part + 1) * dim)
+        # Of a matrix: runtimes flatten and restore it around every layer otherwise.
+        projected = F.linear(x.flatten(0, 1), self.in_proj_weight[rows], self.in_proj_bias[rows])
+        return projected.reshape(batch, length, self.heads, -1).transpose(1, 2)
+
+    def _project_map(self, x: Tensor, part: int) -> Tensor:
+        """As `_project`, of a map [B, C, h, w]."""
+        batch, dim, height, width = x.shape
+        rows = slice(part * dim, (part + 1) * dim)
+        projected = F.conv2d(x, self.in_proj_weight[rows, :, None, None], self.in_proj_bias[rows])
+        return projected.permute(0, 2, 3, 1).reshape(batch, height * width, self.heads, -1).transpose(1, 2)
 
     def map_keys(self, x: Tensor) -> Tensor:
         """As `keys`, of a map [B, C, h, w]."""
-        dim = x.shape[1]
-        return self._split_map(x, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim])
+        return self._project_map(x, 1)
 
     def map_values(self, x: Tensor) -> Tensor:
         """As `values`, of a map [B, C, h, w]."""
-        dim = x.shape[1]
-        return self._split_map(x, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :])
-
-    def _split_map(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        projected = F.conv2d(x, weight[:, :, None, None], bias)
-        return self._split(projected.permute(0, 2, 3, 1).flatten(1, 2))
+        return self._project_map(x, 2)
 
     def keys(self, x: Tensor) -> Tensor:
         """Projects [B, S, C] to keys [B, heads, S, C / heads]."""
-        dim = x.shape[-1]
-        return self._split(F.linear(x, self.in_proj_weight[dim : 2 * dim], self.in_proj_bias[dim : 2 * dim]))
+        return self._project(x, 1)
 
     def values(self, x: Tensor) -> Tensor:
         """Projects [B, S, C] to values [B, heads, S, C / heads]."""
-        dim = x.shape[-1]
-        return self._split(F.linear(x, self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :]))
+        return self._project(x, 2)
 
     def forward(
         self, query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor | None = None, sighted: bool = False
@@ -86,19 +89,19 @@ class Attention(nn.Module):
         Returns:
             [B, L, C].
         """
-        dim = query.shape[-1]
-        q = self._split(F.linear(query, self.in_proj_weight[:dim], self.in_proj_bias[:dim]))
+        batch, length, dim = query.shape
+        q = self._project(query, 0)
         if (blocked is None or sighted) and eager() and query.device.type == "cpu":
             may = None if blocked is None else ~blocked[:, None]
-            return self.out_proj(F.scaled_dot_product_attention(q, keys, values, may).transpose(1, 2).flatten(-2))
+            mixed = F.scaled_dot_product_attention(q, keys, values, may)
+            return self.out_proj(mixed.transpose(1, 2).flatten(-2))
         scores = (q * (dim // self.heads) ** -0.5) @ keys.transpose(-1, -2)
         if blocked is not None:
             scores = scores.masked_fill(blocked[:, None], _BLOCKED)
         mixed = scores.softmax(-1).to(values.dtype) @ values
         if blocked is not None and not sighted:  # one factor per row, not per score: blocked scores weigh zero already
             mixed = mixed * (~blocked.all(-1))[:, None, :, None].to(mixed.dtype)
-        mixed = mixed.transpose(1, 2).flatten(-2)
-        return self.out_proj(mixed)
+        return self.out_proj(mixed.transpose(1, 2).reshape(batch * length, dim)).reshape(batch, length, dim)
 
 
 class MLP(nn.Module):
@@ -111,9 +114,11 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., dim_in] -> [..., dim_out]."""
+        # Of a matrix: runtimes flatten and restore it around every layer otherwise.
+        rows = x.reshape(-1, x.shape[-1])
         for i, layer in enumerate(self.layers):
-            x = layer(x if i == 0 else x.relu())
-        return x
+            rows = layer(rows if i == 0 else rows.relu())
+        return rows.reshape(*x.shape[:-1], -1)
 
 
 class DepthwiseFilters(nn.Module):
@@ -171,4 +176,5 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., C] -> [..., C]."""
-        return self.norm(x + self.linear2(self.linear1(x).relu()))
+        rows = x.reshape(-1, x.shape[-1])
+        return self.norm(x + self.linear2(self.linear1(rows).relu()).reshape(x.shape))

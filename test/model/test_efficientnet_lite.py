@@ -17,7 +17,7 @@ import torch
 
 from seem_ros.errors import CheckpointError, ModelError
 from seem_ros.export.graphs import pack_features, traceables
-from seem_ros.export.package_writer import trace
+from seem_ros.export.tracing import trace
 from seem_ros.model.backbones import build_backbone
 from seem_ros.model.backbones.efficientnet_lite import imagenet_weights
 from seem_ros.model.config import PICO, BackboneConfig

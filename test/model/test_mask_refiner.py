@@ -28,9 +28,9 @@ def prompt(*clicks):
 
 
 def corrected(refiner, prompts):
-    coarse, hidden, features = torch.zeros(1, 1, 24, 32), torch.zeros(1, 1, 16), torch.zeros(1, 24, 32, 8)
+    coarse, hidden, features = torch.zeros(1, 1, 24, 32), torch.zeros(1, 1, 16), torch.zeros(1, 8, 24, 32)
     with torch.no_grad():
-        return refiner(coarse, hidden, features, prompts)[0, 0]
+        return refiner(coarse, hidden, refiner.picture(features), prompts)[0, 0]
 
 
 def test_an_untrained_head_corrects_nothing():
@@ -57,11 +57,11 @@ def test_unused_points_say_nothing(refiner):
 def test_depthwise_filters_made_once_for_all_prompts_answer_as_if_each_prompt_had_scaled_the_features_first():
     torch.manual_seed(0)
     refiner = MaskRefiner(16, 8, 12, 2).eval()
-    hidden, features = torch.randn(1, 3, 16), torch.randn(1, 24, 32, 8)
+    hidden, features = torch.randn(1, 3, 16), torch.randn(1, 8, 24, 32)
     maps = torch.randn(1, 3, 8, 24, 32)
     with torch.no_grad():
-        given = refiner._entered(hidden, features, maps)
+        given = refiner._entered(hidden, refiner.picture(features), maps)
         scale, shift = refiner.film(hidden[0])[..., None, None].chunk(2, 1)
-        spread = refiner.spread(refiner.lateral(features.permute(0, 3, 1, 2)) * (1 + scale))
+        spread = refiner.spread(refiner.lateral(features) * (1 + scale))
         wanted = torch.einsum("oc,pchw->pohw", refiner.mix, spread) + shift + refiner.enter(maps[0])
     torch.testing.assert_close(given, wanted, atol=1e-5, rtol=1e-4)

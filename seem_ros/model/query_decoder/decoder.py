@@ -121,7 +121,8 @@ class QueryDecoder(nn.Module):
                 level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
         dense = self.prior.dense_embedding(sources[2]) if self.config.prior else None
         last = [None if x is None else x.permute(0, 2, 3, 1) for x in (mask_features, fine_features)]
-        return ImageTensors(sources, keys, values, last[0], level_masks, last[1], dense, mask_source)
+        refined = self.refiner.picture(mask_features) if self.config.refine_width else None
+        return ImageTensors(sources, keys, values, last[0], level_masks, last[1], dense, mask_source, refined)
 
     def sample(
         self, image: ImageTensors, points_xy: Tensor, points_label: Tensor, empty_mean: Tensor | None = None
@@ -354,7 +355,7 @@ class QueryDecoder(nn.Module):
         coarse = self.coarse_masks(winner, image)[:, :, 0]
         fine = self.fine_masks(winner, image)[:, :, 0] if self.config.fine_dim else coarse
         if self.config.refine_width:
-            delta = self.refiner(coarse, winner.hidden[:, :, 0], image.mask_features, prompts)
+            delta = self.refiner(coarse, winner.hidden[:, :, 0], image.refined, prompts)
             coarse = coarse + delta
             fine = fine + F.interpolate(delta, size=fine.shape[-2:], mode="bilinear", align_corners=False)
         look, look_mean = self.appearance(image, winner) if appearance else (None, None)

@@ -59,20 +59,34 @@ class MaskRefiner(nn.Module):
         nn.init.zeros_(self.delta.weight)
         nn.init.zeros_(self.delta.bias)
 
-    def forward(self, coarse: Tensor, hidden: Tensor, mask_features: Tensor, prompts: PromptTensors) -> Tensor:
+    def picture(self, mask_features: Tensor) -> Tensor:
+        """What the head reads of a picture, the same for all prompts.
+
+        Args:
+            mask_features: [N, Cm, h, w].
+
+        Returns:
+            [N, channels, h, w].
+        """
+        lateral = self.lateral(mask_features)
+        if not self.depthwise:
+            return lateral
+        return torch.cat((self.spread(lateral), torch.ones_like(lateral[:, :1])), 1)
+
+    def forward(self, coarse: Tensor, hidden: Tensor, picture: Tensor, prompts: PromptTensors) -> Tensor:
         """Computes the correction.
 
         Args:
             coarse: [N, P, h, w] mask logits at stride 4.
             hidden: [N, P, C] the winning queries.
-            mask_features: [N, h, w, Cm].
+            picture: of `picture`.
             prompts: N x P prompts; their points, boxes and previous masks are read.
 
         Returns:
             [N, P, h, w] to be added to the logits.
         """
         n, p, h, w = coarse.shape
-        y = self._entered(hidden, mask_features, torch.stack(self._maps(coarse, prompts), 2)).relu()
+        y = self._entered(hidden, picture, self._maps(coarse, prompts)).relu()
         # Coarser maps see farther; dilated convolutions would too, but torch's half-precision gradients of them are
         # wrong on some CPUs.
         half = self.at_8(F.avg_pool2d(y, 2)).relu()
@@ -83,39 +97,34 @@ class MaskRefiner(nn.Module):
         y = y + _enlarged(half, y)
         return self.delta(self.leave(y).relu()).reshape(n, p, h, w)
 
-    def _entered(self, hidden: Tensor, mask_features: Tensor, maps: Tensor) -> Tensor:
-        """The first convolution, of features as each query reads them and its `maps` [N, P, MAPS, h, w]."""
-        scale, shift = self.film(hidden).to(mask_features.dtype).chunk(2, 2)
-        # A 1x1 convolution of what lies channels last, written as the product that it is.
-        lateral = self.lateral.weight.flatten(1) @ mask_features.flatten(1, 2).transpose(1, 2)
-        lateral = lateral.unflatten(2, mask_features.shape[1:3]) + self.lateral.bias[:, None, None]
-        maps = maps.to(mask_features.dtype)
+    def _entered(self, hidden: Tensor, picture: Tensor, maps: Tensor) -> Tensor:
+        """The first convolution, of the picture as each query reads it and the query's `maps` [N, P, MAPS, h, w]."""
+        scale, shift = self.film(hidden).to(picture.dtype).chunk(2, 2)
+        maps = maps.to(picture.dtype)
         if not self.depthwise:
-            seen = lateral[:, None] * (1 + scale)[..., None, None] + shift[..., None, None]
+            seen = picture[:, None] * (1 + scale)[..., None, None] + shift[..., None, None]
             return self.enter(torch.cat((seen, maps), 2).flatten(0, 1))
         # A query's scale commutes with depthwise filters: it goes into the weights that mix what they give. Its shift
-        # is the weight of a channel of ones.
+        # is the weight of the channel of ones.
         weights = torch.cat((self.mix * (1 + scale).repeat(1, 1, self.depthwise)[:, :, None], shift[..., None]), 3)
-        spread = torch.cat((self.spread(lateral), torch.ones_like(lateral[:, :1])), 1)
-        seen = (weights.flatten(1, 2) @ spread.flatten(2)).reshape(*maps.shape[:2], -1, *maps.shape[3:])
+        seen = (weights.flatten(1, 2) @ picture.flatten(2)).reshape(*maps.shape[:2], -1, *maps.shape[3:])
         return seen.flatten(0, 1) + self.enter(maps.flatten(0, 1))
 
-    def _maps(self, coarse: Tensor, prompts: PromptTensors) -> list[Tensor]:
-        """What the head sees besides features, `MAPS` of [N, P, h, w] float32."""
+    def _maps(self, coarse: Tensor, prompts: PromptTensors) -> Tensor:
+        """What the head sees besides features, [N, P, MAPS, h, w] float32."""
         h, w = coarse.shape[-2:]
         x = torch.arange(w, device=coarse.device, dtype=torch.float32)
         y = torch.arange(h, device=coarse.device, dtype=torch.float32)
         # The middle of cell c is at pixel 4 c + 1.5 of the network input, and points are pixel / W.
         dx = (x - (prompts.points_xy[..., 0] * w - 0.375)[..., None]) ** 2
         dy = (y - (prompts.points_xy[..., 1] * h - 0.375)[..., None]) ** 2
-        near = []
-        for sign in (1, -1):
-            used = (prompts.points_label == sign).to(torch.float32)[..., None]
-            for cells in (NEAR_CELLS, FAR_CELLS):
-                # A sum of Gaussians is a product of two matrices; saturated, it hardly depends on how many points a
-                # click is drawn with.
-                down, across = (-dy / (2 * cells**2)).exp() * used, (-dx / (2 * cells**2)).exp()
-                near.append(1 - (-(down.transpose(-1, -2) @ across)).exp())
+        # A sum of Gaussians is a product of two matrices; saturated, it hardly depends on how many points a click is
+        # drawn with. Both signs and both widths at once: [N, P, sign, width, K, w or h].
+        sign = prompts.points_label.new_tensor([1, -1])[:, None]
+        used = (prompts.points_label[:, :, None] == sign).to(torch.float32)[:, :, :, None, :, None]
+        sharpness = dx.new_tensor([-1 / (2 * cells**2) for cells in (NEAR_CELLS, FAR_CELLS)])[:, None, None]
+        across, down = (dx[:, :, None, None] * sharpness).exp(), (dy[:, :, None, None] * sharpness).exp() * used
+        near = 1 - (-(down.transpose(-1, -2) @ across)).exp()
         cx, cy, bw, bh = prompts.prior_box.unbind(-1)
         margin_x = (bw[..., None] / 2 - ((x + 0.5) / w - cx[..., None]).abs()) * w
         margin_y = (bh[..., None] / 2 - ((y + 0.5) / h - cy[..., None]).abs()) * h
@@ -124,7 +133,8 @@ class MaskRefiner(nn.Module):
         previous = prompts.previous_mask.float().clamp(-6, 6) / 6
         previous = previous * prompts.has_previous[..., None, None].to(previous.dtype)
         logits = coarse.float()
-        return [(logits / 8).clamp(-2, 2), logits.sigmoid(), *near, inside, previous]
+        first = torch.stack(((logits / 8).clamp(-2, 2), logits.sigmoid()), 2)
+        return torch.cat((first, near.flatten(2, 3), torch.stack((inside, previous), 2)), 2)
 
 
 def _enlarged(small: Tensor, like: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 
 def sample_points(features: Tensor, points_xy: Tensor) -> Tensor:
@@ -20,17 +21,15 @@ def sample_points(features: Tensor, points_xy: Tensor) -> Tensor:
         [N, K, C].
     """
     n, h, w, c = features.shape
-    x = points_xy[..., 0].clamp(0, 1) * (w - 1)
-    y = points_xy[..., 1].clamp(0, 1) * (h - 1)
-    left, top = x.floor(), y.floor()
-    fx, fy = (x - left)[..., None].to(features.dtype), (y - top)[..., None].to(features.dtype)
-    left, top = left.long(), top.long()
-    right, bottom = (left + 1).clamp(max=w - 1), (top + 1).clamp(max=h - 1)
-    flat = features.reshape(n, h * w, c)
-
-    def at(row: Tensor, column: Tensor) -> Tensor:
-        return torch.gather(flat, 1, (row * w + column)[..., None].expand(-1, -1, c))
-
-    upper = at(top, left) * (1 - fx) + at(top, right) * fx
-    lower = at(bottom, left) * (1 - fx) + at(bottom, right) * fx
-    return upper * (1 - fy) + lower * fy
+    last = points_xy.new_tensor([w - 1, h - 1])
+    at = points_xy.clamp(0.0, 1.0) * last
+    low = at.floor()
+    corner = points_xy.new_tensor([[0, 0], [1, 0], [0, 1], [1, 1]])
+    share = ((1 - corner) - (at - low)[..., None, :]).abs()
+    share = (share[..., 0] * share[..., 1]).to(features.dtype)
+    place = torch.minimum(low[..., None, :] + corner, last)
+    row = (place[..., 1] * w + place[..., 0]).to(torch.int32)
+    if n > 1:
+        row = row + torch.arange(n, dtype=torch.int32, device=row.device)[:, None, None] * (h * w)
+    # Whole rows: runtimes read them several times faster than a gather with one index per channel.
+    return (share[..., None, :] @ F.embedding(row, features.reshape(n * h * w, c)))[..., 0, :]

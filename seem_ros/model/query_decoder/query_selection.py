@@ -24,11 +24,10 @@ def box_gate(box: Tensor, height: int, width: int) -> Tensor:
         [..., height, width], 0 inside the box enlarged by a tenth.
     """
 
-    def axis(n: int, centre: Tensor, size: Tensor) -> Tensor:
-        at = (torch.arange(n, device=box.device, dtype=box.dtype) + 0.5) / n
-        distance = (at - centre[..., None]).abs() / (size[..., None] / 2).clamp(min=0.01)
-        return 3 * torch.log1p(2 * (distance - 1.1).relu())
-
-    across = axis(width, box[..., 0], box[..., 2])
-    down = axis(height, box[..., 1], box[..., 3])
-    return across[..., None, :] + down[..., :, None]
+    # Both axes in one vector: places along x, then along y. 1 + 2 relu(d - 1.1) is max(2 d - 1.2, 1).
+    at = torch.cat([(torch.arange(n, device=box.device, dtype=box.dtype) + 0.5) / n for n in (width, height)])
+    axis = torch.arange(width + height, device=box.device) >= width
+    axis = torch.stack((~axis, axis)).to(box.dtype)
+    distance = (at - box[..., :2] @ axis).abs() / ((box[..., 2:] / 4).clamp(min=0.005) @ axis)
+    gate = 3 * (distance - 1.2).clamp(min=1).log()
+    return gate[..., None, :width] + gate[..., width:, None]

@@ -20,6 +20,7 @@ class ImageTensors:
         fine_features: [N, H/2, W/2, Cf] or None.
         dense: normalised pixel embeddings at stride 8 [N, h, w, D] or None.
         mask_source: [N, Cy, H/4, W/4], what the folded convolution reads; None where `mask_features` is given.
+        refined: what the mask refiner reads of the picture [N, channels, H/4, W/4], or None where there is none.
     """
 
     sources: list[Tensor]
@@ -30,6 +31,7 @@ class ImageTensors:
     fine_features: Tensor | None = None
     dense: Tensor | None = None
     mask_source: Tensor | None = None
+    refined: Tensor | None = None
 
 
 @dataclass

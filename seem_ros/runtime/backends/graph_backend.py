@@ -17,6 +17,7 @@ import numpy as np
 from seem_ros.errors import BackendError, PackageError
 from seem_ros.model.query_decoder.attention_rules import rule_values
 from seem_ros.model.text.tokenizer import Tokenizer
+from seem_ros.runtime.backends.blas_threads import bind_blas
 from seem_ros.runtime.batch_plan import plan_at_once, spans
 from seem_ros.runtime.interface import (
     Backend,
@@ -104,6 +105,7 @@ class GraphBackend(Backend):
             PackageError: A graph is another model's.
             BackendError: The runtime cannot run a graph.
         """
+        bind_blas()
         self.spec = package.spec
         self._package, self._open, self._status = package, open_session, status
         self._graphs = package.graph_set(graphs or status.precision)

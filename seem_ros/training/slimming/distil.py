@@ -62,9 +62,11 @@ class Distiller:
         self.refiner = list(self.student.decoder.refiner.parameters())
         self.objective = BatchObjective(self.teacher, device, config.rounds)
         self.calls: list[tuple[tuple, Tensor]] = []
+        self.features = torch.empty(0)  # mask features [N, Cm, h, w] of the pictures that the teacher saw last
         self.teacher.decoder.refiner.register_forward_hook(
             lambda _, given, delta: self.calls.append((given, delta.detach()))
         )
+        self.teacher.pixel_decoder.register_forward_hook(lambda *called: setattr(self, "features", called[2][1]))
         self._give_adapters_statistics()
         for parameter in (*self.maps, *self.refiner):
             parameter.requires_grad_(True)
@@ -106,10 +108,11 @@ class Distiller:
         self.calls.clear()
         with torch.no_grad():
             self.objective(views, self.planner.plan(views, np.random.default_rng((self.config.seed, step))))
-        losses = []
-        for given, delta in self.calls:
-            inputs = [x.detach().float() if isinstance(x, Tensor) else x for x in given]
-            losses.append(_error(self.student.decoder.refiner(*inputs), delta.float()))
+        losses, refiner = [], self.student.decoder.refiner
+        picture = refiner.picture(self.features.detach().float())
+        for (coarse, hidden, _, prompts), delta in self.calls:
+            own = refiner(coarse.detach().float(), hidden.detach().float(), picture, prompts)
+            losses.append(_error(own, delta.float()))
         self.calls.clear()
         return torch.stack(losses).mean()
 

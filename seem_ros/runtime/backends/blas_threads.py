@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""numpy's threads beside a model's."""
+
+from __future__ import annotations
+
+import logging
+
+_log = logging.getLogger(__name__)
+
+
+def bind_blas() -> None:
+    """From now on numpy multiplies matrices on one thread of this process.
+
+    OpenBLAS's workers spin for a while after every larger product and take the cores from the model that runs next: on
+    two cores an encode of the built-in model took 47 ms after one and 27 ms else, and texts 57 ms and 36 ms. The
+    products here are small. `threadpoolctl.threadpool_limits` gives the threads back where a program needs them.
+    """
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        _log.warning("threadpoolctl is not installed; numpy's threads make the model up to twice as slow")
+        return
+    threadpool_limits(limits=1, user_api="blas")
