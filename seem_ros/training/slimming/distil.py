@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from seem_ros.errors import CheckpointError, SeemError
-from seem_ros.model.config import LITE, LITE_FULL
+from seem_ros.model.config import LITE, LITE_SLIM
 from seem_ros.model.seem import Seem
 from seem_ros.training.batched.ask_planner import AskPlanner
 from seem_ros.training.batched.batch_objective import BatchObjective
@@ -50,8 +50,8 @@ class Distiller:
         store = PackedPictures([Path(path) for path in config.packs], device)
         self.views = ViewSampler(store, SourceMix(source_weights(config, store)), config.height, config.width, device)
         self.planner = AskPlanner(store)
-        self.teacher, self.student = Seem(LITE_FULL), Seem(LITE)
-        self.student.load_state_dict(factorised(teacher, LITE))
+        self.teacher, self.student = Seem(LITE), Seem(LITE_SLIM)
+        self.student.load_state_dict(factorised(teacher, LITE_SLIM))
         try:
             self.teacher.load_state_dict(teacher)
         except RuntimeError as error:
@@ -154,6 +154,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if Path(given.out).exists():
             raise SeemError(f"--out {given.out} is there already")
+        if not Path(given.out).parent.is_dir():
+            raise SeemError(f"--out {given.out}: there is no such folder")
+        if not given.seconds > 0:
+            raise SeemError(f"--seconds: more than 0 is allowed, got {given.seconds}")
         config = BatchedTrainConfig.load(given.config, packs=given.packs)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         distiller = Distiller(config, start_weights(given.teacher), device)

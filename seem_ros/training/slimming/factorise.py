@@ -29,6 +29,11 @@ def is_full(state: Mapping[str, Tensor]) -> bool:
     return "pixel_decoder.layer_1.weight" in state and "decoder.refiner.enter.weight" in state
 
 
+def is_slim(state: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is one of its slim architecture."""
+    return "pixel_decoder.layer_1.0.weight" in state
+
+
 def factorised(full: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """Makes the slim model's state dict.
 

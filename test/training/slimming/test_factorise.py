@@ -7,19 +7,20 @@ import pytest
 import torch
 
 from seem_ros.errors import CheckpointError
-from seem_ros.model.config import LITE, LITE_FULL
+from seem_ros.model.config import LITE, LITE_SLIM
 from seem_ros.model.layers import SeparableConv
 from seem_ros.model.seem import Seem
+from seem_ros.training.batched.train import BatchedTrainConfig, start_model
 from seem_ros.training.slimming.factorise import depthwise, factorised, is_full, tucker
 
-ALL_CHANNELS = replace(LITE, pixel_decoder=replace(LITE.pixel_decoder, bottleneck=1))
+ALL_CHANNELS = replace(LITE_SLIM, pixel_decoder=replace(LITE_SLIM.pixel_decoder, bottleneck=1))
 
 
 @pytest.fixture(scope="module")
 def full():
     """An untrained full model whose norms do something."""
     torch.manual_seed(0)
-    model = Seem(LITE_FULL).eval()
+    model = Seem(LITE).eval()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             for tensor, low in ((module.weight, 0.5), (module.running_var, 0.5), (module.bias, -0.5)):
@@ -41,8 +42,8 @@ def test_with_all_channels_the_bottlenecks_are_the_full_convolutions(full):
 
 
 def test_half_of_the_channels_fit_the_slim_model_and_cost_a_third(full):
-    state = factorised(full.state_dict(), LITE)
-    Seem(LITE).load_state_dict(state)
+    state = factorised(full.state_dict(), LITE_SLIM)
+    Seem(LITE_SLIM).load_state_dict(state)
     assert is_full(full.state_dict()) and not is_full(state)
 
     def weights(model):
@@ -75,4 +76,15 @@ def test_as_many_filters_as_outputs_are_any_convolution():
 
 def test_weights_of_another_architecture_are_refused(full):
     with pytest.raises(CheckpointError, match="full architecture"):
-        factorised(factorised(full.state_dict(), LITE), LITE)
+        factorised(factorised(full.state_dict(), LITE_SLIM), LITE_SLIM)
+
+
+def test_a_training_takes_full_weights_for_a_slim_model_and_refuses_the_other_way_round(full, tmp_path):
+    torch.save(full.state_dict(), tmp_path / "full.pt")
+    slim = start_model(BatchedTrainConfig(init=str(tmp_path / "full.pt"), slim=True))
+    assert slim.config == LITE_SLIM
+    own, wanted = slim.state_dict(), factorised(full.state_dict(), LITE_SLIM)
+    assert all(torch.equal(own[key], wanted[key]) for key in wanted)
+    torch.save(wanted, tmp_path / "slim.pt")
+    with pytest.raises(CheckpointError, match="set slim"):
+        start_model(BatchedTrainConfig(init=str(tmp_path / "slim.pt")))
