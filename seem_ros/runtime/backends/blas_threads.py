@@ -13,7 +13,7 @@ def bind_blas() -> None:
 
     OpenBLAS's workers spin for a while after every larger product and take the cores from the model that runs next: on
     two cores an encode of the built-in model took 47 ms after one and 27 ms else, and texts 57 ms and 36 ms. The
-    products here are small. `threadpoolctl.threadpool_limits` gives the threads back where a program needs them.
+    products here are small. A program that needs its threads back asks `threadpoolctl.threadpool_limits`.
     """
     try:
         from threadpoolctl import threadpool_limits
