@@ -12,7 +12,7 @@ def bind_blas() -> None:
     """From now on numpy multiplies matrices on one thread of this process.
 
     OpenBLAS's workers spin for a while after every larger product and take the cores from the model that runs next: on
-    two cores an encode of the built-in model took 47 ms after one and 27 ms else, and texts 57 ms and 36 ms. The
+    two cores a picture with four texts took 134 ms with them and 84 ms without (`bench/texts.py`). The
     products here are small. A program that needs its threads back asks `threadpoolctl.threadpool_limits`.
     """
     try:
