@@ -58,7 +58,7 @@ class Distiller:
             raise CheckpointError(f"the teacher does not fit the full model: {str(error).splitlines()[-1]}") from error
         for model in (self.teacher, self.student):
             model.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
-        self.maps = [p for p in self.student.pixel_decoder.parameters() if p.is_floating_point()]
+        self.maps = list(self.student.pixel_decoder.parameters())
         self.refiner = list(self.student.decoder.refiner.parameters())
         self.objective = BatchObjective(self.teacher, device, config.rounds)
         self.calls: list[tuple[tuple, Tensor]] = []

@@ -21,7 +21,6 @@ from seem_ros.errors import CheckpointError
 from seem_ros.model.config import ModelConfig
 
 _EPS = 1e-5  # torch's batch norm
-_LAYERS = ("layer_3", "layer_2", "layer_1")
 
 
 def is_full(state: Mapping[str, Tensor]) -> bool:
@@ -60,29 +59,30 @@ def factorised(full: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Ten
 
 def _pyramid(slim: dict[str, Tensor], part: int) -> None:
     start = "pixel_decoder"
-    for name in _LAYERS:
-        level = name[-1]
-        weight = slim.pop(f"{start}.{name}.weight")
-        into, core, out = tucker(weight, weight.shape[0] // part)
-        slim[f"{start}.{name}.0.weight"], slim[f"{start}.{name}.1.weight"] = core, out
-        _rename(slim, f"{start}.{name}.norm", f"{start}.{name}.1.norm")
+    for level in (3, 2, 1):
+        into = _bottleneck(slim, f"{start}.layer_{level}", part)
         _reduce_adapter(slim, f"{start}.adapter_{level}", into)
-        if name == "layer_1":  # its coarser map came through a 1x1 convolution already
+        if level == 1:  # its coarser map came through a 1x1 convolution already
             _reduce(slim, f"{start}.narrow", into)
         else:
             slim[f"{start}.top_{level}.weight"] = into[:, :, None, None]
-    weight = slim.pop(f"{start}.mask_features.weight")
-    into, core, out = tucker(weight, weight.shape[1] // part)
-    slim[f"{start}.mask_features.0.weight"] = into[:, :, None, None]
-    slim[f"{start}.mask_features.1.weight"] = core
-    slim[f"{start}.mask_features.2.weight"] = out
-    slim[f"{start}.mask_features.2.bias"] = slim.pop(f"{start}.mask_features.bias")
-    weight = slim.pop(f"{start}.fine_layer.weight")
-    into, core, out = tucker(weight, weight.shape[0] // part)
-    slim[f"{start}.fine_layer.0.weight"], slim[f"{start}.fine_layer.1.weight"] = core, out
-    _rename(slim, f"{start}.fine_layer.norm", f"{start}.fine_layer.1.norm")
+    into = _bottleneck(slim, f"{start}.fine_layer", part)
     for name in ("fine_top", "fine_lateral"):
         _reduce(slim, f"{start}.{name}", into)
+    name = f"{start}.mask_features"
+    weight = slim.pop(f"{name}.weight")
+    into, slim[f"{name}.1.weight"], slim[f"{name}.2.weight"] = tucker(weight, weight.shape[1] // part)
+    slim[f"{name}.0.weight"] = into[:, :, None, None]
+    slim[f"{name}.2.bias"] = slim.pop(f"{name}.bias")
+
+
+def _bottleneck(slim: dict[str, Tensor], name: str, part: int) -> Tensor:
+    """A convolution with a norm as `pixel_decoder.fpn.bottleneck_layer`; returns what must feed it, [rank, inputs]."""
+    weight = slim.pop(f"{name}.weight")
+    into, slim[f"{name}.0.weight"], slim[f"{name}.1.weight"] = tucker(weight, weight.shape[0] // part)
+    for key in [key for key in slim if key.startswith(f"{name}.norm.")]:
+        slim[key.replace(".norm.", ".1.norm.")] = slim.pop(key)
+    return into
 
 
 def tucker(weight: Tensor, rank: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -132,11 +132,15 @@ def _reduce_adapter(slim: dict[str, Tensor], name: str, into: Tensor) -> None:
     slim[f"{norm}.running_mean"], slim[f"{norm}.running_var"] = torch.zeros(rank), torch.full((rank,), 1 - _EPS)
 
 
+def _spread(slim: dict[str, Tensor], name: str, weight: Tensor, count: int) -> Tensor:
+    """Writes a kernel's depthwise filters; returns their mixture [O, count * I]."""
+    filters, mixture = depthwise(weight, count)
+    slim.update({f"{name}.spread.filters.{i}.weight": kernel for i, kernel in enumerate(filters)})
+    return mixture
+
+
 def _separable(slim: dict[str, Tensor], name: str, count: int) -> None:
-    filters, mixture = depthwise(slim.pop(f"{name}.weight"), count)
-    for i, kernel in enumerate(filters):
-        slim[f"{name}.spread.filters.{i}.weight"] = kernel
-    slim[f"{name}.mix.weight"] = mixture[:, :, None, None]
+    slim[f"{name}.mix.weight"] = _spread(slim, name, slim.pop(f"{name}.weight"), count)[:, :, None, None]
     slim[f"{name}.mix.bias"] = slim.pop(f"{name}.bias")
 
 
@@ -146,16 +150,9 @@ def _entrance(slim: dict[str, Tensor], count: int) -> None:
     weight = slim[f"{start}.enter.weight"]
     width = weight.shape[0]
     features = weight[:, :width]
-    filters, slim[f"{start}.mix"] = depthwise(features, count)
-    for i, kernel in enumerate(filters):
-        slim[f"{start}.spread.filters.{i}.weight"] = kernel
+    slim[f"{start}.mix"] = _spread(slim, start, features, count)
     sums = features.sum((2, 3))
     for part in ("weight", "bias"):
         scale, shift = slim[f"{start}.film.{part}"].chunk(2)
         slim[f"{start}.film.{part}"] = torch.cat((scale, sums @ shift))
     slim[f"{start}.enter.weight"] = weight[:, width:].contiguous()
-
-
-def _rename(slim: dict[str, Tensor], old: str, new: str) -> None:
-    for key in [key for key in slim if key.startswith(f"{old}.")]:
-        slim[new + key[len(old) :]] = slim.pop(key)
