@@ -56,10 +56,12 @@ class ImageGraph(nn.Module):
     def forward(self, image: Tensor, content_hw: Tensor) -> tuple[Tensor, ...]:
         """Normalises, zeroes the padding (zero after normalisation, as in training) and encodes."""
         height, width = image.shape[:2]
-        pixels = self.model.normalise(image.float().permute(2, 0, 1)[None])
+        # Turned last: runtimes keep pixels as they come and drop a turn right before a convolution.
+        pixels = (image.float()[None] - self.model.pixel_mean.flatten()) / self.model.pixel_std.flatten()
         inside = (torch.arange(height, dtype=torch.int32) < content_hw[0])[:, None]
         inside = inside & (torch.arange(width, dtype=torch.int32) < content_hw[1])[None]
-        return tuple(pack_features(self.model.encode_image(torch.where(inside, pixels, 0.0))).values())
+        pixels = torch.where(inside[..., None], pixels, 0.0).permute(0, 3, 1, 2)
+        return tuple(pack_features(self.model.encode_image(pixels)).values())
 
 
 class TextGraph(nn.Module):

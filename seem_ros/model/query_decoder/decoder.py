@@ -89,7 +89,7 @@ class QueryDecoder(nn.Module):
             fine_features: [N, Cf, H/2, W/2] or None.
             mask_source: [N, Cy, H/4, W/4], the map that makes the mask features; their convolution is then folded.
         """
-        sources, level_masks = [], []
+        sources, level_masks, dense = [], [], None
         keys, values = ([None] * len(self.config.levels) for _ in range(2))
         if mask_source is not None:
             factors = tuple(mask_source.shape[2] // level.shape[2] for level in levels)
@@ -103,6 +103,8 @@ class QueryDecoder(nn.Module):
             if traced():  # convolutions of the map as it lies in memory: runtimes need not turn it round first
                 source = level + embed[:, None, None]
                 sources.append(source.permute(0, 2, 3, 1))
+                if i == 2 and self.config.prior:
+                    dense = self.prior.map_dense_embedding(source)
                 for j, attention in blocks.items():
                     keys[j], values[j] = attention.map_keys(source + position), attention.map_values(source)
             else:
@@ -119,7 +121,8 @@ class QueryDecoder(nn.Module):
                     values[j] = attention.values(flat)
             if mask_source is None:
                 level_masks.append(F.interpolate(mask_features, size=(h, w), mode="bilinear", align_corners=False))
-        dense = self.prior.dense_embedding(sources[2]) if self.config.prior else None
+        if dense is None and self.config.prior:
+            dense = self.prior.dense_embedding(sources[2])
         last = [None if x is None else x.permute(0, 2, 3, 1) for x in (mask_features, fine_features)]
         refined = self.refiner.picture(mask_features) if self.config.refine_width else None
         return ImageTensors(sources, keys, values, last[0], level_masks, last[1], dense, mask_source, refined)

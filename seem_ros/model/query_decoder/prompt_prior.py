@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.codes import PriorKind
-from seem_ros.model.layers import MLP, traced
+from seem_ros.model.layers import MLP
 from seem_ros.model.position import box_sine
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 
@@ -40,11 +40,12 @@ class PromptPrior(nn.Module):
 
     def dense_embedding(self, level: Tensor) -> Tensor:
         """Stride-8 map [N, h, w, C] -> normalised pixel embeddings [N, h, w, D]."""
-        if traced():  # a convolution of the map as it lies in memory
-            level = level.permute(0, 3, 1, 2)
-            embedded = F.conv2d(level, self.dense.weight[:, :, None, None], self.dense.bias)
-            return F.normalize(embedded.float(), dim=1).permute(0, 2, 3, 1)
         return F.normalize(self.dense(level).float(), dim=-1)
+
+    def map_dense_embedding(self, level: Tensor) -> Tensor:
+        """As `dense_embedding`, of a map [N, C, h, w]: by a convolution, whose result runtimes need not turn round."""
+        embedded = F.conv2d(level, self.dense.weight[:, :, None, None], self.dense.bias)
+        return F.normalize(embedded.float(), dim=1).permute(0, 2, 3, 1)
 
     def forward(
         self, level: Tensor, dense: Tensor, prompts: PromptTensors, point_tokens: Tensor

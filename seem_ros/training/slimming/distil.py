@@ -29,7 +29,7 @@ from seem_ros.training.batched.overlays import SourceMix
 from seem_ros.training.batched.picture_store import PackedPictures
 from seem_ros.training.batched.train import BatchedTrainConfig, source_weights, start_weights
 from seem_ros.training.batched.two_views import ViewBatch, ViewSampler
-from seem_ros.training.run_state import cosine
+from seem_ros.training.run_state import cosine, half_precision
 from seem_ros.training.slimming.factorise import factorised
 
 # Both parts learn alone: a step of the refiner runs the teacher on prompts and takes as long as eight of the maps.
@@ -87,7 +87,7 @@ class Distiller:
             optimiser.step()
             shown[which] += 0.05 * (float(loss.detach()) - shown[which])
             step += 1
-            if step % 10 == 0:
+            if step == 1 or step % 10 == 0 or time.monotonic() - began >= seconds:
                 print(f"step {step}: maps {shown['maps']:.3f}, refiner {shown['refiner']:.3f}", flush=True)
 
     def _draw(self, step: int) -> ViewBatch:
@@ -96,10 +96,11 @@ class Distiller:
 
     def _maps(self, views: ViewBatch) -> Tensor:
         """How far the student's maps are from the teacher's, of the same backbone's."""
-        with torch.no_grad():
-            maps, fine = self.teacher.backbone(self.teacher.normalise(views.rgb))
-            levels, *wanted = self.teacher.pixel_decoder(maps, fine)
-        own_levels, *given = self.student.pixel_decoder(maps, fine)
+        with half_precision(self.device):
+            with torch.no_grad():
+                maps, fine = self.teacher.backbone(self.teacher.normalise(views.rgb))
+                levels, *wanted = self.teacher.pixel_decoder(maps, fine)
+            own_levels, *given = self.student.pixel_decoder(maps, fine)
         pairs = zip((*own_levels, *given), (*levels, *wanted), strict=True)
         return torch.stack([_error(own, target) for own, target in pairs]).mean()
 
@@ -137,6 +138,7 @@ class Distiller:
 
 def _error(own: Tensor, target: Tensor) -> Tensor:
     """Mean squared difference as a part of the target's variance."""
+    own, target = own.float(), target.float()
     return (own - target).square().mean() / target.var().clamp(min=1e-6)
 
 
