@@ -12,6 +12,9 @@ from torch.nn import functional as F
 # What a blocked score is set to: far below any score, so that its weight is exactly zero, yet finite in half precision
 # too, where the least float32 becomes minus infinity and a row with every key blocked NaN.
 _BLOCKED = -1e4
+# How far below a row's highest score a graph lets one fall: a weight of 1e-35 is lost in any sum, yet no denormal
+# number, of which ONNX Runtime's exponential makes many: they took it twelve times as long.
+_LOWEST = -80.0
 
 
 def traced() -> bool:
@@ -22,6 +25,14 @@ def traced() -> bool:
 def eager() -> bool:
     """Whether code may look at values and write in place: nothing is traced and no gradient is recorded."""
     return not (torch.is_grad_enabled() or traced())
+
+
+def _masked(scores: Tensor, blocked: Tensor) -> Tensor:
+    """Scores [B, heads, L, S] for a softmax in which blocked ones [B, 1, L, S] weigh nothing."""
+    if not traced():
+        return scores.masked_fill(blocked, _BLOCKED)
+    scores = scores + blocked.to(scores.dtype) * _BLOCKED
+    return torch.maximum(scores, scores.amax(-1, keepdim=True) + _LOWEST)
 
 
 class Attention(nn.Module):
@@ -97,7 +108,7 @@ class Attention(nn.Module):
             return self.out_proj(mixed.transpose(1, 2).flatten(-2))
         scores = (q * (dim // self.heads) ** -0.5) @ keys.transpose(-1, -2)
         if blocked is not None:
-            scores = scores.masked_fill(blocked[:, None], _BLOCKED)
+            scores = _masked(scores, blocked[:, None])
         mixed = scores.softmax(-1).to(values.dtype) @ values
         if blocked is not None and not sighted:  # one factor per row, not per score: blocked scores weigh zero already
             mixed = mixed * (~blocked.all(-1))[:, None, :, None].to(mixed.dtype)

@@ -186,9 +186,11 @@ class QueryDecoder(nn.Module):
         logits = self._ungated(state, image)
         return logits if state.box is None else logits - box_gate(state.box, *logits.shape[-2:])
 
-    def fine_masks(self, state: QueryState, image: ImageTensors) -> Tensor:
-        """Mask logits [N, P, Q, hm, wm] at the model's finest stride."""
+    def fine_masks(self, state: QueryState, image: ImageTensors, delta: Tensor | None = None) -> Tensor:
+        """Mask logits [N, P, Q, hm, wm] at the model's finest stride, with a correction [N, P, Q, H/4, W/4] or none."""
         coarse = self._ungated(state, image)
+        if delta is not None:
+            coarse = coarse + delta
         if self.config.fine_dim:
             assert image.fine_features is not None, "the pixel decoder makes them for fine_dim"
             h, w = image.fine_features.shape[1:3]
@@ -355,12 +357,12 @@ class QueryDecoder(nn.Module):
         chosen, score = self._select(last, embedding, mean, prompts, needed.valid)
         parts = (last.hidden, last.mask_embedding, last.box)
         winner = QueryState(*(None if part is None else take(part, chosen) for part in parts))
-        coarse = self.coarse_masks(winner, image)[:, :, 0]
-        fine = self.fine_masks(winner, image)[:, :, 0] if self.config.fine_dim else coarse
+        coarse, delta = self.coarse_masks(winner, image), None
         if self.config.refine_width:
-            delta = self.refiner(coarse, winner.hidden[:, :, 0], image.refined, prompts)
+            delta = self.refiner(coarse[:, :, 0], winner.hidden[:, :, 0], image.refined, prompts)[:, :, None]
             coarse = coarse + delta
-            fine = fine + F.interpolate(delta, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+        coarse = coarse[:, :, 0]
+        fine = self.fine_masks(winner, image, delta)[:, :, 0] if self.config.fine_dim else coarse
         look, look_mean = self.appearance(image, winner) if appearance else (None, None)
         nan = torch.full_like(score, float("nan"))
         presence = self.presence_logits(winner)[..., 0].sigmoid() if self.config.presence_head else nan

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seem_ros.model.codes import PriorKind
-from seem_ros.model.layers import DepthwiseFilters, SeparableConv
+from seem_ros.model.layers import DepthwiseFilters, SeparableConv, traced
 from seem_ros.model.query_decoder.prompt_tensors import PromptTensors
 
 # Mask, mask probability, near and far positive points, near and far negative points, box, previous mask.
@@ -23,6 +23,9 @@ MAPS = 8
 # A click is felt within about 6 (near) and 24 (far) network pixels: what a 3x3 convolution sees of it at stride 4, and
 # at stride 16.
 NEAR_CELLS, FAR_CELLS = 1.5, 6.0
+
+# Far from a point its Gaussian is nothing; lower exponents make denormal numbers, with which CPUs are slow.
+LEAST_EXPONENT = -40.0
 
 
 class MaskRefiner(nn.Module):
@@ -89,8 +92,8 @@ class MaskRefiner(nn.Module):
         y = self._entered(hidden, picture, self._maps(coarse, prompts)).relu()
         # Coarser maps see farther; dilated convolutions would too, but torch's half-precision gradients of them are
         # wrong on some CPUs.
-        half = self.at_8(F.avg_pool2d(y, 2)).relu()
-        quarter = F.avg_pool2d(half, 2)
+        half = self.at_8(_halved(y)).relu()
+        quarter = _halved(half)
         for layer in self.at_16:
             quarter = layer(quarter).relu()
         half = self.join_8(half + _enlarged(quarter, half)).relu()
@@ -123,7 +126,8 @@ class MaskRefiner(nn.Module):
         sign = prompts.points_label.new_tensor([1, -1])[:, None]
         used = (prompts.points_label[:, :, None] == sign).to(torch.float32)[:, :, :, None, :, None]
         sharpness = dx.new_tensor([-1 / (2 * cells**2) for cells in (NEAR_CELLS, FAR_CELLS)])[:, None, None]
-        across, down = (dx[:, :, None, None] * sharpness).exp(), (dy[:, :, None, None] * sharpness).exp() * used
+        across, down = ((d[:, :, None, None] * sharpness).clamp(min=LEAST_EXPONENT).exp() for d in (dx, dy))
+        down = down * used
         near = 1 - (-(down.transpose(-1, -2) @ across)).exp()
         cx, cy, bw, bh = prompts.prior_box.unbind(-1)
         margin_x = (bw[..., None] / 2 - ((x + 0.5) / w - cx[..., None]).abs()) * w
@@ -135,6 +139,14 @@ class MaskRefiner(nn.Module):
         logits = coarse.float()
         first = torch.stack(((logits / 8).clamp(-2, 2), logits.sigmoid()), 2)
         return torch.cat((first, near.flatten(2, 3), torch.stack((inside, previous), 2)), 2)
+
+
+def _halved(x: Tensor) -> Tensor:
+    """Means of 2x2 cells."""
+    if traced():  # ONNX Runtime pools out of the layout of its convolutions and takes five times as long
+        channels = x.shape[1]
+        return F.conv2d(x, x.new_full((channels, 1, 2, 2), 0.25), stride=2, groups=channels)
+    return F.avg_pool2d(x, 2)
 
 
 def _enlarged(small: Tensor, like: Tensor) -> Tensor:
