@@ -5,37 +5,57 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
+
+# What may lie between a stored weight and its reader: halves made whole, turns, parts and further axes.
+_MAKING = ("Cast", "Transpose", "Slice", "Unsqueeze")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One operator on the way from a stored weight to what a layer reads.
+
+    Attributes:
+        kind: of `_MAKING`.
+        attributes: of the operator.
+        constants: its inputs after the first.
+    """
+
+    kind: str
+    attributes: tuple[ir.Attr, ...]
+    constants: tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class StoredWeight:
-    """How a float constant is made of a stored one: by casts and turns."""
+    """How a float constant is made of a stored one."""
 
     source: str
-    steps: tuple[tuple[str, Any], ...] = ()
+    steps: tuple[Step, ...] = ()
 
 
 def with_plain_weights(model: ir.Model, path: Path) -> tuple[onnx.ModelProto, dict[str, StoredWeight]]:
     """The graph with every weight as one float constant, also written to `path`, and what each was made of."""
     graph, made = model.graph, {name: StoredWeight(name) for name in model.graph.initializers}
     for node in list(graph):
-        source = node.inputs[0] if node.inputs else None
-        if node.op_type not in ("Cast", "Transpose") or source is None or not source.is_initializer():
+        given = list(node.inputs)
+        if node.op_type not in _MAKING or not given or any(v is None or not v.is_initializer() for v in given):
             continue
-        key = "to" if node.op_type == "Cast" else "perm"
-        value = node.attributes[key].value
-        array = source.const_value.numpy()
-        array = array.astype(ir.DataType(value).numpy()) if key == "to" else array.transpose(value)
+        arrays = [value.const_value.numpy() for value in given]
+        if arrays[0].dtype.kind != "f":
+            continue
+        step = Step(node.op_type, tuple(node.attributes.values()), tuple(arrays[1:]))
+        (array,) = ReferenceEvaluator(ir.to_proto(node)).run(None, {v.name: a for v, a in zip(given, arrays)})
         out = node.outputs[0]
         tensor = ir.tensor(np.array(array, order="C"), name=out.name)
         constant = ir.Value(name=out.name, const_value=tensor, shape=ir.Shape(array.shape))
         constant.type = ir.TensorType(tensor.dtype)
-        made[out.name] = StoredWeight(made[source.name].source, (*made[source.name].steps, (node.op_type, value)))
+        before = made[given[0].name]
+        made[out.name] = StoredWeight(before.source, (*before.steps, step))
         out.replace_all_uses_with(constant)
         graph.remove(node, safe=True)
         graph.initializers[constant.name] = constant
@@ -60,18 +80,24 @@ def with_stored_weights(model: ir.Model, stored: ir.Model, made: dict[str, Store
         if not origin.steps:
             value.const_value = tensor
             continue
-        source = graph.initializers.get(origin.source)
-        if source is None:
-            source = ir.Value(name=origin.source, const_value=tensor, shape=tensor.shape)
-            source.type = ir.TensorType(tensor.dtype)
-            graph.initializers[source.name] = source
+        source = graph.initializers.get(origin.source) or _constant(graph, origin.source, tensor)
         nodes: list[ir.Node] = []
-        for kind, setting in origin.steps:
+        for i, step in enumerate(origin.steps):
             before = nodes[-1].outputs[0] if nodes else source
-            nodes.append(ir.node(kind, [before], {"to" if kind == "Cast" else "perm": setting}))
+            extra = [
+                _constant(graph, f"{name}_given_{i}_{j}", ir.tensor(array)) for j, array in enumerate(step.constants)
+            ]
+            nodes.append(ir.Node("", step.kind, [before, *extra], step.attributes))
         graph.initializers.pop(name)
         value.replace_all_uses_with(nodes[-1].outputs[0])
         for i, node in enumerate(nodes):
             node.name = f"{name}_made_{i}"
             node.outputs[0].name = name if node is nodes[-1] else f"{name}_half_{i}"
         graph.insert_before(graph[0], nodes)
+
+
+def _constant(graph: ir.Graph, name: str, tensor: ir.TensorProtocol) -> ir.Value:
+    value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(tensor.shape))
+    value.type = ir.TensorType(tensor.dtype)
+    graph.initializers[name] = value
+    return value

@@ -96,6 +96,15 @@ def test_products_read_rounded_numbers_and_fragile_layers_do_not(rounded):
     assert first not in read_bytes
 
 
+def test_nothing_but_products_reads_rounded_numbers(rounded):
+    graph = onnx_ir.load(rounded[0].path(int8.GRAPH)).graph
+    readers = {
+        use.node.op_type for node in graph if node.op_type == "DequantizeLinear" for use in node.outputs[0].uses()
+    }
+    assert readers and readers <= {"Conv", "MatMul", "Gemm"}
+    assert not any(node.outputs[0].is_graph_output() for node in graph if node.op_type == "DequantizeLinear")
+
+
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
 def test_features_stay_near_the_float_ones(rounded, pictures: Path, backend: str, tmp_path: Path):
     if backend == "openvino" and not openvino_backend.has_int8():
@@ -137,9 +146,9 @@ def test_what_stays_in_float_first_is_what_hurts_most_for_the_work_it_does(
     rest = [name for name in quantiser.layers if name not in always]
     quantiser.round_share(0.7, seen[:1])
     kept = set(quantiser.fragile) - always
-    work, hurts = quantiser._work, dict(quantiser.hurts(seen[:1]))
+    work, hurts = quantiser._work, quantiser.hurts(seen[:1])
     assert 0 < sum(work[n] for n in kept) <= 0.3 * sum(work[n] for n in rest)
-    worth = {n: hurts[quantiser.layers[n]] ** 2 / work[n] for n in rest}
+    worth = {n: hurts[n] ** 2 / work[n] for n in rest}
     assert min(worth[n] for n in kept) >= max(worth[n] for n in rest if n not in kept)
     quantiser.round_share(1.0, seen[:1])
     assert set(quantiser.fragile) == always
