@@ -212,6 +212,7 @@ def test_auto_takes_eight_bits_only_where_a_tenth_is_gained_and_remembers_it(
         return {usual: 2.0, **seconds}
 
     monkeypatch.setattr(precision_choice, "has_int8", lambda: True)
+    monkeypatch.setattr(precision_choice, "has_amx_bf16", lambda: False)
     monkeypatch.setattr(precision_choice, "_encoder_times", times)
     for _ in range(2):
         found = precision_choice.faster_precision(package, tmp_path, threads=1)
@@ -219,6 +220,13 @@ def test_auto_takes_eight_bits_only_where_a_tenth_is_gained_and_remembers_it(
     assert len(measured) == 1
     note = json.loads(read_sealed(next((tmp_path / "precision").iterdir())))
     assert note["beside"] == usual
+
+
+def test_where_the_cpu_multiplies_tiles_of_bfloat16_eight_bits_are_not_tried(rounded, tmp_path: Path, monkeypatch):
+    for ability in ("has_int8", "has_amx_bf16", "has_bf16"):
+        monkeypatch.setattr(precision_choice, ability, lambda: True)
+    assert precision_choice.faster_precision(rounded[0], tmp_path) == "bf16"
+    assert not (tmp_path / "precision").exists()
 
 
 def test_the_time_of_both_encoders_is_really_taken(rounded, tmp_path: Path):

@@ -113,11 +113,19 @@ def _capabilities(core: Any, device: str) -> list[str] | None:
 
 def has_int8() -> bool:
     """Whether this machine's CPU multiplies bytes in one instruction (VNNI or AMX); False where it cannot be told."""
+    return any(name in _processor_flags() for name in _BYTE_PRODUCTS)
+
+
+def has_amx_bf16() -> bool:
+    """Whether this machine's CPU multiplies tiles of bfloat16; False where it cannot be told."""
+    return "amx_bf16" in _processor_flags()
+
+
+def _processor_flags() -> str:
     try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return False
-    return any(name in flags for name in _BYTE_PRODUCTS)
+        return ""
 
 
 def only_encoder(package: Package) -> bool:
