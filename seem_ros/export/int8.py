@@ -143,9 +143,13 @@ def _add_int8(
     with tempfile.TemporaryDirectory(prefix=".int8.", dir=package.folder) as name:
         work = Path(name)
         progress(f"int8: reading ranges from {len(reading)} pictures")
-        quantiser = _Quantiser(
-            package.path(package.graphs["fp32"].image_encoder), package.path(package.weights), work, reading
+        own = work / "own"  # onnx reads no weights with several names, as installers leave them that link their files
+        own.mkdir()
+        graph, weights = (
+            Path(shutil.copy(package.path(name), own))
+            for name in (package.graphs["fp32"].image_encoder, package.weights)
         )
+        quantiser = _Quantiser(graph, weights, work, reading)
         for share in _SHARES:
             quantiser.round_share(share, held_out[:_ASKED])
             candidate = _candidate(package, work, quantiser)

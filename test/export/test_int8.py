@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,6 +68,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Package:
 def rounded(plain: Package, pictures: Path) -> tuple[Package, int8.Int8Report, list[str]]:
     """The same with an eight-bit encoder, whatever its masks (random weights know no object)."""
     lines: list[str] = []
+    os.link(plain.path(plain.weights), plain.folder.parent / "another name")  # as installers do that link their files
     patch = pytest.MonkeyPatch()
     patch.setattr(int8, "MEAN_IOU", 0.0)
     found = int8.add_int8(plain, int8.calibration_pictures(pictures, plain.spec), lines.append)
@@ -140,8 +143,8 @@ def test_what_stays_in_float_first_is_what_hurts_most_for_the_work_it_does(
     plain: Package, pictures: Path, tmp_path: Path
 ):
     seen = int8.calibration_pictures(pictures, plain.spec)
-    graph = plain.path(plain.graphs["fp32"].image_encoder)
-    quantiser = int8._Quantiser(graph, plain.path(plain.weights), tmp_path, seen[:4])
+    own = [shutil.copy(plain.path(name), tmp_path) for name in (plain.graphs["fp32"].image_encoder, plain.weights)]
+    quantiser = int8._Quantiser(*map(Path, own), tmp_path, seen[:4])
     always = set(quantiser.fragile)
     rest = [name for name in quantiser.layers if name not in always]
     quantiser.round_share(0.7, seen[:1])

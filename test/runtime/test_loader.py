@@ -4,6 +4,7 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,7 @@ def test_bf16_is_proposed_only_where_openvino_serves_and_the_cpu_computes_in_it(
     pytest.importorskip("openvino")
     from seem_ros.runtime.backends import openvino_backend
 
+    package = replace(package, graphs={name: files for name, files in package.graphs.items() if name != "int8"})
     own = fastest_cpu_precision(package, "openvino")
     assert own == ("bf16" if openvino_backend.has_bf16() else None)
     assert fastest_cpu_precision(package) == (None if nvidia_gpu() else own)

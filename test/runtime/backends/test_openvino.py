@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from seem_ros.errors import BackendError
+from seem_ros.runtime.backends import openvino_backend
 from seem_ros.runtime.backends.openvino_backend import has_bf16, open_openvino
 from seem_ros.runtime.package import open_package, write_description
 
@@ -40,3 +42,13 @@ def test_bf16_after_fp32_with_one_cache_is_only_rounded(package, tmp_path, store
             found.append(np.array(backend.encode_image(stored.rgb).tensors["image_sources_0"]))
     assert 0 < np.abs(found[1] - found[0]).mean() < 0.02 * found[0].std()
     np.testing.assert_allclose(found[2], found[1], atol=1e-5)
+
+
+def test_bf16_that_openvino_would_emulate_is_not_taken_for_the_cpus_own(package, monkeypatch):
+    monkeypatch.setattr(openvino_backend, "_capabilities", lambda *_: ["BF16", "FP32", "INT8"])  # as with AVX-512 alone
+    for flags, own in (("avx512f avx512_vnni", False), ("avx512f avx512_bf16", True), ("asimd bf16", True), ("", True)):
+        monkeypatch.setattr(openvino_backend, "_processor_flags", lambda flags=flags: flags)
+        assert has_bf16() == own, flags
+    monkeypatch.setattr(openvino_backend, "_processor_flags", lambda: "avx512f avx512_vnni")
+    with pytest.raises(BackendError, match="cannot compute in bf16"):
+        open_openvino(package, precision="bf16")
