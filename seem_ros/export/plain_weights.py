@@ -16,7 +16,7 @@ _MAKING = ("Cast", "Transpose", "Slice", "Unsqueeze")
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class Making:
     """One operator on the way from a stored weight to what a layer reads.
 
     Attributes:
@@ -35,7 +35,7 @@ class StoredWeight:
     """How a float constant is made of a stored one."""
 
     source: str
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Making, ...] = ()
 
 
 def with_plain_weights(model: ir.Model, path: Path) -> tuple[onnx.ModelProto, dict[str, StoredWeight]]:
@@ -48,7 +48,7 @@ def with_plain_weights(model: ir.Model, path: Path) -> tuple[onnx.ModelProto, di
         arrays = [value.const_value.numpy() for value in given]
         if arrays[0].dtype.kind != "f":
             continue
-        step = Step(node.op_type, tuple(node.attributes.values()), tuple(arrays[1:]))
+        step = Making(node.op_type, tuple(node.attributes.values()), tuple(arrays[1:]))
         (array,) = ReferenceEvaluator(ir.to_proto(node)).run(None, {v.name: a for v, a in zip(given, arrays)})
         out = node.outputs[0]
         tensor = ir.tensor(np.array(array, order="C"), name=out.name)

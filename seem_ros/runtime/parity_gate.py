@@ -23,7 +23,7 @@ class Tolerance:
 
     Attributes:
         mean_iou: Least mean intersection over union of the prompts' masks.
-        object_iou: Least intersection over union of all object queries' masks together: a query on the verge of seeing
+        object_iou: Least median intersection over union of the object queries' masks: a query on the verge of seeing
             something else, or a mask of a few pixels, must not decide.
         same_choice: Least part of prompts with the same winning query.
         cosine: Least cosine of any text's or prompt's embedding, and median cosine of object queries.
@@ -41,7 +41,7 @@ class Tolerance:
 TOLERANCES = {
     "fp32": Tolerance(0.998, 0.995, 1.0, 0.999, 1e-3),
     "fp16": Tolerance(0.98, 0.98, 0.75, 0.99, 2e-2),
-    "bf16": Tolerance(0.95, 0.95, 0.75, 0.97, 1e-1),
+    "bf16": Tolerance(0.95, 0.90, 0.75, 0.97, 1e-1),
     # The drawn scene is no camera picture, whose masks export has compared already: this catches a wrong compiler.
     "int8": Tolerance(0.90, 0.90, 0.75, 0.95, 2e-1),
 }
@@ -81,7 +81,7 @@ class GateResult:
         passed: All within tolerance.
         message: One line with the numbers, or the reason for failing.
         mean_iou: Mean intersection over union of the prompts' masks.
-        object_iou: Intersection over union of all object queries' masks together; 1 without object queries.
+        object_iou: Median intersection over union of the object queries' masks; 1 without object queries.
         same_choice: Part of prompts with the same winning query.
         cosine: Least cosine of any text's embedding, of any prompt's with the same winning query, and of the median
             object query's.
@@ -198,7 +198,8 @@ def compare(reference: Answers, found: Answers, precision: str) -> GateResult:
     overlap, union = _overlap(*pairs[0])
     iou = float(np.mean(np.where(union > 0, overlap / np.maximum(union, 1), 1.0)))
     overlap, union = _overlap(*pairs[-1])
-    object_iou = float(overlap.sum() / max(union.sum(), 1)) if objects and union.sum() else 1.0
+    # The median: one object query that shows nothing real may lose all of its mask by rounding, a large one as well.
+    object_iou = float(np.median(overlap[union > 0] / union[union > 0])) if objects and union.any() else 1.0
     same = float(np.mean(agreed))
     cosine = min(float(_cosines(x, y).min(initial=1.0)) for x, y in embeddings)
     cosine = min([cosine, *(float(np.median(_cosines(x, y))) for x, y in objects)])

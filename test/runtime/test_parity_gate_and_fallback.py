@@ -78,6 +78,17 @@ def sound_in_half(result):
     return near and result.same_choice >= 0.75 and result.cosine >= 0.97 and result.median_logit <= 0.1
 
 
+def test_one_object_query_that_loses_its_mask_does_not_decide_and_most_of_them_do(answers):
+    def without(lost):
+        logits = answers.objects.mask_logits.copy()
+        logits[lost] = -5
+        return compare(answers, replace(answers, objects=replace(answers.objects, mask_logits=logits)), "bf16")
+
+    largest = int((answers.objects.mask_logits > 0).sum((1, 2)).argmax())
+    assert without([largest]).object_iou == 1
+    assert without(slice(len(answers.objects.mask_logits) // 2 + 1)).object_iou < 0.9
+
+
 @pytest.mark.parametrize(("precision", "whole"), [("fp32", True), ("bf16", True), ("bf16", False)])
 def test_openvino_passes_its_gate_alone_and_with_onnx_runtimes_help(package, stored, answers, precision, whole):
     pytest.importorskip("openvino")
