@@ -48,6 +48,7 @@ from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.tabletop import MIN_SHARE, evaluate_world
 from seem_ros.evaluation.video_scores import PROMPTS, Contender, FollowedClip, VideoScores
 from seem_ros.files import claim_folder
+from seem_ros.runtime.package import PRECISIONS
 
 if TYPE_CHECKING:  # torch and runtimes are loaded only where a model is measured
     from seem_ros.perception.segmenter import Segmenter
@@ -98,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     who.add_argument("--before", metavar="MODEL", help="with --after: measures both and prints what changed")
     who.add_argument("--after", metavar="MODEL", help="see --before")
     who.add_argument("--backend", default="auto", help="that runs the package (default auto)")
+    who.add_argument("--precision", choices=PRECISIONS, help="of the package's graphs (default the backend's own)")
     who.add_argument("--presence-threshold", type=float, metavar="P", help="in place of the package's own, 0 to 1")
     who.add_argument("--panoptic-score", type=float, metavar="P", help="in place of the package's own, 0 to 1")
     who.add_argument(
@@ -124,7 +126,7 @@ class Evaluation:
         if options.weights is not None:
             self.segmenter = _from_training(options.weights)
         else:
-            self.segmenter = None if options.model == "none" else _load(options.model, options.backend)
+            self.segmenter = None if options.model == "none" else _load(options)
         if self.segmenter is not None:
             given = {name: getattr(options, name) for name in ("presence_threshold", "panoptic_score")}
             self.segmenter.config = dataclasses.replace(self.segmenter.config, **given)
@@ -135,6 +137,7 @@ class Evaluation:
                 "command": " ".join(["python -m seem_ros.tools.evaluate", *sys.argv[1:]]),
                 "model": str(options.weights or options.model),
                 "backend": options.backend,
+                "precision": options.precision or "",
                 "version": seem_ros.__version__,
                 "limit": options.limit,
                 "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -200,12 +203,12 @@ class Evaluation:
             sheet.write(self.options.out / f"{title.replace(' ', '_').replace('/', '_')}.png")
 
 
-def _load(model: str, backend: str) -> Segmenter:
+def _load(options: argparse.Namespace) -> Segmenter:
     from seem_ros.perception.segmenter import Segmenter
 
-    if Path(model).is_file():
-        return Segmenter.from_checkpoint(model)
-    return Segmenter.load(model, backend=backend)
+    if Path(options.model).is_file():
+        return Segmenter.from_checkpoint(options.model)
+    return Segmenter.load(options.model, backend=options.backend, precision=options.precision)
 
 
 def _from_training(weights: Path) -> Segmenter:

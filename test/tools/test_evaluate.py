@@ -86,6 +86,13 @@ def test_a_model_that_does_not_exist_is_told(tmp_path, capsys):
     assert "no_such_model" in capsys.readouterr().err
 
 
+def test_a_package_is_measured_in_the_precision_that_is_asked_for(tmp_path):
+    data = discs(tmp_path / "data")
+    words = ["--backend", "onnxruntime", "--precision", "int8", "--davis", str(data), "--out", str(tmp_path / "out")]
+    assert main([*words, "--limit", "1"]) == 0
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["about"]["precision"] == "int8"
+
+
 def test_weights_that_are_not_the_built_in_models_are_told(tmp_path, capsys):
     data = discs(tmp_path / "data")
     (tmp_path / "average.pt").write_bytes(b"not a checkpoint")
