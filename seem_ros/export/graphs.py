@@ -57,7 +57,7 @@ class ImageGraph(nn.Module):
         """Normalises, zeroes the padding (zero after normalisation, as in training) and encodes."""
         height, width = image.shape[:2]
         # Turned last: runtimes keep pixels as they come and drop a turn right before a convolution.
-        pixels = (image.float()[None] - self.model.pixel_mean.flatten()) / self.model.pixel_std.flatten()
+        pixels = self.model.normalise(image.float()[None], channels_last=True)
         inside = (torch.arange(height, dtype=torch.int32) < content_hw[0])[:, None]
         inside = inside & (torch.arange(width, dtype=torch.int32) < content_hw[1])[None]
         pixels = torch.where(inside[..., None], pixels, 0.0).permute(0, 3, 1, 2)

@@ -64,9 +64,16 @@ class Seem(nn.Module):
         other.make_constants()
         return other.requires_grad_(False).to(self.pixel_mean.device).train(self.training)
 
-    def normalise(self, rgb: Tensor) -> Tensor:
-        """[N, 3, H, W] RGB in 0..255 (float or uint8) -> normalised float; pad afterwards, with zeros."""
-        return (rgb.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+    def normalise(self, rgb: Tensor, channels_last: bool = False) -> Tensor:
+        """RGB in 0..255 (float or uint8) -> normalised float; pad afterwards, with zeros.
+
+        Args:
+            rgb: [N, 3, H, W], or [N, H, W, 3] with `channels_last`; the result has the same shape.
+        """
+        mean, std = self.pixel_mean, self.pixel_std
+        if channels_last:
+            mean, std = mean.flatten(), std.flatten()
+        return (rgb.to(mean.dtype) - mean) / std
 
     def encode_image(self, pixels: Tensor, fold: bool | None = None) -> ImageTensors:
         """Encodes pictures.

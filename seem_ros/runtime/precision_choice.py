@@ -33,7 +33,7 @@ def faster_precision(package: Package, cache_dir: Path | None, threads: int = 0)
     """``int8`` where the package has it and it beats the best float precision by `GAIN` here, else that one.
 
     Measured once for a package on a machine (about two seconds) and kept in the cache. Not where the CPU multiplies
-    tiles of bfloat16 (AMX): eight bits gain nothing there (0.99 to 1.03 times as fast, `bench/encoder.py`).
+    tiles of bfloat16 (AMX): eight bits gain a tenth at most there (0.99 to 1.10 times as fast, `bench/encoder.py`).
 
     Args:
         package: Opened package.

@@ -98,11 +98,17 @@ def _port(port: Any) -> Port:
 
 
 def has_bf16(device: str = "CPU") -> bool:
-    """Whether a device computes in bf16 itself. OpenVINO says so of every CPU with AVX-512, and then emulates it where
-    there are no instructions for it: five times as slow as float32 (measured with `ONEDNN_MAX_CPU_ISA`, 2026.4.1)."""
+    """Whether a device computes in bf16 itself."""
     import openvino as ov
 
-    if "BF16" not in (_capabilities(ov.Core(), device) or ()):
+    return _computes_bf16(device, _capabilities(ov.Core(), device) or [])
+
+
+def _computes_bf16(device: str, capabilities: list[str]) -> bool:
+    """Whether what OpenVINO says of a device includes bf16, and the device has instructions for it: OpenVINO says so of
+    every CPU with AVX-512, and emulates it without, five times as slow as float32 (measured with `ONEDNN_MAX_CPU_ISA`,
+    2026.4.1)."""
+    if "BF16" not in capabilities:
         return False
     flags = _processor_flags() if device.upper().startswith("CPU") else ""
     return not flags or any(name in flags for name in _HALF_PRODUCTS)
@@ -119,7 +125,8 @@ def _capabilities(core: Any, device: str) -> list[str] | None:
 
 def has_int8() -> bool:
     """Whether this machine's CPU multiplies bytes in one instruction (VNNI or AMX); False where it cannot be told."""
-    return any(name in _processor_flags() for name in _BYTE_PRODUCTS)
+    flags = _processor_flags()
+    return any(name in flags for name in _BYTE_PRODUCTS)
 
 
 def has_amx_bf16() -> bool:
@@ -179,7 +186,7 @@ def open_openvino(
     capabilities = _capabilities(core, device)
     if capabilities is None:
         raise BackendError(f"OpenVINO knows the devices {core.available_devices}, got {device!r}")
-    half = has_bf16(device)
+    half = _computes_bf16(device, capabilities)
     if precision == "bf16" and not half:
         raise BackendError(f"OpenVINO's {device} here cannot compute in bf16")
     settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
