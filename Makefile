@@ -84,11 +84,16 @@ install$(BESIDE)/interfaces/.%: test/interfaces/%/CMakeLists.txt test/interfaces
 	  --install-base $(SEEM_INSTALL)/interfaces --merge-install $(CMAKE_ARGS)
 	@touch $@
 
-# What runs nodes and browsers has the machine to itself; of the rest, two files run side by side.
-ALONE := test/ros test/console test/fuzz test/bench
+# Two files run side by side: those that compute with a thread each, those that run nodes and browsers, in DDS domains of
+# their own. What follows a camera with the built-in model, or measures, has the machine to itself.
+NODES := test/ros test/console test/fuzz
+ALONE := test/ros/test_demo.py test/console/test_with_the_built_in_model.py test/bench
+SIDE_BY_SIDE := -n 2 --dist loadfile
+IGNORING = $(addprefix --ignore=,$(1))
 test: build $(VISION_BUILT) $(VENV)/.test.stamp
 ifeq ($(strip $(ARGS)),)
-	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -m "not long" -n 2 --dist loadfile $(addprefix --ignore=,$(ALONE))
+	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -m "not long" $(SIDE_BY_SIDE) $(call IGNORING,$(NODES) $(ALONE))
+	$(WITH_ROS) python -m pytest -m "not long" $(SIDE_BY_SIDE) $(NODES) $(call IGNORING,$(ALONE))
 	$(WITH_ROS) python -m pytest -m "not long" $(ALONE)
 else
 	$(WITH_ROS) python -m pytest $(ARGS)
@@ -106,13 +111,13 @@ quick: build $(VISION_BUILT) $(VENV)/.test.stamp
 OF_UBUNTU_jazzy := "numpy==1.26.*" "opencv-python-headless==4.6.*"
 $(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS) | $(BUILT) $(TF2_BUILT) $(VISION_BUILT)
 	$(call INSTALL,ros_$(DISTRO) console)
-	$(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout psutil $(OF_UBUNTU_$(DISTRO))
+	$(PY) -m pip install --disable-pip-version-check -q pytest pytest-timeout pytest-xdist psutil $(OF_UBUNTU_$(DISTRO))
 	@touch $@
 
 ready-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
 
 test-ros: ready-ros
-	$(WITH_ROS) python -m pytest $(if $(ARGS),$(ARGS),test/ros test/console)
+	$(WITH_ROS) python -m pytest $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE) test/ros test/console)
 
 test-jazzy:
 	$(MAKE) test-ros DISTRO=jazzy

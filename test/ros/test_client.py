@@ -2,8 +2,10 @@
 """The typed client against a real node over DDS: every call, in words and in time."""
 
 import inspect
+import runpy
 import time
 from concurrent.futures import wait
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,14 +14,16 @@ from colour_backend import scene
 from harness import Camera, wait_for
 from rclpy.executors import SingleThreadedExecutor
 
-from seem_ros.errors import PromptError, ServiceError, ServiceTimeoutError
+from seem_ros.errors import PromptError, SeemError, ServiceError, ServiceTimeoutError
 from seem_ros.msg import Prompt as PromptMessage
 from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Prompt, Reference, Scribble
 from seem_ros.perception.tracking.target import TargetState
 from seem_ros.ros.client import SeemClient
 from seem_ros.ros.messages.prompts import prompt_from_message, prompt_to_message
 
-PICTURE = scene({(40, 30): "red", (90, 60): "blue", (140, 30): "green"})
+PICTURE = scene({(40, 30): "red", (90, 60): "blue", (140, 30): "green", (30, 70): "yellow"})
+PICTURE[62:78, 22:38, 2] += 18  # a yellow that is not surely yellow: its presence is 0.7
+PICK = runpy.run_path(str(Path(__file__).parents[2] / "examples" / "pick.py"))["pick"]
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +51,13 @@ def test_a_planners_round_from_words_to_a_place_and_back(seem):
     wait_for(lambda: not seem.targets(), "the target's end")
     with pytest.raises(ServiceTimeoutError, match=f"target {target_id} being TRACKED within 0.2 s"):
         seem.wait_for_target(target_id, timeout_s=0.2)
+
+
+def test_the_planner_of_the_examples_reaches_for_what_is_surely_there_and_leaves_no_target_behind(seem):
+    assert PICK(seem, "the red thing").startswith("the red thing is target ")
+    with pytest.raises(SeemError, match=r"the yellow thing at .*: presence 0\.7., 0\.80 needed"):
+        PICK(seem, "the yellow thing")
+    wait_for(lambda: not seem.targets(), "the targets' end")
 
 
 def test_calls_at_one_time_are_all_answered(seem):
