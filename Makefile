@@ -85,16 +85,14 @@ install$(BESIDE)/interfaces/.%: test/interfaces/%/CMakeLists.txt test/interfaces
 	@touch $@
 
 # Two files run side by side: those that compute with a thread each, those that run nodes and browsers, in DDS domains of
-# their own. What follows a camera with the built-in model, or measures, has the machine to itself.
+# their own. What is marked `alone` has the machine to itself.
 NODES := test/ros test/console test/fuzz
-ALONE := test/ros/test_demo.py test/console/test_with_the_built_in_model.py test/bench
 SIDE_BY_SIDE := -n 2 --dist loadfile
-IGNORING = $(addprefix --ignore=,$(1))
 test: build $(VISION_BUILT) $(VENV)/.test.stamp
 ifeq ($(strip $(ARGS)),)
-	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -m "not long" $(SIDE_BY_SIDE) $(call IGNORING,$(NODES) $(ALONE))
-	$(WITH_ROS) python -m pytest -m "not long" $(SIDE_BY_SIDE) $(NODES) $(call IGNORING,$(ALONE))
-	$(WITH_ROS) python -m pytest -m "not long" $(ALONE)
+	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -m "not long and not alone" $(SIDE_BY_SIDE) $(addprefix --ignore=,$(NODES))
+	$(WITH_ROS) python -m pytest -m "not long and not alone" $(SIDE_BY_SIDE) $(NODES)
+	$(WITH_ROS) python -m pytest -m "not long and alone"
 else
 	$(WITH_ROS) python -m pytest $(ARGS)
 endif
@@ -117,7 +115,7 @@ $(VENV)/.test_ros.stamp: $(VENV)/.ros.stamp $(LISTS) | $(BUILT) $(TF2_BUILT) $(V
 ready-ros: build $(VISION_BUILT) $(VENV)/.test_ros.stamp
 
 test-ros: ready-ros
-	$(WITH_ROS) python -m pytest $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE) test/ros test/console)
+	$(WITH_ROS) python -m pytest $(if $(ARGS),$(ARGS),test/ros test/console)
 
 test-jazzy:
 	$(MAKE) test-ros DISTRO=jazzy

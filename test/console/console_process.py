@@ -7,6 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+import weakref
 from pathlib import Path
 
 from harness import ROOT, wait_for
@@ -26,6 +27,7 @@ class ConsoleProcess:
             [sys.executable, str(ROOT / "scripts" / "console"), "--port", "0", "--no-open", *arguments],
             stdout=self._log, stderr=subprocess.STDOUT, cwd=ROOT,
         )  # fmt: skip
+        weakref.finalize(self, self.process.kill)  # also where it never says an address
         self.url = wait_for(self._printed, f"the console's address in {log}", 40)
         self.port = int(self.url.split(":")[2].split("/")[0])
 

@@ -16,7 +16,7 @@ from seem_ros.datasets.recorded_clip import RecordedClip, find_clip
 from seem_ros.demo.story import BOWL, CONE, RED_MUG, box_of, middle
 
 OUT = ROOT / "out" / "console"
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

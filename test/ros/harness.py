@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ class NodeProcess:
             stderr=subprocess.STDOUT,
             cwd=ROOT,
         )
+        weakref.finalize(self, self.process.kill)  # also where a fixture fails before it would stop it
 
     @property
     def log(self) -> str:

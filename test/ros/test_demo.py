@@ -17,6 +17,7 @@ from seem_ros.tools.demo import main as demo
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 500  # two minutes on an idle machine
+pytestmark = pytest.mark.alone
 
 
 def run(*words):

@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 MB = 1_000_000
 PICTURE = scene({(60, 40): "red"})
 RED = [Prompt(text="red")]
+pytestmark = pytest.mark.alone
 OWN = Segment.Request(image=array_to_image(PICTURE, Header()), prompts=RED)
 
 

@@ -14,6 +14,7 @@ from seem_ros.msg import Prompt, SegmentArray
 from seem_ros.srv import Segment
 
 REQUEST = Segment.Request(prompts=[Prompt(text="red")])
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")
