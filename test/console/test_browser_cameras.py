@@ -117,6 +117,25 @@ def test_the_vocabulary_is_changed_and_offered_while_typing(page):
     wait_for(lambda: page.page.locator("#vocabulary-things").input_value() == "red, blue", "what the node has")
 
 
+def test_what_is_typed_while_the_nodes_parameters_are_on_their_way_stays(page):
+    things = page.page.locator("#vocabulary-things")
+    held = []
+    page.page.route("**/api/parameters*", lambda route: held.append(route))
+    with page.page.expect_request("**/api/parameters*"):
+        page.page.click("#tab-settings")
+    things.fill("")
+    things.press_sequentially("green, bl")
+    with page.page.expect_response("**/api/parameters*") as answered:
+        held[0].continue_()
+    answered.value.finished()
+    page.page.unroute("**/api/parameters*")
+    things.press_sequentially("ue")
+    assert things.input_value() == "green, blue"
+    things.press("Enter")
+    everywhere = page.page.locator("#parameter-things")
+    wait_for(lambda: everywhere.input_value() == "green, blue", "the same in the list of all parameters")
+
+
 def test_a_picture_that_is_dropped_on_the_page_is_a_reference(page):
     other = cv2.imencode(".png", scene({(64, 50): "green"}, size=40)[:, :, ::-1])[1].tobytes()
     page.page.evaluate(

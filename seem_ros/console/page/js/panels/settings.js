@@ -5,8 +5,10 @@ import { readParameters, setParameter } from "../api.js";
 import { byId, el, toast } from "../dom.js";
 
 export class SettingsPanel {
+  #asked = "";
   #node = "";
   #rows = [];
+  #kinds = "";
   #onVocabulary;
 
   /** @param onVocabulary gets (things, stuff) as lists of names */
@@ -15,18 +17,31 @@ export class SettingsPanel {
     byId("filter").oninput = () => this.#filter();
   }
 
-  /** Read a node's parameters. */
+  /** Read a node's parameters. What is there already stays, so that nobody's typing is thrown away. */
   async load(node) {
-    this.#node = node;
+    this.#asked = node;
+    let rows;
     try {
-      this.#rows = await readParameters(node);
+      rows = await readParameters(node);
+      if (node !== this.#asked) return;
     } catch (error) {
+      if (node !== this.#asked) return;
+      this.#kinds = "";
       byId("parameters").replaceChildren(el("p", { className: "hint" }, error.message));
       return;
     }
-    const sorted = [...this.#rows].sort((one, other) => one.fixed - other.fixed);
-    byId("parameters").replaceChildren(...sorted.map((row) => this.#element(row)));
-    this.#showVocabulary();
+    const kinds = node + JSON.stringify(rows, (key, value) => (key === "value" ? undefined : value));
+    if (kinds === this.#kinds) {
+      rows.forEach((row, index) => this.#change(this.#rows[index], row.value));
+    } else {
+      this.#node = node;
+      this.#kinds = kinds;
+      this.#rows = rows.map((row) => ({ ...row, shows: [] }));
+      const sorted = [...this.#rows].sort((one, other) => one.fixed - other.fixed);
+      byId("parameters").replaceChildren(...sorted.map((row) => this.#element(row)));
+      this.#makeVocabulary();
+    }
+    this.#onVocabulary(names(this.value("things")), names(this.value("stuff")));
     this.#filter();
   }
 
@@ -46,25 +61,39 @@ export class SettingsPanel {
     const id = `parameter-${row.name}`;
     const control = controlOf(row, id);
     control.disabled = row.fixed;
-    const shown = el("output", {}, row.range && row.type !== "list" ? String(row.value) : "");
-    control.addEventListener("change", async () => {
-      const value = valueOf(row, control);
-      shown.textContent = row.range ? String(value) : "";
-      if (!(await this.#set(row, value))) put(row, control, row.value);
-    });
-    if (control.type === "range") control.addEventListener("input", () => { shown.textContent = control.value; });
+    const shown = el("output");
+    const tell = () => { shown.textContent = control.value; };
+    if (control.type === "range") {
+      tell();
+      control.addEventListener("input", tell);
+    }
+    this.#watch(row, control, tell);
     const note = row.fixed ? " Read when the node is configured." : "";
     return el("div", { className: "parameter" },
       el("label", { htmlFor: id }, row.name), control, control.type === "range" ? shown : null,
       el("p", { className: "hint" }, row.description + note));
   }
 
+  /** Sends what is entered, and shows what the node has; `tell` is called after that. */
+  #watch(row, control, tell = () => {}) {
+    const show = () => {
+      put(row, control, row.value);
+      tell();
+    };
+    control.addEventListener("change", async () => {
+      if (!(await this.#set(row, valueOf(row, control)))) show();
+    });
+    row.shows.push(() => { if (control !== document.activeElement) show(); });
+  }
+
   async #set(row, value) {
     try {
       const done = await setParameter(this.#node, row.name, row.type, value);
       if (!done.success) throw new Error(done.message || "refused");
-      row.value = value;
-      if (row.name === "things" || row.name === "stuff") this.#showVocabulary();
+      this.#change(row, value);
+      if (row.name === "things" || row.name === "stuff") {
+        this.#onVocabulary(names(this.value("things")), names(this.value("stuff")));
+      }
       return true;
     } catch (error) {
       toast(error.message, "bad");
@@ -72,20 +101,21 @@ export class SettingsPanel {
     }
   }
 
-  #showVocabulary() {
+  #change(row, value) {
+    row.value = value;
+    for (const show of row.shows) show();
+  }
+
+  #makeVocabulary() {
     const fields = ["things", "stuff", "panoptic"].map((name) => this.#rows.find((row) => row.name === name));
     byId("vocabulary").replaceChildren(...fields.filter(Boolean).map((row) => {
       const id = `vocabulary-${row.name}`;
       const control = controlOf(row, id);
       if (row.type === "str") control.placeholder = "the model’s own";
-      control.addEventListener("change", async () => {
-        if (await this.#set(row, valueOf(row, control))) this.load(this.#node);
-        else put(row, control, row.value);
-      });
+      this.#watch(row, control);
       const words = { things: "Things, countable", stuff: "Stuff, like table or wall", panoptic: "Show all of them in the picture" };
       return el("label", { className: "line", htmlFor: id }, el("span", {}, words[row.name]), control);
     }));
-    this.#onVocabulary(names(this.value("things")), names(this.value("stuff")));
   }
 }
 
