@@ -85,14 +85,15 @@ install$(BESIDE)/interfaces/.%: test/interfaces/%/CMakeLists.txt test/interfaces
 	@touch $@
 
 # Two files run side by side: those that compute with a thread each, those that run nodes and browsers, in DDS domains of
-# their own. What is marked `alone` has the machine to itself.
+# their own. Over UDP: domains have shared-memory ports in common, and a killed node leaves its own behind. What is marked
+# `alone` runs by itself, over DDS's usual transport.
 NODES := test/ros test/console test/fuzz
 SIDE_BY_SIDE := -n 2 --dist loadfile
 test: build $(VISION_BUILT) $(VENV)/.test.stamp
 ifeq ($(strip $(ARGS)),)
 	$(WITH_ROS) OMP_NUM_THREADS=1 python -m pytest -m "not long and not alone" $(SIDE_BY_SIDE) $(addprefix --ignore=,$(NODES))
-	$(WITH_ROS) python -m pytest -m "not long and not alone" $(SIDE_BY_SIDE) $(NODES)
-	$(WITH_ROS) python -m pytest -m "not long and alone"
+	$(WITH_ROS) FASTDDS_BUILTIN_TRANSPORTS=UDPv4 python -m pytest -m "not long and not alone" $(SIDE_BY_SIDE) $(NODES)
+	$(WITH_ROS) python -m pytest -m "not long and alone" $(NODES)
 else
 	$(WITH_ROS) python -m pytest $(ARGS)
 endif

@@ -21,7 +21,6 @@ from seem_ros.srv import Segment
 
 HERE = Path(__file__).parent
 ASKED = {"prompts": [Prompt(text="red")]}
-pytestmark = pytest.mark.alone
 
 
 def picture(first=None):

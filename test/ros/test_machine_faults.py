@@ -29,7 +29,6 @@ HERE = Path(__file__).parent
 MB = 1_000_000
 PICTURE = scene({(60, 40): "red"})
 RED = [Prompt(text="red")]
-pytestmark = pytest.mark.alone
 OWN = Segment.Request(image=array_to_image(PICTURE, Header()), prompts=RED)
 
 
@@ -152,6 +151,7 @@ def test_one_core_is_enough_to_answer_and_to_follow(client):
         node.stop()
 
 
+@pytest.mark.alone
 def test_a_camera_driver_that_dies_amid_a_picture_is_replaced_by_the_next(client, start_node, monkeypatch):
     # as the launch files and `make run` start them: in Fast DDS's own segment such pictures get lost on a busy machine
     for name, value in large_images(ROOT, os.environ).items():

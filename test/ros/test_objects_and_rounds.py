@@ -216,7 +216,6 @@ def test_a_folder_that_takes_nothing_is_said_and_the_node_goes_on(client, camera
         other.stop()
 
 
-@pytest.mark.alone
 def test_an_object_outlives_the_node_even_a_kill_and_a_broken_view_is_named(client, camera, start_node, tmp_path):
     folder = tmp_path / "objects"
     first = start_node(f"objects_dir:={folder}", name="before")

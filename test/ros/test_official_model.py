@@ -79,6 +79,7 @@ def test_it_answers_while_it_fetches_says_how_far_it_is_and_serves_when_it_is_do
     assert "Traceback" not in node.log and "internal error" not in node.log
 
 
+@pytest.mark.alone
 def test_ctrl_c_while_it_fetches_ends_node_and_fetch_and_keeps_what_came(client, hub, start, tmp_path):
     hub.gate.clear()
     node = start("leaving")
