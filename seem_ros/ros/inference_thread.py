@@ -20,6 +20,9 @@ from seem_ros.errors import SeemError
 
 IDLE_WAIT_S = 0.2
 NOT_READY_WAIT_S = 0.002
+# A call may work for so long before it lets frames in, or as long as the last frames took: most calls then end without
+# a frame in between, and a robot sees nothing new for two frames of a usual camera at most.
+CALL_TURN_S = 0.1
 SHUTTING_DOWN = "the node is shutting down"
 
 
@@ -86,6 +89,7 @@ class InferenceThread:
         self._running_job: _Job | None = None
         self._visiting = False
         self._progress_s: float | None = None
+        self._turn_ends_s = 0.0
         self._at_end: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="inference", daemon=True)
         self._thread.start()
@@ -157,7 +161,7 @@ class InferenceThread:
         return 0.0 if since is None else time.monotonic() - since
 
     def pause(self) -> None:
-        """Called by long work between its pieces: frames that wait are processed now.
+        """Called by long work between its pieces: frames that wait are processed now, if its turn is over.
 
         Raises:
             BusyError: The caller is gone, or the thread is to end: the work ends here.
@@ -167,13 +171,16 @@ class InferenceThread:
         job = self._running_job
         if self._stopping or (job is not None and job.abandoned):
             raise BusyError(SHUTTING_DOWN if self._stopping else "the caller is gone")
-        self._progress_s = time.monotonic()
+        self._progress_s = begin = time.monotonic()
+        if begin < self._turn_ends_s:
+            return
         self._visiting = True
         try:
             self._look_at_frames()
         finally:
             self._visiting = False
-            self._progress_s = time.monotonic()
+            self._progress_s = end = time.monotonic()
+            self._turn_ends_s = end + max(end - begin, CALL_TURN_S)
 
     def stop(self, timeout_s: float = 30.0, at_end: Callable[[], None] | None = None) -> bool:
         """End the thread; calls that wait are answered at once, work that runs ends in its next pause.
@@ -213,6 +220,7 @@ class InferenceThread:
                 self._at_rest()
             self._before_work()
             if job is not None:
+                self._turn_ends_s = time.monotonic() + CALL_TURN_S
                 self._do(job)
                 self._running_job, self._is_tidy = None, False
             self._look_at_frames()

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from seem_ros.errors import PromptError
-from seem_ros.ros.inference_thread import IDLE_WAIT_S, BusyError, InferenceThread
+from seem_ros.ros.inference_thread import CALL_TURN_S, IDLE_WAIT_S, BusyError, InferenceThread
 
 
 class Source:
@@ -66,6 +66,24 @@ def test_after_calls_it_tidies_up_once_when_nothing_more_comes():
         assert order == [0, 1, 2, "tidy"]
     finally:
         thread.stop()
+
+
+@pytest.mark.parametrize("pieces", [4, 60])
+def test_a_call_lets_a_frame_in_when_its_turn_is_over_and_not_after_each_piece(thread, pieces):
+    source = Source()
+    thread.serve((source,))
+
+    def work():
+        before, began_s, worked_s = source.processed, time.monotonic(), 0.0
+        for _ in range(pieces):
+            time.sleep(0.01)
+            worked_s = time.monotonic() - began_s
+            thread.pause()
+        return source.processed - before, worked_s
+
+    frames, worked_s = thread.call(work, 20.0)
+    # 10 ms are a piece, and whoever is late by it still lets a frame in at every second one
+    assert worked_s / (2 * CALL_TURN_S + 0.02) - 1 <= frames <= worked_s / CALL_TURN_S
 
 
 def test_frames_go_on_while_calls_come_and_a_bad_frame_ends_nothing(thread):
