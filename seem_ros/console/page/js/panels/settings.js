@@ -20,14 +20,11 @@ export class SettingsPanel {
   /** Read a node's parameters. What is there already stays, so that nobody's typing is thrown away. */
   async load(node) {
     this.#asked = node;
-    let rows;
-    try {
-      rows = await readParameters(node);
-      if (node !== this.#asked) return;
-    } catch (error) {
-      if (node !== this.#asked) return;
+    const rows = await readParameters(node).catch((error) => error);
+    if (node !== this.#asked) return;
+    if (rows instanceof Error) {
       this.#kinds = "";
-      byId("parameters").replaceChildren(el("p", { className: "hint" }, error.message));
+      byId("parameters").replaceChildren(el("p", { className: "hint" }, rows.message));
       return;
     }
     const kinds = node + JSON.stringify(rows, (key, value) => (key === "value" ? undefined : value));
@@ -41,7 +38,7 @@ export class SettingsPanel {
       byId("parameters").replaceChildren(...sorted.map((row) => this.#element(row)));
       this.#makeVocabulary();
     }
-    this.#onVocabulary(names(this.value("things")), names(this.value("stuff")));
+    this.#tellVocabulary();
     this.#filter();
   }
 
@@ -91,9 +88,7 @@ export class SettingsPanel {
       const done = await setParameter(this.#node, row.name, row.type, value);
       if (!done.success) throw new Error(done.message || "refused");
       this.#change(row, value);
-      if (row.name === "things" || row.name === "stuff") {
-        this.#onVocabulary(names(this.value("things")), names(this.value("stuff")));
-      }
+      if (row.name === "things" || row.name === "stuff") this.#tellVocabulary();
       return true;
     } catch (error) {
       toast(error.message, "bad");
@@ -104,6 +99,10 @@ export class SettingsPanel {
   #change(row, value) {
     row.value = value;
     for (const show of row.shows) show();
+  }
+
+  #tellVocabulary() {
+    this.#onVocabulary(names(this.value("things")), names(this.value("stuff")));
   }
 
   #makeVocabulary() {
