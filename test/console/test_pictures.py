@@ -80,6 +80,16 @@ def test_segments_that_come_before_their_picture_meet_it_too():
     assert pairing.take(0.01).segments == "first" and pairing.take(0.02) is None
 
 
+def test_a_picture_that_waited_is_forgotten_where_a_later_one_came_after_its_segments():
+    pairing, one, two = Pairing(), picture(), picture()
+    pairing.add_picture(1, one, 10.0)
+    pairing.add_segments(2, "masks two", 10.01)
+    pairing.add_picture(2, two, 10.02)
+    assert pairing.take(10.02).picture is two
+    # nobody looked for a while, then somebody does again
+    assert pairing.take(10.02 + PATIENCE_S + 5.0) is None and pairing.wait_s(15.2) is None
+
+
 def test_segments_that_are_said_once_more_show_their_picture_again():
     pairing, one = Pairing(), picture()
     pairing.add_picture(1, one, 0.0)

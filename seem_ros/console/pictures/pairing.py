@@ -54,6 +54,8 @@ class Pairing:
             if stamp_ns == self._last[1] and self._last[2] is not None:  # its segments were quicker
                 self._ready = Pair(stamp_ns, message, self._last[2], stamp_ns)
                 self._paired_s = now_s
+                while self._waiting:  # earlier pictures are of no use any more
+                    self._drop(next(iter(self._waiting)))
                 return
             self._waiting[stamp_ns] = (now_s, message)
             self._bytes += len(message.data)
