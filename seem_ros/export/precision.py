@@ -58,10 +58,13 @@ def lower_precision(model: ir.Model, precision: str) -> int:
         How many nodes compute in half.
 
     Raises:
-        ModelError: Another precision is asked for.
+        ModelError: Another precision is asked for, or a value has no type.
     """
     if precision not in _TYPES:
         raise ModelError(f"a graph can be lowered to {sorted(_TYPES)}, got {precision!r}")
+    untyped = [node.op_type for node in model.graph if any(o.dtype is None for o in node.outputs)]
+    if untyped:
+        raise ModelError(f"a graph is lowered by its values' types, and {len(untyped)} have none: {untyped[0]}")
     low, graph, lowered = _TYPES[precision], model.graph, 0
     halves: dict[ir.Value, ir.Value] = {}  # float32 value -> the same in half
 

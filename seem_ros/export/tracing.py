@@ -74,6 +74,7 @@ def _tidy(model: ir.Model) -> None:
         common.CommonSubexpressionEliminationPass(),
         common.OutputFixPass(),
         common.NameFixPass(),
+        common.ShapeInferencePass(),  # the exporter leaves some products without a type
     ):
         tidy(model)
 

@@ -44,3 +44,9 @@ def test_uneven_padding_is_part_of_the_convolution():
     model = trace(Traceable(padded, OrderedDict(x=torch.zeros(1, 3, 8, 8)), ("y",)))
     (node,) = list(model.graph)
     assert node.op_type == "Conv" and list(node.attributes["pads"].value) == [0, 0, 1, 1]
+
+
+def test_every_value_has_a_type_also_what_the_exporter_left_without_one():
+    model = trace(Traceable(torch.nn.Linear(4, 6), OrderedDict(x=torch.zeros(1, 3, 4)), ("y",)))
+    assert "MatMul" in [node.op_type for node in model.graph]
+    assert [node.op_type for node in model.graph if any(o.dtype is None for o in node.outputs)] == []
