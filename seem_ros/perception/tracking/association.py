@@ -26,13 +26,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.prompting.rasterize import region_extent
 from seem_ros.perception.tracking.config import TrackerConfig
-from seem_ros.perception.tracking.motion import camera_shift
+from seem_ros.perception.tracking.motion import differences
 from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 
 SAME_PLACE = 0.3  # overlap from which two looks at an object in motion show it at one place
@@ -128,14 +127,7 @@ def was_there_before(last: Place, place: Place, difference: float) -> bool:
     before, now = last.picture, place.picture
     if before.shape != now.shape:
         return False
-    dx, dy = camera_shift(*(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, now)))
-    options = [before]
-    if np.hypot(dx, dy) >= 0.5:
-        shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
-        options.append(cv2.warpAffine(before, shift, before.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
-    errors = [cv2.absdiff(option, now) for option in options]
-    best = min(errors, key=lambda error: float(np.median(error)))
-    return float(best[place.mask].mean()) < difference
+    return float(differences(before, now)[place.mask].mean()) < difference
 
 
 def is_look_alike(target: Target, place: Place, last: Place, config: TrackerConfig) -> bool:

@@ -65,7 +65,11 @@ class TrackerConfig:
         2, 1, 100, "frames in a row in which the reference alone answers elsewhere before a find is taken back"
     )
     unchanged_difference: float = _number(
-        18.0, 0.0, 255.0, "mean grey-level change below which a far candidate was there before: a look-alike"
+        18.0,
+        0.0,
+        255.0,
+        "mean grey-level change below which something was there before: a far candidate that is a look-alike, or what "
+        "a mask has taken in of a neighbour",
     )
     duplicate_overlap: float = _number(0.5, 0.0, 1.0, "overlap with a surer target from which a target is not seen")
     same_target: float = _number(0.7, 0.0, 1.0, "overlap from which a new prompt means an existing target")

@@ -43,7 +43,8 @@ def _look_for(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Tar
         if target.place is not None and target.state is TargetState.TRACKED and config.use_previous_mask:
             target.place = motion.moved(target.place)
         target.put(batch, row, config, looks[row])
-    seen = look(segmenter, encoded, batch, targets if config.use_previous_mask else ())
+    followed = targets if config.use_previous_mask else ()
+    seen = look(segmenter, encoded, batch, followed, unchanged_difference=config.unchanged_difference)
     candidates = [seen.candidate(target, row, looks[row]) for row, target in enumerate(targets)]
     association.associate(candidates, config)
     verify(segmenter, encoded, candidates, config)

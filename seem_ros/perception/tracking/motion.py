@@ -125,6 +125,25 @@ def camera_shift(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
     return x, y
 
 
+def differences(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+    """How far every cell of a picture is from what an earlier one shows there, grey levels.
+
+    The camera's shift between the two is taken out where that explains them better than no shift at all.
+
+    Args:
+        before, now: uint8 [h4, w4, 3].
+
+    Returns:
+        uint8 [h4, w4, 3].
+    """
+    dx, dy = camera_shift(*(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, now)))
+    options = [before]
+    if np.hypot(dx, dy) >= 0.5:
+        shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+        options.append(cv2.warpAffine(before, shift, before.shape[1::-1], borderMode=cv2.BORDER_REPLICATE))
+    return min((cv2.absdiff(option, now) for option in options), key=lambda error: float(np.median(error)))
+
+
 def _carried(values: np.ndarray, source: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Values [h4, w4, ...] of the earlier picture where they lie by now."""
     return cv2.remap(values, *source, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)

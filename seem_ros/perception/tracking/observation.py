@@ -63,6 +63,7 @@ def look(
     batch: PromptBatch,
     followed: Sequence[Target] = (),
     prompts: Sequence[Prompt] = (),
+    unchanged_difference: float = 0.0,
 ) -> Seen:
     """One batched decode of a frame.
 
@@ -72,12 +73,13 @@ def look(
         batch: What is asked.
         followed: The targets that the rows ask for, where they are followed from the frame before.
         prompts: The user's own on this frame, per row.
+        unchanged_difference: As the tracker's configuration has it; for those that are followed.
     """
     result = segmenter.decode(encoded, batch, prompts)
     if followed and segmenter.spec.has_prior:
         fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
         for row, target in enumerate(followed):
-            limit_growth(target, fine[row], coarse[row])
+            limit_growth(target, fine[row], coarse[row], encoded.small_picture, unchanged_difference)
         result = replace(result, mask_logits=fine, memory_mask=coarse)
     picture, key = encoded.small_picture, encoded.geometry.source_hw
     places = [

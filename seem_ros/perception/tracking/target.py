@@ -240,9 +240,19 @@ class Target:
         appearance = self.appearance(config, batch.reference_valid.shape[1])
         if appearance is not None:
             prompt_encoder.put_reference(batch, row, appearance)
-        place = self.place or self.hint
+        place = self._whole or self.place or self.hint
         if look is Look.MEMORY and place is not None and config.use_previous_mask:
             prompt_encoder.put_previous(batch, row, place.mask_logits, place.normalised)
+
+    @property
+    def _whole(self) -> Place | None:
+        """Where it was last seen beyond doubt, in place of the sliver of it that was seen last before it was hidden.
+
+        A sliver as memory tells the model where to look, but not how much of what is there is the object.
+        """
+        if self.state is TargetState.TRACKED or self.sure is None or self.place is None:
+            return None
+        return self.sure if (self.sure.mask & self.place.mask).any() else None
 
     def next_look(self, config: TrackerConfig) -> Look:
         """How to look for it in the next frame.
