@@ -21,8 +21,10 @@ from pathlib import Path
 import numpy as np
 from measuring import table
 
-from seem_ros import Frame, Prompt, SeemError, Segmenter
+from seem_ros import Frame, Prompt, Segmenter
+from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.davis import DavisVideos, VideoSequence
+from seem_ros.errors import PromptError
 from seem_ros.evaluation.metrics.iou import iou
 from seem_ros.evaluation.metrics.number_of_clicks import next_click
 from seem_ros.evaluation.simulated_user import as_click
@@ -81,6 +83,7 @@ def measure(options: argparse.Namespace) -> str:
     return table(rows, "every n-th picture", 3)
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -89,13 +92,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--every", type=int, nargs="+", default=[1, 2], help="follow in every n-th picture")
     options = parser.parse_args(argv)
     if min(options.every) < 1:
-        print("error: --every must be at least 1", file=sys.stderr)
-        return 2
-    try:
-        print(measure(options))
-    except SeemError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        raise PromptError("--every must be at least 1")
+    print(measure(options))
     return 0
 
 

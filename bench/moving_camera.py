@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 from measuring import table
 
-from seem_ros import Frame, Prompt, SeemError, Segmenter
+from seem_ros import Frame, Prompt, Segmenter
+from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.scenes.label_folder import LabelFolder
 from seem_ros.evaluation.metrics.iou import iou
 from seem_ros.evaluation.metrics.number_of_clicks import next_click
@@ -169,6 +170,7 @@ def measure(options: argparse.Namespace) -> str:
     return table(rows, "diagonals a picture", 3)
 
 
+@one_line_errors
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -181,11 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.videos < 1 or not options.speeds or min(options.speeds) < 0:
         print("error: --videos must be at least 1, --speeds at least 0", file=sys.stderr)
         return 2
-    try:
-        print(measure(options))
-    except SeemError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    print(measure(options))
     return 0
 
 

@@ -54,8 +54,7 @@ class Pairing:
             if stamp_ns == self._last[1] and self._last[2] is not None:  # its segments were quicker
                 self._ready = Pair(stamp_ns, message, self._last[2], stamp_ns)
                 self._paired_s = now_s
-                while self._waiting:  # earlier pictures are of no use any more
-                    self._drop(next(iter(self._waiting)))
+                self._drop_all()  # earlier pictures are of no use any more
                 return
             self._waiting[stamp_ns] = (now_s, message)
             self._bytes += len(message.data)
@@ -115,11 +114,15 @@ class Pairing:
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
-            self._waiting.clear()
-            self._bytes, self._ready, self._last = 0, None, (float("-inf"), 0, None)
+            self._drop_all()
+            self._ready, self._last = None, (float("-inf"), 0, None)
             self._shown = None
 
     def _drop(self, stamp_ns: int) -> None:
         found = self._waiting.pop(stamp_ns, None)
         if found is not None:
             self._bytes -= len(found[1].data)
+
+    def _drop_all(self) -> None:
+        self._waiting.clear()
+        self._bytes = 0

@@ -48,9 +48,10 @@ def limit_growth(
     """
     target.held_back = False
     comes_back = target.state is not TargetState.TRACKED or target.unproven > 0
+    if not comes_back and np.count_nonzero(mask_logits > 0) <= MAX_SIDE_GROWTH * target.area:
+        return
     base = target.sure if comes_back else target.place
-    has_grown = np.count_nonzero(mask_logits > 0) > MAX_SIDE_GROWTH * target.area
-    if base is not None and (comes_back or has_grown):
+    if base is not None:
         _cut_neighbours(base, mask_logits, memory_mask, picture, unchanged_difference)
     _cut_sudden_growth(target, mask_logits, memory_mask)
 
