@@ -1,20 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files of the cache: each carries its own checksum, and one that is damaged counts as none.
+"""Files of the cache: each carries its own checksum, one that is damaged counts as none, and they do not fill the disk.
 
-A cache that is full, read-only or not there costs speed, never an answer: writing never raises.
+A cache that is full, read-only or not there costs speed, never an answer: nothing here raises.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
+import time
 from pathlib import Path
 
 from seem_ros.files import expanded, write_atomically
 
 _MAGIC = b"seem_ros cache 1\n"
 _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
+# Of OpenVINO's compiled graphs, and of TensorRT's engines: each is about as large as its weights, 19 MB for the
+# built-in model's encoder. Every other version, driver, precision and number of threads makes new ones.
+MAX_COMPILED_BYTES = 4 << 30
+_KEPT_SHARE = 0.75  # of a limit after clearing, so that not every new file clears again
+_ABANDONED_S = 3600.0  # after this a temporary file is a dead process's
 _log = logging.getLogger(__name__)
 
 
@@ -31,6 +38,7 @@ def read_sealed(path: Path) -> bytes | None:
     if not whole.startswith(_MAGIC) or hashlib.sha256(content).digest() != whole[len(_MAGIC) : _HEADER_BYTES]:
         _log.warning("%s is damaged and will be made again", path)
         return None
+    mark_used(path)
     return bytes(content)
 
 
@@ -48,6 +56,51 @@ def write_sealed(path: Path, content: bytes, durable: bool = True) -> bool:
         _log.info("%s cannot be kept: %s", path, error)
         return False
     return True
+
+
+def mark_used(path: Path) -> None:
+    """Notes that a cached file is of use, so that others go before it (`clear_oldest`)."""
+    with contextlib.suppress(OSError):
+        os.utime(path)
+
+
+def clear_oldest(folder: Path, suffix: str, max_bytes: int, beside: str = "") -> int:
+    """Removes the files of a cache that were made or used longest ago, where they take more than a limit.
+
+    What dead processes left half written goes as well; files of other names are nobody's business.
+
+    Args:
+        folder: Of the files, or of folders with them.
+        suffix: Of the files that count, e.g. ``.text``.
+        max_bytes: The limit; where it is exceeded a quarter less stays, or the newest alone.
+        beside: Suffix of a file that belongs to each and goes before it.
+
+    Returns:
+        Bytes of those that stay.
+    """
+    entries, now_s, paths = [], time.time(), []
+    with contextlib.suppress(OSError):
+        paths = [*folder.glob(f"*{suffix}*"), *folder.glob(f"*/*{suffix}*")]
+    for path in paths:
+        with contextlib.suppress(OSError):  # another node may remove it at the same time
+            about = path.stat()
+            if path.name.startswith("."):  # a temporary file of `write_atomically`
+                if f"{suffix}." in path.name and now_s - about.st_mtime > _ABANDONED_S:
+                    path.unlink()
+            elif path.suffix == suffix:
+                entries.append((about.st_mtime, about.st_size, path))
+    total = sum(size for _, size, _ in entries)
+    if total <= max_bytes:
+        return total
+    for _, size, path in sorted(entries)[:-1]:  # the newest stays, however large
+        if total <= _KEPT_SHARE * max_bytes:
+            break
+        with contextlib.suppress(OSError):
+            if beside:
+                path.with_suffix(beside).unlink(missing_ok=True)
+            path.unlink()
+            total -= size
+    return total
 
 
 def default_cache_dir() -> Path:

@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,11 +12,9 @@ import numpy as np
 
 from seem_ros.model.text.tokenizer import Tokenizer
 from seem_ros.runtime.batches import TextFeatures
-from seem_ros.sealed import read_sealed, write_sealed
+from seem_ros.sealed import clear_oldest, read_sealed, write_sealed
 
 MAX_DISK_BYTES = 256 << 20  # of all models' texts: 1,600 texts of an official model, 28,000 of the built-in one
-_KEPT_SHARE = 0.75  # of it after clearing, so that not every text clears again
-_ABANDONED_S = 3600.0  # after this a temporary file is a dead process's
 
 
 class CachedText:
@@ -48,15 +43,14 @@ class CachedText:
             encode: ids int64 [1, L] and valid bool [1, L] to tokens float32 [1, L, C] and embedding float32 [1, D].
             cache_dir: Root of the disk cache, or None for memory only.
             capacity: Texts kept in memory.
-            max_disk_bytes: Of all texts below ``cache_dir``; the oldest go first.
+            max_disk_bytes: Of all texts below ``cache_dir``; those unused for longest go first.
         """
         self._tokenizer, self._encode, self._capacity = tokenizer, encode, capacity
         self._length, self._width, self._embedding = sizes
         self._memory: OrderedDict[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = OrderedDict()
         model_key = hashlib.sha256(f"{identity} {sizes}".encode()).hexdigest()[:24]
-        self._root = None if cache_dir is None else cache_dir / "text"
-        self._folder = None if self._root is None else self._root / model_key
-        self._max_disk_bytes, self._disk_bytes = max_disk_bytes, -1
+        self._folder = None if cache_dir is None else cache_dir / "text" / model_key
+        self._max_disk_bytes = self._disk_bytes = max_disk_bytes  # counted when the first text is written
 
     def __call__(self, texts: Sequence[str]) -> TextFeatures:
         """Features of ``texts``, in order.
@@ -106,28 +100,6 @@ class CachedText:
         """Keeps an entry on disk; a disk that is full or read-only costs speed later, never an answer now."""
         if self._folder is None or not write_sealed(self._folder / f"{key}.text", content, durable=False):
             return
-        self._disk_bytes = self._disk_bytes + len(content) if self._disk_bytes >= 0 else self._clear()
+        self._disk_bytes += len(content)
         if self._disk_bytes > self._max_disk_bytes:
-            self._disk_bytes = self._clear()
-
-    def _clear(self) -> int:
-        """Removes the oldest entries beyond the limit, and what dead processes left; returns the bytes that stay."""
-        entries = []
-        now_s = time.time()
-        for path in self._root.glob("*/*") if self._root is not None else ():
-            with contextlib.suppress(OSError):  # another node may remove it at the same time
-                about = path.stat()
-                if path.suffix == ".text" and not path.name.startswith("."):
-                    entries.append((about.st_mtime, about.st_size, path))
-                elif path.name.startswith(".") and ".text." in path.name and now_s - about.st_mtime > _ABANDONED_S:
-                    os.unlink(path)
-        total = sum(size for _, size, _ in entries)
-        if total <= self._max_disk_bytes:
-            return total
-        for _, size, path in sorted(entries, key=lambda entry: entry[0]):
-            if total <= _KEPT_SHARE * self._max_disk_bytes:
-                break
-            with contextlib.suppress(OSError):
-                path.unlink()
-                total -= size
-        return total
+            self._disk_bytes = clear_oldest(self._folder.parent, ".text", self._max_disk_bytes)

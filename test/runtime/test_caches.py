@@ -100,6 +100,40 @@ def test_the_texts_on_disk_are_bounded_and_the_oldest_go_first(tmp_path, tokeniz
     assert encoder.calls == 1
 
 
+def test_a_text_that_is_used_stays_when_others_go(tmp_path, tokenizer):
+    size = 4 * (SIZES[0] * SIZES[1] + SIZES[2])
+    encoder = Encoder()
+    for number in range(60):
+        _texts(tokenizer, tmp_path, encoder, max_disk_bytes=40 * size)([f"mug {number}"])
+        for path in tmp_path.rglob("*.text"):  # all that has been made or used till now is older than what comes
+            os.utime(path, (path.stat().st_mtime - 100,) * 2)
+        encoder.calls = 0
+        _texts(tokenizer, tmp_path, encoder)(["mug 0"])
+        assert encoder.calls == 0, number
+
+
+def test_compiled_graphs_on_disk_are_bounded_and_those_in_use_stay(tmp_path, package, monkeypatch):
+    pytest.importorskip("openvino")
+    folder = tmp_path / "openvino"
+
+    def opened(threads):
+        load_backend(package, "openvino", precision="fp32", cache_dir=tmp_path, threads=threads, preload=True).close()
+        return {path.name for path in folder.iterdir()}
+
+    one = opened(1)
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    (folder / "notes.md").write_text("not the cache's")
+    two = opened(2) - one
+    for age_s, names in ((300, one), (200, two)):
+        for name in names - {"notes.md"}:
+            os.utime(folder / name, (time.time() - age_s,) * 2)
+    opened(1)  # from the cache, so that the other was used longer ago
+    monkeypatch.setattr("seem_ros.runtime.backends.openvino_backend.MAX_COMPILED_BYTES", int(2.7 * size))
+    left = opened(3)
+    assert one < left and not two - {"notes.md"} & left and "notes.md" in left
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2.7 * size
+
+
 def test_what_a_dead_process_left_is_cleared_and_nothing_else(tmp_path, tokenizer):
     folder = tmp_path / "text" / "a"
     folder.mkdir(parents=True)

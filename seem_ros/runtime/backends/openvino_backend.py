@@ -17,7 +17,7 @@ from seem_ros.runtime.backends.graph_backend import GraphBackend, Port, Session
 from seem_ros.runtime.backends.onnxruntime_backend import OnnxRuntimeSession, decoders_at_once
 from seem_ros.runtime.interface import BackendStatus
 from seem_ros.runtime.package import Package
-from seem_ros.sealed import read_sealed, write_sealed
+from seem_ros.sealed import MAX_COMPILED_BYTES, clear_oldest, read_sealed, write_sealed
 
 _SMALL_BYTES = 64 << 20
 _log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ class OpenVinoSession(Session):
                 compiled = core.compile_model(str(path), device, dict(settings))
                 if cached is not None and "EXPORT_IMPORT" in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
                     write_sealed(cached, compiled.export_model().getvalue())
+                    clear_oldest(cached.parent, cached.suffix, MAX_COMPILED_BYTES)
         except RuntimeError as error:
             raise BackendError(f"OpenVINO cannot load {path}: {error}") from error
         self._ports = {_port(p).name: p for p in (*compiled.inputs, *compiled.outputs)}

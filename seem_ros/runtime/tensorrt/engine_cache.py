@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from seem_ros.files import write_atomically
+from seem_ros.sealed import MAX_COMPILED_BYTES, clear_oldest, mark_used
 
 _FORMAT = 2
 _log = logging.getLogger(__name__)
@@ -68,10 +69,15 @@ class CachedEngine:
 
 
 class EngineCache:
-    """A folder of engines, safe for several processes."""
+    """A folder of engines, safe for several processes.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "engines"
+    Args:
+        folder: Root of the cache.
+        max_bytes: Of all engines; those unused for longest go first.
+    """
+
+    def __init__(self, folder: Path, max_bytes: int = MAX_COMPILED_BYTES) -> None:
+        self.folder, self._max_bytes = folder / "engines", max_bytes
 
     def find(self, key: EngineKey) -> CachedEngine | None:
         """A good engine of exactly this key, or None; what is truncated, foreign or stale counts as none."""
@@ -87,6 +93,7 @@ class EngineCache:
         if len(plan) != meta["size"] or hashlib.sha256(plan).hexdigest() != meta["sha256"]:
             _log.warning("engine %s is truncated or altered and will be rebuilt", plan_path)
             return None
+        mark_used(plan_path)
         return CachedEngine(plan, False, meta["note"])
 
     def note(self, key: EngineKey) -> dict[str, Any] | None:
@@ -163,6 +170,7 @@ class EngineCache:
         # The note last: a plan without one is never read.
         write_atomically(plan_path, plan)
         write_atomically(note_path, _sealed(meta))
+        clear_oldest(self.folder, plan_path.suffix, self._max_bytes, beside=note_path.suffix)
 
     @contextlib.contextmanager
     def _locked(self, key: EngineKey) -> Iterator[None]:

@@ -2,6 +2,7 @@
 """Engines are kept, found again, shared by processes, and never trusted when anything is off."""
 
 import multiprocessing
+import os
 import time
 from dataclasses import fields, replace
 
@@ -62,6 +63,26 @@ def test_what_was_learned_about_an_engine_is_kept(tmp_path):
     cache.forget(KEY)
     cache.annotate(KEY, {"passed": True})
     assert cache.find(KEY) is None and cache.note(KEY) is None
+
+
+def test_engines_on_disk_are_bounded_and_those_unused_for_longest_go_first(tmp_path):
+    cache = EngineCache(tmp_path, max_bytes=4 * len(_build()))
+    keys = [replace(KEY, driver=str(number)) for number in range(5)]
+    for age_s, key in zip((400, 300, 200, 100), keys, strict=False):
+        cache.get_or_build(key, _build)
+        os.utime(cache.folder / f"{key.digest}.plan", (time.time() - age_s,) * 2)
+    assert cache.find(keys[0]).plan == _build()  # used just now
+    cache.get_or_build(keys[4], _build)
+    assert [cache.find(key) is not None for key in keys] == [True, False, False, True, True]
+    assert sorted(path.stem for path in cache.folder.glob("*.json")) == sorted(keys[n].digest for n in (0, 3, 4))
+
+
+def test_an_engine_larger_than_all_may_be_is_kept_alone(tmp_path):
+    cache = EngineCache(tmp_path, max_bytes=10)
+    other = replace(KEY, driver="other")
+    for key in (other, KEY):
+        cache.get_or_build(key, _build)
+    assert cache.find(KEY) is not None and cache.find(other) is None
 
 
 def test_a_build_that_fails_leaves_nothing(tmp_path):
