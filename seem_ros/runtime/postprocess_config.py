@@ -24,6 +24,8 @@ class PostprocessConfig:
         panoptic_score: Class probability a panoptic segment needs, 0..1. The official demo's by default.
         panoptic_overlap: Part of its own mask that a panoptic segment must keep beside surer ones, 0..1. The official
             0.8 by default.
+        name_found: Probability among all names of the vocabulary from which the best one is given to what was found
+            without words, 0..1; 0 where the best one is always given, as the official demo does.
         text_slope, text_middle: Logistic curve by which the object queries answer texts; None where texts are left to
             the decoder. Both or neither.
         edge_radius: How far the guided filter may move a border to the picture's edges, network pixels; 0 where masks
@@ -47,6 +49,7 @@ class PostprocessConfig:
     presence_lost: float = 0.35
     panoptic_score: float = 0.4
     panoptic_overlap: float = 0.8
+    name_found: float = 0.0
     text_slope: float | None = None
     text_middle: float | None = None
     edge_radius: int = 0
@@ -62,6 +65,7 @@ class PostprocessConfig:
             "presence_lost",
             "panoptic_score",
             "panoptic_overlap",
+            "name_found",
             "box_agreement",
             "box_vote",
         ):

@@ -54,6 +54,16 @@ def test_a_click_on_what_a_rough_mask_has_too_much_takes_it_away(segmenter, name
     assert overlap(mask, truth) > 0.85
 
 
+def test_what_is_clicked_gets_a_name_only_where_the_model_is_sure_of_it(segmenter):
+    def name_of(picture, down):
+        rgb, _ = photograph(picture)
+        clicked = Prompt(clicks=[Click(rgb.shape[1] / 2, rgb.shape[0] * down)])
+        return segmenter.segment([clicked], Frame(rgb)).answers[0].label
+
+    assert name_of("00153", 0.5) == "card"  # .86 sure
+    assert name_of("00160", 0.7) == "object"  # a coin's rim: the likeliest name is a cake's, .35 sure
+
+
 @pytest.mark.parametrize("share", [0.35, 0.5])
 def test_a_thing_is_kept_while_the_camera_turns_quickly(segmenter, share):
     """Between two pictures it moves by a third or a half of its width; its last mask is beside it then."""

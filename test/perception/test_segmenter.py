@@ -143,6 +143,17 @@ def test_prompts_without_text_are_named_from_the_vocabulary(segmenter):
     assert segmenter.set_vocabulary([]) == () and segmenter.vocabulary == ("red", "green", "blue", "grey")
 
 
+def test_a_name_that_is_not_sure_enough_is_not_given(backend):
+    sure = replace(backend.spec.postprocess, name_found=0.95)
+    backend.spec = replace(backend.spec, postprocess=sure)
+    segmenter, clicked = Segmenter(backend), Prompt(clicks=[Click(30, 30)])
+    assert segmenter.segment([clicked], Frame(TWO)).answers[0].label == "red"
+    segmenter.set_vocabulary(["blue", "green"])  # neither is what was clicked
+    answer, by_text = segmenter.segment([clicked, Prompt(text="red")]).answers
+    assert answer.found and (answer.label, answer.label_score) == ("object", 0.0)
+    assert by_text.label == "red"
+
+
 @pytest.mark.parametrize("names", [["a", ""], ["a", "a"], ["x"] * 5000])
 def test_a_bad_vocabulary_is_refused_and_the_old_one_stays(segmenter, names):
     with pytest.raises(PromptError):

@@ -21,6 +21,8 @@ from seem_ros.perception.structures.letterbox import Geometry
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.runtime.interface import Backend, DecodeBatch, PromptBatch
 
+UNNAMED = "object"  # what no name of the vocabulary fits surely enough
+
 
 class PromptReader:
     """Turns prompts into the model's tensors, and knows what to call the answers.
@@ -160,9 +162,15 @@ class PromptReader:
     def label(
         self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
     ) -> list[tuple[str, float]]:
-        """A label and its score for each row: the prompt's own text, else the best name of the vocabulary."""
+        """A label and its score for each row: the prompt's own text, else the best name of the vocabulary.
+
+        A name that is not sure enough is none: then the label is ``UNNAMED`` with score 0.
+        """
         bank = self.words.bank() if self._config.name_prompts else None
         named = bank.name(result.embedding) if bank is not None and len(prompts) else [("", 0.0)] * len(prompts)
+        if bank is not None:
+            least = self._backend.spec.postprocess.name_found
+            named = [name if name[1] >= least else (UNNAMED, 0.0) for name in named]
         own = [prompt.text if not words else "" for prompt, words in zip(prompts, unknown, strict=True)]
         return [
             (text, float(presence)) if text else name
