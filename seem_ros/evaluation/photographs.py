@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clicks, boxes and words on labelled photographs, per source and by object size, cv2.grabCut beside it: one table.
+"""Clicks, boxes, names and words on labelled photographs, per source and by object size, cv2.grabCut beside it.
 
 An answer counts as a user gets it: "not there" is an empty mask, IoU 0.
 """
@@ -7,7 +7,8 @@ An answer counts as a user gets it: "not there" is an empty mask, IoU 0.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from seem_ros.evaluation.metrics.number_of_clicks import ClickSession
 from seem_ros.evaluation.predictors.protocol import Guess, Predictor
 from seem_ros.evaluation.report import Report
 from seem_ros.evaluation.simulated_user import as_click, true_box
+from seem_ros.perception.prompting.prompt_reader import UNNAMED
 from seem_ros.perception.structures.prompts import Prompt
 
 CLICKS = (1, 2, 3, 5)
@@ -36,6 +38,15 @@ LEAST_TAUGHT = 30
 ALL = "all sources"
 
 
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """One object or whole of a picture: mask bool [H, W], caption, and its name where an answer's can be right."""
+
+    mask: np.ndarray
+    caption: str
+    name: str | None = None
+
+
 class PhotographScores:
     """Sums the answers of one or more predictors about many sources.
 
@@ -47,6 +58,7 @@ class PhotographScores:
         self._sheet = sheet
         self._values: dict[tuple[str, str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self._words: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self._names: dict[tuple[str, str], list[tuple[bool, bool]]] = defaultdict(list)  # named, and rightly
 
     def add(
         self, predictor: Predictor, source: str, picture: LabeledPicture, taught: frozenset[str], names: Sequence[str]
@@ -69,7 +81,10 @@ class PhotographScores:
             self._say(predictor, source, picture, taught, [name for name in names if name in taught], rng)
 
     def report(self, report: Report, title: str = "photographs") -> None:
-        """Writes the table: a row per source, then per size; the first predictor's columns, then the others'. Words."""
+        """Writes the table: a row per source, then per size; the first predictor's columns, then the others'.
+
+        Then tables of the names that one click gets, and of words.
+        """
         sources = list(dict.fromkeys(source for _, source, _ in self._values))
         first = next(iter(self._values), ("", "", ""))[0]
         for who in dict.fromkeys(who for who, _, _ in self._values):
@@ -83,6 +98,10 @@ class PhotographScores:
                     means = _means(values)
                     named = means if who == first else {f"{who} {key}": means[key] for key in means if key != "n"}
                     report.add(f"{title}: IoU of {first}", row, named)
+        for (who, source), pairs in [*self._names.items(), *self._all_names()]:
+            named, right = (sum(column) for column in zip(*pairs, strict=True))
+            counts = {"n": len(pairs), "named": named / len(pairs), "rightly": right / named if named else float("nan")}
+            report.add(f"{title}: names after one click", f"{source}, {who}", counts)
         for (who, source), words in self._words.items():
             absent = words["absent"]
             report.add(
@@ -97,17 +116,22 @@ class PhotographScores:
                 },
             )
 
-    def _regions(
-        self, predictor: Predictor, source: str, picture: LabeledPicture, objects: Mapping[str, np.ndarray]
-    ) -> None:
+    def _all_names(self) -> Iterator[tuple[tuple[str, str], list[tuple[bool, bool]]]]:
+        """Each predictor's names of all sources, where there are several."""
+        for who in dict.fromkeys(who for who, _ in self._names):
+            sources = [pairs for (one, _), pairs in self._names.items() if one == who]
+            if len(sources) > 1:
+                yield (who, ALL), [pair for pairs in sources for pair in pairs]
+
+    def _regions(self, predictor: Predictor, source: str, picture: LabeledPicture, objects: Sequence[_Asked]) -> None:
         void = picture.ids == IGNORE
-        prompts = [true_box(truth) for truth in objects.values()]
+        prompts = [true_box(one.mask) for one in objects]
         if "box" in predictor.abilities:
-            for (name, truth), prompt, guess in zip(objects.items(), prompts, predictor.ask(prompts), strict=True):
-                self._count(predictor, source, "box", name, picture, truth, void, prompt, guess)
+            for one, prompt, guess in zip(objects, prompts, predictor.ask(prompts), strict=True):
+                self._count(predictor, source, "box", one, picture, void, prompt, guess)
         if "click" not in predictor.abilities:
             return
-        sessions = [ClickSession(truth, void, max(CLICKS)) for truth in objects.values()]
+        sessions = [ClickSession(one.mask, void, max(CLICKS)) for one in objects]
         said: dict[int, Prompt] = {}
         guesses: list[Guess | None] = [None] * len(sessions)
         while True:
@@ -122,15 +146,18 @@ class PhotographScores:
                 break
             asked = [said[index] for index in going]
             for index, guess in zip(going, predictor.ask(asked, [guesses[i] for i in going]), strict=True):
+                if guesses[index] is None and guess.found and guess.label and objects[index].name:
+                    right = guess.label == objects[index].name
+                    self._names[predictor.name, source].append((guess.label != UNNAMED, right))
                 guesses[index] = guess
                 sessions[index].update(guess.mask)
-        for index, ((name, truth), session) in enumerate(zip(objects.items(), sessions, strict=True)):
-            row = self._values[predictor.name, source, size_stratum(truth)]
+        for index, (one, session) in enumerate(zip(objects, sessions, strict=True)):
+            row = self._values[predictor.name, source, size_stratum(one.mask)]
             for count in CLICKS:
                 row[f"{count} click{'s' if count > 1 else ''}"].append(session.iou_after(count))
             last = guesses[index]
             if self._sheet is not None and last is not None:
-                case = Case(picture.rgb, truth, last.mask, said[index], f"{source} {name}", session.ious[-1])
+                case = Case(picture.rgb, one.mask, last.mask, said[index], f"{source} {one.caption}", session.ious[-1])
                 self._sheet.offer(f"{predictor.name} {max(CLICKS)} clicks", case)
 
     def _count(
@@ -138,17 +165,16 @@ class PhotographScores:
         predictor: Predictor,
         source: str,
         kind: str,
-        name: str,
+        asked: _Asked,
         picture: LabeledPicture,
-        truth: np.ndarray,
         void: np.ndarray,
         prompt: Prompt,
         guess: Guess,
     ) -> None:
-        value = iou(guess.mask, truth, void)
-        self._values[predictor.name, source, size_stratum(truth)][kind].append(value)
+        value = iou(guess.mask, asked.mask, void)
+        self._values[predictor.name, source, size_stratum(asked.mask)][kind].append(value)
         if self._sheet is not None:
-            case = Case(picture.rgb, truth, guess.mask, prompt, f"{source} {name}", value)
+            case = Case(picture.rgb, asked.mask, guess.mask, prompt, f"{source} {asked.caption}", value)
             self._sheet.offer(f"{predictor.name} {kind}", case)
 
     def _say(
@@ -232,14 +258,14 @@ def evaluate_photographs(
     scores.report(report)
 
 
-def _objects(picture: LabeledPicture, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """A few objects and all wholes of a picture, by a name for captions: masks bool [H, W]."""
+def _objects(picture: LabeledPicture, rng: np.random.Generator) -> list[_Asked]:
+    """A few objects and all wholes of a picture; of a whole one click may mean a part, so that its name is left out."""
     area = np.bincount(picture.ids.ravel(), minlength=256)
     things = [thing for thing in picture.things if area[thing.id] >= _LEAST_PX]
     kept = [things[int(place)] for place in sorted(rng.permutation(len(things))[:_MOST_OBJECTS])]
-    found = {f"{thing.shape or 'object'} {thing.id}": picture.ids == thing.id for thing in kept}
+    found = [_Asked(picture.ids == one.id, f"{one.shape or UNNAMED} {one.id}", one.shape) for one in kept]
     for number, group in enumerate(picture.groups):
-        found[f"whole {group.name} {number}"] = np.isin(picture.ids, list(group.ids))
+        found.append(_Asked(np.isin(picture.ids, list(group.ids)), f"whole {group.name} {number}"))
     return found
 
 

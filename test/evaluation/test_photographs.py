@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -92,6 +93,26 @@ def test_clicks_boxes_and_words_are_scored_per_source_and_by_size(photographs):
 def test_a_model_that_finds_what_is_not_there_is_told_so(photographs):
     words = _measure(ByColour(finds_all=True), photographs).get("photographs: words", "kitchen, by colour")
     assert words["wrongly_found"] == 1.0 and words["IoU"] < 0.3
+
+
+def test_the_names_that_one_click_gets_are_counted_and_whether_they_are_right(photographs):
+    class Names(ByColour):
+        """Is sure of every second thing, and calls all of them mugs; the pictures are a mug and a box, and a mug."""
+
+        asked = 0
+
+        def ask(self, prompts, previous=None):
+            guesses = super().ask(prompts)
+            if prompts[0].boxes or prompts[0].text:
+                return guesses
+            labels = ["mug" if (self.asked + i) % 2 == 0 else "object" for i in range(len(prompts))]
+            self.asked += len(prompts)
+            return [replace(guess, label=label) for guess, label in zip(guesses, labels, strict=True)]
+
+    names = _measure(Names(), photographs).get("photographs: names after one click", "kitchen, by colour")
+    assert names == {"n": 3, "named": pytest.approx(2 / 3), "rightly": 1.0}
+    with pytest.raises(DataError):  # a method without names has no such table
+        _measure(ByColour(), photographs).get("photographs: names after one click", "kitchen, by colour")
 
 
 def test_names_that_were_hardly_taught_are_not_asked_for(photographs):

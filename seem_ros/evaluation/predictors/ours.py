@@ -48,6 +48,7 @@ class SegmenterPredictor:
                 one.presence,
                 one.mask,
                 one.unknown_words,
+                one.label,
                 np.array(one.memory_mask),
             )
             for one in self._segmenter.predict(prompts, self._encoded, memories)

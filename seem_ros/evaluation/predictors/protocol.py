@@ -21,6 +21,7 @@ class Guess:
         presence: how sure it is there, 0..1; NaN for methods that cannot say.
         best_mask: bool [H, W]: the mask even where the answer is "not there"; the same for methods that cannot say.
         unknown_words: words of the text that the method was never taught.
+        label: what it calls what it found; "" for methods that cannot say.
         memory: whatever the method needs for a further round.
     """
 
@@ -28,6 +29,7 @@ class Guess:
     presence: float = float("nan")
     best_mask: np.ndarray | None = None
     unknown_words: tuple[str, ...] = ()
+    label: str = ""
     memory: Any = field(default=None, repr=False)
 
     @property
