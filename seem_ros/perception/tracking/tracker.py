@@ -13,6 +13,7 @@ from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.prediction import Prediction
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
+from seem_ros.perception.prompting.prompt_reader import UNNAMED
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame
@@ -223,6 +224,8 @@ class Tracker:
                 (target.label,) = self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)
                 if batch.has_text[0]:
                     target.text = self._segmenter.text_features(prompt.text)
+            elif target.label[0] == UNNAMED:  # what is seen better may be known
+                target.label = (prediction.label, prediction.label_score)
             target.prompt = joined
             anchor(target, seen, 0, read_appearances(self._segmenter, seen, [0])[0], self.config)
         # the target goes on under its own name, whatever this round alone would be called

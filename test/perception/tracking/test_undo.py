@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A round on a target is taken back: mask, name and memory are what they were before it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from colour_backend import scene
 
 from seem_ros.errors import TargetError
+from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Click, Prompt
 from seem_ros.perception.tracking.target import ROUNDS_KEPT
@@ -38,6 +41,22 @@ def test_on_the_same_picture_the_mask_is_the_very_same_again(tracker):
     back = tracker.undo(1, frame())
     np.testing.assert_array_equal(back.segments.labels, before)
     assert back.answers[0].found and tracker.target(1).label == "red" and tracker.rounds(1) == 0
+
+
+def test_a_target_without_a_name_gets_one_from_a_round_that_makes_it_sure(backend):
+    backend.spec = replace(backend.spec, postprocess=replace(backend.spec.postprocess, name_found=0.95))
+    segmenter = Segmenter(backend)
+    segmenter.set_vocabulary(["red", "green"])  # nothing is called blue
+    tracker = Tracker(segmenter)
+    tracker.start([Prompt(clicks=[Click(*BLUE)])], frame())
+    assert tracker.target(1).label == "object"
+    tracker.refine(1, Prompt(clicks=[Click(*RED)]), frame(1))
+    assert tracker.target(1).label == "red"
+    tracker.refine(1, Prompt(clicks=[Click(*BLUE)]), frame(2))
+    assert tracker.target(1).label == "red"  # what has a name keeps it
+    tracker.undo(1, frame(2))
+    tracker.undo(1, frame(2))
+    assert tracker.target(1).label == "object"
 
 
 def test_it_is_followed_by_its_old_memory_from_then_on(tracker):
