@@ -90,7 +90,9 @@ def bench(client, start_node):
     pictures = client.publisher(Image, "/bench/color/image_raw")
     depths = client.publisher(Image, "/bench/depth", BEST_EFFORT)
     infos = client.publisher(CameraInfo, "/bench/color/camera_info")
+    diagnostics = Diagnostics(client, "bench")
     wait_for(pictures.get_subscription_count, "a subscription to pictures")
+    wait_for(lambda: "listening to" in diagnostics.message(), "the node to see its camera")
     wait_for(depths.get_subscription_count, "a subscription to depth")
     return node, pictures, depths, infos
 
