@@ -25,6 +25,7 @@ from measuring import table
 from seem_ros import Frame, Prompt, Segmenter
 from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.scenes.label_folder import LabelFolder
+from seem_ros.errors import PromptError
 from seem_ros.evaluation.metrics.iou import iou
 from seem_ros.evaluation.metrics.number_of_clicks import next_click
 from seem_ros.evaluation.photographs import open_photographs
@@ -181,8 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=3, help="draws the videos")
     options = parser.parse_args(argv)
     if options.videos < 1 or not options.speeds or min(options.speeds) < 0:
-        print("error: --videos must be at least 1, --speeds at least 0", file=sys.stderr)
-        return 2
+        raise PromptError("--videos must be at least 1, --speeds at least 0")
     print(measure(options))
     return 0
 

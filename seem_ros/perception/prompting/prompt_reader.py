@@ -167,10 +167,10 @@ class PromptReader:
         A name that is not sure enough is none: then the label is ``UNNAMED`` with score 0.
         """
         bank = self.words.bank() if self._config.name_prompts else None
-        named = bank.name(result.embedding) if bank is not None and len(prompts) else [("", 0.0)] * len(prompts)
-        if bank is not None:
+        named = [("", 0.0)] * len(prompts)
+        if bank is not None and named:
             least = self._backend.spec.postprocess.name_found
-            named = [name if name[1] >= least else (UNNAMED, 0.0) for name in named]
+            named = [name if name[1] >= least else (UNNAMED, 0.0) for name in bank.name(result.embedding)]
         own = [prompt.text if not words else "" for prompt, words in zip(prompts, unknown, strict=True)]
         return [
             (text, float(presence)) if text else name
