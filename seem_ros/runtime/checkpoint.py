@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from seem_ros.errors import CheckpointError, PackageError
@@ -97,11 +98,23 @@ def read_weights(package: Package) -> dict[str, Tensor]:
     return {k: v for k, v in _read_tensors(package, package.weights).items() if not k.startswith("graph.")}
 
 
+def is_in_halves(package: Package) -> bool:
+    """Whether a package stores its matrices in float16.
+
+    Raises:
+        PackageError: The file cannot be read.
+    """
+    return any(tensor.dtype == torch.float16 for tensor in _stored(package, package.weights).values())
+
+
 def _read_tensors(package: Package, name: str) -> dict[str, Tensor]:
+    return {k: v.float() if v.is_floating_point() else v for k, v in _stored(package, name).items()}
+
+
+def _stored(package: Package, name: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        tensors = load_file(str(package.path(name)))
+        return load_file(str(package.path(name)))
     except Exception as error:  # safetensors has one exception type of its own, raised from native code
         raise PackageError(f"{package.path(name)} cannot be read: {error}") from error
-    return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}

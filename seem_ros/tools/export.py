@@ -3,6 +3,7 @@
 
     python -m seem_ros.tools.export seem_focalt_v0.pt --size 480x640 --precision fp16 --out models/focalt
     python -m seem_ros.tools.export out/train/average.pt --card models/lite.card.yaml --out models/lite
+    python -m seem_ros.tools.export --package builtin --size 256x320 --out models/small    # the same model, seeing less
     python -m seem_ros.tools.export --package models/lite --precision int8 --calibration pictures
     python -m seem_ros.tools.export --package models/lite --build-engine --gpu SM89
 
@@ -15,8 +16,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +29,10 @@ from seem_ros.export.model_card import TOLD
 from seem_ros.plain_yaml import read_yaml_mapping
 from seem_ros.runtime.package import PRECISIONS, Package, open_package
 from seem_ros.runtime.postprocess_config import PostprocessConfig
-from seem_ros.runtime.spec import VocabularyEntry, mapping, sequence
+from seem_ros.runtime.spec import ModelSpec, VocabularyEntry, mapping, sequence
+
+if TYPE_CHECKING:
+    from seem_ros.model.seem import Seem
 
 _CARD_FIELDS = (
     "name",
@@ -49,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("checkpoint", nargs="?", help="official .pt or .safetensors, or the built-in model's weights")
-    parser.add_argument("--package", help="an existing package instead of a checkpoint, for --build-engine")
+    parser.add_argument("--package", help="a package instead of a checkpoint: for another --size, int8, or engines")
     parser.add_argument("--out", help="folder of the package; default models/<name>")
     parser.add_argument("--size", metavar="HxW", type=parse_size, help="network input; default the model's usual size")
     parser.add_argument("--rules", choices=("v0", "v1", "demo"), help="where the file's name does not say")
@@ -128,35 +133,56 @@ def export(arguments: argparse.Namespace) -> Package:
         SeemError: The checkpoint or the options cannot be used.
     """
     from seem_ros.export.model_card import write_model_card
-    from seem_ros.export.package_writer import write_package
     from seem_ros.export.target import check_target
     from seem_ros.runtime.checkpoint import open_checkpoint
 
     fields, told = read_card(arguments.card) if arguments.card else ({}, {})
     if arguments.out:
         check_target(Path(arguments.out))  # before a checkpoint is read in vain
-    for name, value in (
-        ("max_points", arguments.points),
-        ("max_references", arguments.references),
-        ("prompt_buckets", arguments.buckets),
-    ):
-        if value is not None:
-            fields[name] = value
-    model, spec = open_checkpoint(arguments.checkpoint, arguments.size, arguments.rules, **fields)
-    folder = check_target(Path(arguments.out) if arguments.out else Path("models") / spec.name)
-    precision = "fp32" if arguments.precision == "int8" else arguments.precision
-    package = write_package(
-        model,
-        spec,
-        folder,
-        precision,
-        arguments.half_weights or None,
-        progress=lambda line: print(line),
-        gate_rgb=_known_picture() if model.config.decoder.prior else None,  # only models of our own have a prior
-    )
+    model, spec = open_checkpoint(arguments.checkpoint, arguments.size, arguments.rules, **(fields | _slots(arguments)))
+    package = _written(model, spec, arguments, arguments.half_weights or None)
     if told:
         write_model_card(package, told)
     return package
+
+
+def resized(given: Package, arguments: argparse.Namespace) -> Package:
+    """Writes a package's model anew, at another size of the network input.
+
+    Raises:
+        SeemError: The size does not fit the model, or the target or the package cannot be used.
+    """
+    from seem_ros.runtime.checkpoint import is_in_halves, trainable_model
+
+    height, width = arguments.size
+    name = f"{given.spec.name}_{height}x{width}"
+    spec = replace(given.spec, name=name, input_hw=arguments.size, sha256={}, **_slots(arguments))
+    return _written(trainable_model(given), spec, arguments, arguments.half_weights or is_in_halves(given))
+
+
+def _slots(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Fields of a spec that the command line sets."""
+    given = {
+        "max_points": arguments.points,
+        "max_references": arguments.references,
+        "prompt_buckets": arguments.buckets,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _written(model: Seem, spec: ModelSpec, arguments: argparse.Namespace, half_weights: bool | None) -> Package:
+    from seem_ros.export.package_writer import write_package
+    from seem_ros.export.target import check_target
+
+    return write_package(
+        model,
+        spec,
+        check_target(Path(arguments.out) if arguments.out else Path("models") / spec.name),
+        "fp32" if arguments.precision == "int8" else arguments.precision,
+        half_weights,
+        progress=lambda line: print(line),
+        gate_rgb=_known_picture() if model.config.decoder.prior else None,  # only models of our own have a prior
+    )
 
 
 def _known_picture() -> np.ndarray | None:
@@ -189,6 +215,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--precision int8 and --calibration FOLDER go together: its ranges are read from pictures")
     try:
         package = open_package(arguments.package) if arguments.package else export(arguments)
+        if arguments.package and arguments.size:
+            package = resized(package, arguments)
         if arguments.calibration:
             package = with_int8(package, arguments.calibration)
         size = sum(package.path(name).stat().st_size for name in package.spec.sha256)
@@ -198,8 +226,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
             for line in build_engines(package, arguments.gpu, arguments.cache_dir):
                 print(line)
-        elif arguments.package and not arguments.calibration:
-            raise PackageError("--package alone does nothing: add --build-engine, or --precision int8")
+        elif arguments.package and not arguments.calibration and not arguments.size:
+            raise PackageError("--package alone does nothing: add --size, --precision int8 or --build-engine")
     except SeemError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

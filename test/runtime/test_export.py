@@ -196,6 +196,27 @@ def test_the_command_line_says_what_is_wrong(tmp_path, capsys):
     assert "colour" in capsys.readouterr().err
 
 
+def test_a_package_is_written_anew_for_another_size_of_its_input(exported, tmp_path, capsys):
+    package = exported[0]
+    out = tmp_path / "smaller"
+    assert export.main(["--package", str(package.folder), "--size", "32x64", "--buckets", "1", "--out", str(out)]) == 0
+    made = open_package(out)
+    told = {"name": "tiny_32x64", "input_hw": (32, 64), "prompt_buckets": (1,), "precision": "fp32"}
+    assert made.spec == replace(package.spec, **told, sha256=made.spec.sha256)
+    assert np.isclose(made.path(made.weights).stat().st_size, package.path(package.weights).stat().st_size, rtol=0.1)
+    inputs = read_gate_inputs(made.path(made.gate))
+    with open_onnxruntime(made) as backend:
+        result = compare(answer(TorchBackend(_model(), made.spec), inputs), answer(backend, inputs), "fp16")
+    assert result.passed, result.message
+    assert export.main(["--package", str(package.folder), "--size", "33x64", "--out", str(tmp_path / "none")]) == 2
+    assert "must be a multiple of 32, got 33" in capsys.readouterr().err
+
+
+def test_a_package_to_which_nothing_is_done_is_an_error(exported, capsys):
+    assert export.main(["--package", str(exported[0].folder)]) == 2
+    assert "add --size, --precision int8 or --build-engine" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_the_command_line_writes_a_package_from_training_weights(tmp_path):
     torch.save(Seem(PICO).state_dict(), tmp_path / "average.pt")
