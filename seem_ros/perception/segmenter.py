@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ class Segmenter:
         return self._reader.words.change(names, is_thing)
 
     def encode(self, frame: Frame | np.ndarray | EncodedFrame) -> EncodedFrame:
-        """Encodes a picture; asking again with the same ``Frame`` object costs nothing.
+        """Takes a picture, which is encoded when it is first asked about; the same ``Frame`` object only once.
 
         Raises:
             FrameError: The picture cannot be used.
@@ -161,8 +162,8 @@ class Segmenter:
     def _encoded(self, frame: Frame) -> EncodedFrame:
         geometry = fit((frame.height, frame.width), tuple(self.spec.input_hw), self.spec.resize)
         network_rgb = geometry.shrink(frame.rgb)
-        features = self._backend.encode_image(network_rgb, geometry.content_hw)
-        return EncodedFrame(frame, geometry, features, network_rgb)
+        encode = cache(lambda: self._backend.encode_image(network_rgb, geometry.content_hw))
+        return EncodedFrame(frame, geometry, encode, network_rgb)
 
     def on(self, frame: Frame | np.ndarray | EncodedFrame | None) -> EncodedFrame:
         """The given picture, or the newest encoded one.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A frame together with what the image encoder made of it."""
+"""A frame together with what the image encoder makes of it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,26 @@ from seem_ros.runtime.interface import ImageFeatures
 
 @dataclass(frozen=True, eq=False)
 class EncodedFrame:
-    """A frame, the map to the network's input and what the image encoder made of it.
+    """A frame, the map to the network's input and what the image encoder makes of it when that is first asked for.
 
     Attributes:
+        encode: Runs the image encoder on `network_rgb`, once: it keeps what it gave.
         network_rgb: uint8 [h, w, 3], the padded network input.
     """
 
     frame: Frame
     geometry: Geometry
-    features: ImageFeatures
+    encode: Callable[[], ImageFeatures]
     network_rgb: np.ndarray
+
+    @property
+    def features(self) -> ImageFeatures:
+        """What the image encoder made of it; a frame in which nothing has moved is not encoded at all.
+
+        Raises:
+            BackendError: The encoder failed.
+        """
+        return self.encode()
 
     def shrunk(self, factor: int) -> tuple[Geometry, np.ndarray]:
         """The map and the picture, uint8 [H, W, 3], at a part of the source's resolution; kept, since masks share it.

@@ -71,6 +71,14 @@ class TrackerConfig:
         "mean grey-level change below which something was there before: a far candidate that is a look-alike, or what "
         "a mask has taken in of a neighbour",
     )
+    still_difference: float = _number(
+        6.0,
+        0.0,
+        255.0,
+        "change in grey levels, at a quarter of the network's resolution, below which nothing has moved: a tracked "
+        "target around which nothing has moved keeps its answer; 0 = every target is asked for in every frame",
+    )
+    still_frames: int = _number(15, 0, 10000, "frames that an answer is kept for at most")
     duplicate_overlap: float = _number(0.5, 0.0, 1.0, "overlap with a surer target from which a target is not seen")
     same_target: float = _number(0.7, 0.0, 1.0, "overlap from which a new prompt means an existing target")
     max_gap_s: float = _number(2.0, 0.0, 3600.0, "gap between two frames after which places are forgotten")

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Targets into the next frame: asked for by their memory in one batched decode, believed by rules, remembered."""
+"""Targets into the next frame: asked for by their memory in one batched decode, believed by rules, remembered.
+
+Those around which nothing has moved are not asked for again: `kept_answer`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.tracking import association
 from seem_ros.perception.tracking.config import TrackerConfig
+from seem_ros.perception.tracking.kept_answer import KeptAnswer
 from seem_ros.perception.tracking.memory import remember_seen, remember_unseen
 from seem_ros.perception.tracking.motion import PictureMotion
-from seem_ros.perception.tracking.observation import look, resolve_overlaps
+from seem_ros.perception.tracking.observation import held, read, resolve_overlaps
 from seem_ros.perception.tracking.target import Look, Target, TargetState
 from seem_ros.perception.tracking.verification import verify
-from seem_ros.runtime.interface import PromptBatch
+from seem_ros.runtime.interface import DecodeBatch, PromptBatch
 
 
 def follow(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], config: TrackerConfig) -> None:
@@ -38,13 +44,17 @@ def follow(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target
 def _look_for(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], config: TrackerConfig) -> None:
     batch = PromptBatch.empty(segmenter.spec, len(targets), points=min(9, segmenter.spec.max_points))
     looks, motion = [target.next_look(config) for target in targets], PictureMotion(encoded.small_picture)
-    for row, target in enumerate(targets):
+    asked = [row for row, target in enumerate(targets) if not _is_still(target, looks[row], encoded, config)]
+    for row in asked:
+        target = targets[row]
         # of one that is out of sight nobody knows how it moved
         if target.place is not None and target.state is TargetState.TRACKED and config.use_previous_mask:
             target.place = motion.moved(target.place)
         target.put(batch, row, config, looks[row])
-    followed = targets if config.use_previous_mask else ()
-    seen = look(segmenter, encoded, batch, followed, unchanged_difference=config.unchanged_difference)
+    result = _answers(segmenter, encoded, batch, targets, looks, asked)
+    if config.use_previous_mask and segmenter.spec.has_prior:
+        result = held(result, targets, encoded, config)
+    seen = read(encoded, batch, result)
     candidates = [seen.candidate(target, row, looks[row]) for row, target in enumerate(targets)]
     association.associate(candidates, config)
     verify(segmenter, encoded, candidates, config)
@@ -59,6 +69,38 @@ def _look_for(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Tar
             one.target.look = Look.POINT if one.look is Look.POINT else Look.MEMORY
         else:
             remember_unseen(one.target, config)
+
+
+def _is_still(target: Target, how: Look, encoded: EncodedFrame, config: TrackerConfig) -> bool:
+    """Whether a target's last answer is the answer for this frame, too."""
+    if target.kept is None or target.place is None or target.kept.look is not how:
+        return False
+    is_settled = target.state is TargetState.TRACKED and not (
+        target.frames_unseen or target.unproven or target.candidates
+    )
+    return is_settled and target.kept.holds(target.place, encoded.small_picture, config)
+
+
+def _answers(
+    segmenter: Segmenter,
+    encoded: EncodedFrame,
+    batch: PromptBatch,
+    targets: Sequence[Target],
+    looks: Sequence[Look],
+    asked: Sequence[int],
+) -> DecodeBatch:
+    """The answers for all rows: of some the model's, of the others what they have kept."""
+    parts, order = [], list(asked)
+    if asked:
+        parts.append(segmenter.decode(encoded, batch.select(asked)))
+        for place, row in enumerate(asked):
+            targets[row].kept = KeptAnswer(parts[0].select([place]), looks[row], encoded.small_picture)
+    for row, target in enumerate(targets):
+        if row not in asked and target.kept is not None:
+            target.kept = target.kept.once_more()
+            parts.append(target.kept.row)
+            order.append(row)
+    return DecodeBatch.concatenate(parts).select(np.argsort(order)) if len(parts) > 1 else parts[0]
 
 
 def _is_looked_for(target: Target, config: TrackerConfig) -> bool:

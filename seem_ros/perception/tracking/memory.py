@@ -33,7 +33,7 @@ def anchor(target: Target, seen: Seen, row: int, reference: ReferenceTokens, con
         int(seen.batch.prior_kind[row]),
     )
     target.look = Look.MEMORY
-    target.sure, target.unproven, target.held_back = None, 0, False
+    target.sure, target.unproven, target.held_back, target.kept = None, 0, False, None
     remember_seen(target, seen, row, target.likeness, config)
 
 

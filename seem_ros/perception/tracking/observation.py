@@ -18,6 +18,7 @@ from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.association import Candidate, make_place
+from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.growth import limit_growth
 from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
 from seem_ros.runtime.interface import DecodeBatch, PromptBatch
@@ -57,30 +58,35 @@ class Seen:
         candidate.accepted = candidate.accepted and candidate.place is not None
 
 
-def look(
-    segmenter: Segmenter,
-    encoded: EncodedFrame,
-    batch: PromptBatch,
-    followed: Sequence[Target] = (),
-    prompts: Sequence[Prompt] = (),
-    unchanged_difference: float = 0.0,
-) -> Seen:
+def look(segmenter: Segmenter, encoded: EncodedFrame, batch: PromptBatch, prompts: Sequence[Prompt] = ()) -> Seen:
     """One batched decode of a frame.
 
     Args:
         segmenter: Decodes.
         encoded: The frame.
         batch: What is asked.
-        followed: The targets that the rows ask for, where they are followed from the frame before.
         prompts: The user's own on this frame, per row.
-        unchanged_difference: As the tracker's configuration has it; for those that are followed.
     """
-    result = segmenter.decode(encoded, batch, prompts)
-    if followed and segmenter.spec.has_prior:
-        fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
-        for row, target in enumerate(followed):
-            limit_growth(target, fine[row], coarse[row], encoded.small_picture, unchanged_difference)
-        result = replace(result, mask_logits=fine, memory_mask=coarse)
+    return read(encoded, batch, segmenter.decode(encoded, batch, prompts))
+
+
+def held(result: DecodeBatch, followed: Sequence[Target], encoded: EncodedFrame, config: TrackerConfig) -> DecodeBatch:
+    """The same answers, whose masks do not take in what the targets were not a frame before.
+
+    Args:
+        result: What was answered.
+        followed: The target of each row.
+        encoded: The frame.
+        config: The numbers.
+    """
+    fine, coarse = result.mask_logits.copy(), result.memory_mask.copy()
+    for row, target in enumerate(followed):
+        limit_growth(target, fine[row], coarse[row], encoded.small_picture, config.unchanged_difference)
+    return replace(result, mask_logits=fine, memory_mask=coarse)
+
+
+def read(encoded: EncodedFrame, batch: PromptBatch, result: DecodeBatch) -> Seen:
+    """What a decode of a frame says: where its masks are, and how sure."""
     picture, key = encoded.small_picture, encoded.geometry.source_hw
     places = [
         make_place(mask, memory, picture, key)
@@ -208,9 +214,9 @@ def read_appearances(segmenter: Segmenter, seen: Seen, rows: Sequence[int]) -> l
         counts.append(count)
     if not counts:
         return []
-    read = segmenter.decode(seen.encoded, reading)
+    answer = segmenter.decode(seen.encoded, reading)
     return [
-        ReferenceTokens(read.sampled_tokens[place, :count].copy(), read.sampled_embedding[place].copy())
+        ReferenceTokens(answer.sampled_tokens[place, :count].copy(), answer.sampled_embedding[place].copy())
         for place, count in enumerate(counts)
     ]
 

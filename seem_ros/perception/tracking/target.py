@@ -24,6 +24,7 @@ from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Round
 from seem_ros.perception.tracking.config import TrackerConfig
+from seem_ros.perception.tracking.kept_answer import KeptAnswer
 from seem_ros.runtime.interface import PromptBatch, TextFeatures
 
 # so many rounds on a target can be taken back; each keeps three masks at stride 4, 0.25 MB at 320x256
@@ -168,14 +169,14 @@ class Memory:
 class Target:
     """A target and its memory; owned by its tracker, not for use outside.
 
-    ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a
-    ``hint`` where to look first, so that two equal targets do not both look at the same one of two equal objects.
-    ``candidates`` are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many
-    cells of the mask it usually has, ``held_back`` whether that was just cut for growing to one side. ``sure`` is
-    where it was last seen beyond doubt. ``unproven`` counts the pictures in which its last find, after ``found_at``
-    tracked frames, still has to be confirmed, ``against`` those in a row that contradicted it; see
-    ``verification``. ``twin`` is where its look-alike was seen last, bool [h4, w4]: an object that was there beside
-    it once is not taken for it later. ``history`` is what it was before each of its last rounds, oldest first.
+    ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
+    where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
+    are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many cells of the mask
+    it usually has, ``held_back`` whether that was just cut for growing to one side. ``sure`` is where it was last seen
+    beyond doubt. ``unproven`` counts the pictures in which its last find, after ``found_at`` tracked frames, still has
+    to be confirmed, ``against`` those in a row that contradicted it; see ``verification``. ``twin`` is where its
+    look-alike was seen last, bool [h4, w4]: an object that was there beside it once is not taken for it later. ``kept``
+    is its last answer. ``history`` is what it was before each of its last rounds, oldest first.
     """
 
     target_id: int
@@ -210,6 +211,7 @@ class Target:
     frames_since_bank: int = 0
     mask_logits: np.ndarray | None = None
     mask_score: float = 0.0
+    kept: KeptAnswer | None = None
     history: tuple[Target, ...] = ()
 
     @property
@@ -306,13 +308,13 @@ class Target:
 
     def mistrust(self) -> None:
         """What was found is another object: the target is out of sight, and was last seen where that was sure."""
-        self.place, self.state = self.sure, TargetState.OCCLUDED
+        self.place, self.state, self.kept = self.sure, TargetState.OCCLUDED, None
         self.candidates.clear()
 
     def before_a_round(self) -> None:
         """Note what it is now, so that the round which follows can be taken back."""
         now = copy.copy(self)
-        now.history, now.bank, now.candidates = (), copy.copy(self.bank), {}
+        now.history, now.bank, now.candidates, now.kept = (), copy.copy(self.bank), {}, None
         self.history = (*self.history, now)[-ROUNDS_KEPT:]
 
     def before_its_last_round(self) -> Target:
@@ -333,7 +335,7 @@ class Target:
     def forget_place(self, keep_hint: bool) -> None:
         """After a jump in time or a change of size: appearance stays, places do not mean anything any more."""
         self.hint = (self.place or self.hint) if keep_hint else None
-        self.place = self.sure = self.twin = None
+        self.place = self.sure = self.twin = self.kept = None
         self.unproven = self.against = 0
         self.box_xyxy_px = None
         self.candidates.clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from seem_ros.errors import FrameError
@@ -24,6 +25,7 @@ from seem_ros.ros.messages.images import NS_PER_S
 from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.parameters import Settings
 from seem_ros.ros.transforms.buffer import TransformBuffer
+from seem_ros.runtime.interface import ImageFeatures
 
 MEGABYTE = 1024 * 1024
 
@@ -179,8 +181,14 @@ class CameraFrames:
 
     def _encode(self, stored: StoredFrame, frame: Frame) -> EncodedFrame:
         if self._encoded is None or self._encoded[0] is not stored:
-            with self.statistics.stage("encode"):
-                self._encoded = (stored, self._segmenter.encode(frame))
+            encoded = self._segmenter.encode(frame)
+
+            @cache
+            def timed() -> ImageFeatures:
+                with self.statistics.stage("encode"):
+                    return encoded.features
+
+            self._encoded = (stored, replace(encoded, encode=timed))
         elif self._encoded[1].frame is not frame:  # the same picture, with the depth that came since
             self._encoded = (stored, replace(self._encoded[1], frame=frame))
         return self._encoded[1]

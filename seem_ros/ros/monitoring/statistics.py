@@ -20,6 +20,7 @@ class Statistics:
 
     Stages: convert (message to picture), encode, decode (masks at source size included), find, panoptic, messages
     (label image and records, published), overlay, total (all of them), latency (arrival of the image to publication).
+    A frame in which nothing has moved is not encoded; what is encoded within another stage does not count there again.
     """
 
     def __init__(self) -> None:
@@ -27,15 +28,19 @@ class Statistics:
         self._times_s: dict[str, deque[float]] = {stage: deque(maxlen=WINDOW) for stage in STAGES}
         self._published_s: deque[float] = deque(maxlen=WINDOW)
         self._counts: Counter[str] = Counter()
+        self._inner = threading.local()  # seconds of the stages inside the one that runs
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure what happens inside."""
+        """Measure what happens inside, without the stages in there."""
+        before, self._inner.seconds = getattr(self._inner, "seconds", 0.0), 0.0
         begin = time.perf_counter()
         try:
             yield
         finally:
-            self.took(name, time.perf_counter() - begin)
+            seconds = time.perf_counter() - begin
+            self.took(name, seconds - self._inner.seconds)
+            self._inner.seconds = before + seconds
 
     def took(self, name: str, seconds: float) -> None:
         """Note a duration."""

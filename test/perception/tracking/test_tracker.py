@@ -386,7 +386,7 @@ def test_nothing_is_learnt_from_a_find_before_it_is_proven(segmenter):
 
 @pytest.mark.parametrize("prove_after, decodes", [(0, 0), (3, 3), (100, 9 + 4)])
 def test_a_find_costs_one_more_decode_a_frame_until_it_is_proven_or_old(segmenter, backend, prove_after, decodes):
-    tracker = Tracker(segmenter, TrackerConfig(prove_after=prove_after))
+    tracker = Tracker(segmenter, TrackerConfig(prove_after=prove_after, still_difference=0))
     frames = [Frame(bare(TARGET), stamp_ns=(10 + i) * 33 * MS) for i in range(30)]
     follow(tracker, *[bare(TARGET)] * 3, *[bare()] * 3)
     tracker.step(frames[0])
