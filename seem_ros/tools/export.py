@@ -211,6 +211,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if bool(arguments.checkpoint) == bool(arguments.package):
         parser.error("give either a checkpoint or --package")
+    if arguments.package and (arguments.card or arguments.rules):
+        parser.error("--card and --rules go with a checkpoint: a package says such things of itself")
     if (arguments.precision == "int8") != bool(arguments.calibration):
         parser.error("--precision int8 and --calibration FOLDER go together: its ranges are read from pictures")
     try:

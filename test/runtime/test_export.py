@@ -217,6 +217,12 @@ def test_a_package_to_which_nothing_is_done_is_an_error(exported, capsys):
     assert "add --size, --precision int8 or --build-engine" in capsys.readouterr().err
 
 
+def test_what_a_package_says_of_itself_is_not_said_again(exported, capsys):
+    with pytest.raises(SystemExit):
+        export.main(["--package", str(exported[0].folder), "--size", "64x96", "--rules", "v1"])
+    assert "--card and --rules go with a checkpoint" in capsys.readouterr().err
+
+
 @pytest.mark.long
 def test_the_command_line_writes_a_package_from_training_weights(tmp_path):
     torch.save(Seem(PICO).state_dict(), tmp_path / "average.pt")
