@@ -14,6 +14,23 @@ from seem_ros.errors import SeemError
 
 MISTAKE, INTERRUPTED = 2, 130
 SHOW_TRACEBACK = "SEEM_ROS_TRACEBACK"
+# Of modules that a tool may lack: the optional part of seem_ros (pyproject.toml) that brings them.
+EXTRAS = {
+    "torch": "torch",
+    "timm": "torch",
+    "onnx": "torch",
+    "onnx_ir": "torch",
+    "onnxscript": "torch",
+    "safetensors": "torch",
+    "mujoco": "sim",
+    "rosbags": "bags",
+    "av": "video",
+    "starlette": "console",
+    "uvicorn": "console",
+    "matplotlib": "train",
+    "pycocotools": "train",
+    "scipy": "train",
+}
 
 
 def one_line_errors(main: Callable[..., int]) -> Callable[..., int]:
@@ -37,10 +54,19 @@ def one_line_errors(main: Callable[..., int]) -> Callable[..., int]:
             return _say(error, f"{where}{error.strerror or error}")
         except MemoryError as error:
             return _say(error, "there is not enough memory for this")
+        except ModuleNotFoundError as error:
+            return _say(error, _what_to_install(error))
         except Exception as error:
             return _say(error, f"{type(error).__name__}: {error}")
 
     return guarded
+
+
+def _what_to_install(error: ModuleNotFoundError) -> str:
+    module = (error.name or "").partition(".")[0]
+    if module not in EXTRAS:
+        return f"{type(error).__name__}: {error}"
+    return f"this needs {module}, which is not installed: pip install 'seem_ros[{EXTRAS[module]}]'"
 
 
 def _say(error: BaseException, message: str) -> int:

@@ -14,6 +14,7 @@ except ModuleNotFoundError:  # Python 3.10
     from pip._vendor import tomli as tomllib
 
 import seem_ros
+from seem_ros.command_line import EXTRAS
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -78,3 +79,9 @@ def test_whatever_ships_beside_code_has_a_licence_in_the_guide():
     listed = [one for one in told if (ROOT / one).is_dir()]
     strangers = [one for one in folders if not any(f"{one}/".startswith(f"{each}/") for each in listed)]
     assert strangers == ["models"], strangers  # itself: the cards' sources
+
+
+def test_what_a_tool_says_to_install_brings_the_module_that_it_lacks():
+    parts = PROJECT["project"]["optional-dependencies"]
+    for module, extra in EXTRAS.items():
+        assert any(re.match(rf"{module}\b", line.replace("-", "_")) for line in parts[extra]), module
