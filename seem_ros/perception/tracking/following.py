@@ -14,7 +14,7 @@ from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.tracking import association
 from seem_ros.perception.tracking.config import TrackerConfig
-from seem_ros.perception.tracking.kept_answer import KeptAnswer
+from seem_ros.perception.tracking.kept_answer import KeptAnswer, frames_used
 from seem_ros.perception.tracking.memory import remember_seen, remember_unseen
 from seem_ros.perception.tracking.motion import PictureMotion
 from seem_ros.perception.tracking.observation import held, read, resolve_overlaps
@@ -51,7 +51,7 @@ def _look_for(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Tar
         if target.place is not None and target.state is TargetState.TRACKED and config.use_previous_mask:
             target.place = motion.moved(target.place)
         target.put(batch, row, config, looks[row])
-    result = _answers(segmenter, encoded, batch, targets, looks, asked)
+    result = _answers(segmenter, encoded, batch, targets, looks, asked, config)
     if config.use_previous_mask and segmenter.spec.has_prior:
         result = held(result, targets, encoded, config)
     seen = read(encoded, batch, result)
@@ -88,13 +88,15 @@ def _answers(
     targets: Sequence[Target],
     looks: Sequence[Look],
     asked: Sequence[int],
+    config: TrackerConfig,
 ) -> DecodeBatch:
     """The answers for all rows: of some the model's, of the others what they have kept."""
     parts, order = [], list(asked)
     if asked:
         parts.append(segmenter.decode(encoded, batch.select(asked)))
         for place, row in enumerate(asked):
-            targets[row].kept = KeptAnswer(parts[0].select([place]), looks[row], encoded.small_picture)
+            used = frames_used(targets[row].kept, targets[row].target_id, config)
+            targets[row].kept = KeptAnswer(parts[0].select([place]), looks[row], encoded.small_picture, used)
     for row, target in enumerate(targets):
         if row not in asked and target.kept is not None:
             target.kept = target.kept.once_more()

@@ -20,6 +20,9 @@ from seem_ros.runtime.interface import DecodeBatch
 if TYPE_CHECKING:
     from seem_ros.perception.tracking.target import Look, Place
 
+# So many targets are asked for at once in the largest decoder graph: groups of them take turns, so that not every
+# answer runs out in the same frame. Fewer stay together, and share the encoding.
+GROUP, TURNS = 16, 4
 # Around the target's box, cells of the small picture: what moves nearer than that may be about to hide it.
 MARGIN_CELLS = 2
 
@@ -32,7 +35,7 @@ class KeptAnswer:
         row: One row, as the model gave it.
         look: How it was asked.
         picture: uint8 [h4, w4, 3], the small picture that it was asked about.
-        used: Further frames it was taken for.
+        used: Further frames it was taken for, or counts as taken for.
     """
 
     row: DecodeBatch
@@ -58,3 +61,15 @@ class KeptAnswer:
         x1, y1 = np.ceil(place.box[2:] + MARGIN_CELLS).astype(int)
         change = cv2.absdiff(self.picture[y0:y1, x0:x1], picture[y0:y1, x0:x1])
         return bool(change.max(initial=0) < config.still_difference)
+
+
+def frames_used(before: KeptAnswer | None, target_id: int, config: TrackerConfig) -> int:
+    """What a new answer counts as used at its start, so that groups of targets go on in turns.
+
+    Args:
+        before: The answer that it replaces.
+        target_id: Whose.
+        config: ``still_frames`` is read.
+    """
+    ran_out = before is not None and before.used >= config.still_frames
+    return 0 if ran_out else config.still_frames * (target_id // GROUP % TURNS) // TURNS

@@ -87,3 +87,17 @@ def test_the_answers_are_those_of_a_tracker_that_asks_in_every_frame(segmenter):
         tracker.start([Prompt(clicks=[Click(*RED)]), Prompt(clicks=[Click(*BLUE)])], Frame(pictures[0], stamp_ns=0))
         masks.append([tracker.step(Frame(rgb, stamp_ns=i * STEP_NS)).labels for i, rgb in enumerate(pictures, 1)])
     assert all((one == other).all() for one, other in zip(*masks, strict=True))
+
+
+def test_many_targets_that_lie_still_are_asked_for_in_turns(segmenter, backend):
+    places = [(10 + 20 * i, 10 + 18 * k) for k in range(5) for i in range(6)]
+    rgb, tracker = scene(dict.fromkeys(places, "red"), size=8), Tracker(segmenter)
+    tracker.start([Prompt(clicks=[Click(*place)]) for place in places[:20]], Frame(rgb, stamp_ns=0))
+    tracker.start([Prompt(clicks=[Click(*place)]) for place in places[20:]], Frame(rgb, stamp_ns=0))
+    asked = []
+    for i in range(1, 60):
+        backend.batch_sizes.clear()
+        assert len(tracker.step(Frame(rgb, stamp_ns=i * STEP_NS))) == 30
+        asked.append(sum(backend.batch_sizes))
+    assert asked[0] == 30 and max(asked[1:]) <= 16
+    assert sum(asked[1:33]) == 2 * 30, "each is asked for once in 16 frames"
