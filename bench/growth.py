@@ -52,13 +52,13 @@ def frames(count: int, seed: int = 0) -> Iterator[Frame]:
 def standing(count: int, moving: int) -> Iterator[Frame]:
     """Discs of which the first, in `order`, go one pixel a frame, there and back, in noisy pictures."""
     rng = np.random.default_rng(0)
-    colours = rng.integers(0, 255, (COLUMNS * ROWS, 3))
+    places = [centres()[i] for i in order()]
+    colours = rng.integers(0, 255, (len(places), 3)).tolist()
     for k in range(count):
         picture = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
         away = abs((k + 8) % 16 - 8)
-        for place, i in enumerate(order()):
-            x, y = centres()[i]
-            cv2.circle(picture, (x + (away if place < moving else 0), y), RADIUS, colours[i].tolist(), -1)
+        for number, ((x, y), colour) in enumerate(zip(places, colours, strict=True)):
+            cv2.circle(picture, (x + away * (number < moving), y), RADIUS, colour, -1)
         noisy = picture + rng.normal(0, NOISE, picture.shape)
         yield Frame(noisy.clip(0, 255).astype(np.uint8), stamp_ns=1 + k * FRAME_NS)
 

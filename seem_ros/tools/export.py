@@ -157,7 +157,7 @@ def resized(given: Package, arguments: argparse.Namespace) -> Package:
     height, width = arguments.size
     name = f"{given.spec.name}_{height}x{width}"
     spec = replace(given.spec, name=name, input_hw=arguments.size, sha256={}, **_slots(arguments))
-    return _written(trainable_model(given), spec, arguments, arguments.half_weights or is_in_halves(given))
+    return _written(trainable_model(given), spec, arguments, arguments.half_weights or is_in_halves(given) or None)
 
 
 def _slots(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -172,12 +172,11 @@ def _slots(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _written(model: Seem, spec: ModelSpec, arguments: argparse.Namespace, half_weights: bool | None) -> Package:
     from seem_ros.export.package_writer import write_package
-    from seem_ros.export.target import check_target
 
     return write_package(
         model,
         spec,
-        check_target(Path(arguments.out) if arguments.out else Path("models") / spec.name),
+        Path(arguments.out) if arguments.out else Path("models") / spec.name,
         "fp32" if arguments.precision == "int8" else arguments.precision,
         half_weights,
         progress=lambda line: print(line),

@@ -44,14 +44,27 @@ def follow(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target
 def _look_for(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target], config: TrackerConfig) -> None:
     batch = PromptBatch.empty(segmenter.spec, len(targets), points=min(9, segmenter.spec.max_points))
     looks, motion = [target.next_look(config) for target in targets], PictureMotion(encoded.small_picture)
-    asked = [row for row, target in enumerate(targets) if not _is_still(target, looks[row], encoded, config)]
+    kept = {
+        row: target.kept
+        for row, target in enumerate(targets)
+        if target.kept is not None and _still_holds(target.kept, target, looks[row], encoded, config)
+    }
+    asked = [row for row in range(len(targets)) if row not in kept]
     for row in asked:
         target = targets[row]
         # of one that is out of sight nobody knows how it moved
         if target.place is not None and target.state is TargetState.TRACKED and config.use_previous_mask:
             target.place = motion.moved(target.place)
         target.put(batch, row, config, looks[row])
-    result = _answers(segmenter, encoded, batch, targets, looks, asked, config)
+    parts = [answer.row for answer in kept.values()]
+    if asked:
+        parts.append(segmenter.decode(encoded, batch.select(asked)))
+    for row, answer in kept.items():
+        targets[row].kept = answer.once_more()
+    for place, row in enumerate(asked):
+        used = frames_used(targets[row].kept, targets[row].target_id, config)
+        targets[row].kept = KeptAnswer(parts[-1].select([place]), looks[row], encoded.small_picture, used)
+    result = DecodeBatch.concatenate(parts).select(np.argsort([*kept, *asked])) if kept else parts[0]
     if config.use_previous_mask and segmenter.spec.has_prior:
         result = held(result, targets, encoded, config)
     seen = read(encoded, batch, result)
@@ -71,38 +84,12 @@ def _look_for(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Tar
             remember_unseen(one.target, config)
 
 
-def _is_still(target: Target, how: Look, encoded: EncodedFrame, config: TrackerConfig) -> bool:
+def _still_holds(answer: KeptAnswer, target: Target, how: Look, encoded: EncodedFrame, config: TrackerConfig) -> bool:
     """Whether a target's last answer is the answer for this frame, too."""
-    if target.kept is None or target.place is None or target.kept.look is not how:
+    unsettled = target.state is not TargetState.TRACKED or target.frames_unseen or target.unproven or target.candidates
+    if unsettled or target.place is None or answer.look is not how:
         return False
-    is_settled = target.state is TargetState.TRACKED and not (
-        target.frames_unseen or target.unproven or target.candidates
-    )
-    return is_settled and target.kept.holds(target.place, encoded.small_picture, config)
-
-
-def _answers(
-    segmenter: Segmenter,
-    encoded: EncodedFrame,
-    batch: PromptBatch,
-    targets: Sequence[Target],
-    looks: Sequence[Look],
-    asked: Sequence[int],
-    config: TrackerConfig,
-) -> DecodeBatch:
-    """The answers for all rows: of some the model's, of the others what they have kept."""
-    parts, order = [], list(asked)
-    if asked:
-        parts.append(segmenter.decode(encoded, batch.select(asked)))
-        for place, row in enumerate(asked):
-            used = frames_used(targets[row].kept, targets[row].target_id, config)
-            targets[row].kept = KeptAnswer(parts[0].select([place]), looks[row], encoded.small_picture, used)
-    for row, target in enumerate(targets):
-        if row not in asked and target.kept is not None:
-            target.kept = target.kept.once_more()
-            parts.append(target.kept.row)
-            order.append(row)
-    return DecodeBatch.concatenate(parts).select(np.argsort(order)) if len(parts) > 1 else parts[0]
+    return answer.holds(target.place, encoded.small_picture, config)
 
 
 def _is_looked_for(target: Target, config: TrackerConfig) -> bool:
