@@ -124,6 +124,15 @@ import ctypes, re, sys, threading
 from pathlib import Path
 from seem_ros.ros.session import keep_memory_together
 
+
+def arenas():
+    # glibc's arenas of threads lie in heaps whose addresses are multiples of 64 MB
+    starts = re.findall(r"^([0-9a-f]+)-[0-9a-f]+ rw-p 00000000 00:00 0 $", Path("/proc/self/maps").read_text(), re.M)
+    return sum(int(start, 16) % (64 << 20) == 0 for start in starts)
+
+
+# the libraries' own threads, begun by the imports, took two to four of them, as it came
+before = arenas()
 if sys.argv[1] == "together":
     keep_memory_together()
 barrier = threading.Barrier(9)
@@ -138,18 +147,16 @@ def work():
 for _ in range(8):
     threading.Thread(target=work, daemon=True).start()
 barrier.wait()
-# glibc's arenas of threads lie in heaps whose addresses are multiples of 64 MB
-starts = re.findall(r"^([0-9a-f]+)-[0-9a-f]+ rw-p 00000000 00:00 0 $", Path("/proc/self/maps").read_text(), re.M)
-print(sum(int(start, 16) % (64 << 20) == 0 for start in starts))
+print(arenas() - before)
 """
 
 
 def test_the_nodes_threads_share_their_memory():
-    def arenas(how):
+    def new_arenas(how):
         done = subprocess.run(
             [sys.executable, "-c", THREADS_THAT_ALLOCATE, how], capture_output=True, text=True, check=True, timeout=60
         )
         return int(done.stdout)
 
-    assert arenas("apart") >= 8  # else this says nothing: another malloc
-    assert arenas("together") <= 3  # beside the main one; imports may have begun threads before
+    assert new_arenas("apart") >= 5  # else this says nothing: another malloc, or many threads that ended left theirs
+    assert new_arenas("together") <= 1  # with the main one two, unless the libraries had more already
