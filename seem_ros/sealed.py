@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import mmap
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from seem_ros.files import expanded, write_atomically
 
@@ -22,6 +26,7 @@ _HEADER_BYTES = len(_MAGIC) + hashlib.sha256().digest_size
 MAX_COMPILED_BYTES = 4 << 30
 _KEPT_SHARE = 0.75  # of a limit after clearing, so that not every new file clears again
 _ABANDONED_S = 3600.0  # after this a temporary file is a dead process's
+_MADV_PAGEOUT = 21  # of Linux 5.4 and newer; unlike MADV_DONTNEED it never loses what was written
 _log = logging.getLogger(__name__)
 
 
@@ -32,14 +37,55 @@ def read_sealed(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        _log.warning("%s cannot be read and will be made again: %s", path, error)
+        _say_unreadable(path, error)
         return None
-    content = memoryview(whole)[_HEADER_BYTES:]
-    if not whole.startswith(_MAGIC) or hashlib.sha256(content).digest() != whole[len(_MAGIC) : _HEADER_BYTES]:
+    return bytes(memoryview(whole)[_HEADER_BYTES:]) if _is_whole(path, whole) else None
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """A cached file of which the system holds in memory what is used, and no more.
+
+    Attributes:
+        content: uint8 [n], what was sealed. The array may be written to, the file stays as it is.
+    """
+
+    content: np.ndarray
+    _pages: mmap.mmap
+
+    def rest(self) -> None:
+        """Lets go of the memory until somebody reads again; where the system cannot, nothing happens."""
+        with contextlib.suppress(OSError, ValueError):
+            self._pages.madvise(_MADV_PAGEOUT)
+
+
+def map_sealed(path: Path) -> MappedFile | None:
+    """As `read_sealed`, for what stays in use as long as the process: read from the disk where and when it is used."""
+    try:
+        with path.open("rb") as file:
+            pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:  # an empty file cannot be mapped
+        _say_unreadable(path, error)
+        return None
+    whole = np.frombuffer(pages, np.uint8)
+    return MappedFile(whole[_HEADER_BYTES:], pages) if _is_whole(path, pages) else None
+
+
+def _is_whole(path: Path, whole: bytes | mmap.mmap) -> bool:
+    """Whether a file is sealed and unaltered; notes that it is of use."""
+    with memoryview(whole) as view, view[_HEADER_BYTES:] as content:
+        seal = _MAGIC + hashlib.sha256(content).digest()
+    if whole[:_HEADER_BYTES] != seal:
         _log.warning("%s is damaged and will be made again", path)
-        return None
+        return False
     mark_used(path)
-    return bytes(content)
+    return True
+
+
+def _say_unreadable(path: Path, error: Exception) -> None:
+    _log.warning("%s cannot be read and will be made again: %s", path, error)
 
 
 def write_sealed(path: Path, content: bytes, durable: bool = True) -> bool:

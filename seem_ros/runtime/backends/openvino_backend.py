@@ -17,7 +17,7 @@ from seem_ros.runtime.backends.graph_backend import GraphBackend, Port, Session
 from seem_ros.runtime.backends.onnxruntime_backend import OnnxRuntimeSession, decoders_at_once
 from seem_ros.runtime.interface import BackendStatus
 from seem_ros.runtime.package import Package
-from seem_ros.sealed import MAX_COMPILED_BYTES, clear_oldest, read_sealed, write_sealed
+from seem_ros.sealed import MAX_COMPILED_BYTES, MappedFile, clear_oldest, map_sealed, write_sealed
 
 _SMALL_BYTES = 64 << 20
 _log = logging.getLogger(__name__)
@@ -51,7 +51,10 @@ class OpenVinoSession(Session):
 
         self._tensor = ov.Tensor
         try:
-            compiled = None if cached is None else _read_compiled(core, cached, device, settings)
+            self._mapped = None if cached is None else map_sealed(cached)  # the compiled model reads from it
+            compiled = None
+            if cached is not None and self._mapped is not None:
+                compiled = _imported(core, cached, self._mapped, device, settings)
             if compiled is None:
                 compiled = core.compile_model(str(path), device, dict(settings))
                 if cached is not None and "EXPORT_IMPORT" in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
@@ -79,17 +82,18 @@ class OpenVinoSession(Session):
         return found
 
 
-def _read_compiled(core: Any, path: Path, device: str, settings: Mapping[str, Any]) -> Any | None:
-    """A compiled model from the cache; None where there is none that is whole. OpenVINO itself checks nothing: one
-    flipped bit in its own cache made it answer 0.114 for 0.998."""
-    content = read_sealed(path)
-    if content is None:
-        return None
+def _imported(core: Any, path: Path, mapped: MappedFile, device: str, settings: Mapping[str, Any]) -> Any | None:
+    """A compiled model from the cache; None where OpenVINO refuses it. That it is whole is known: OpenVINO itself
+    checks nothing, one flipped bit in its own cache made it answer 0.114 for 0.998."""
+    import openvino as ov
+
     try:
-        return core.import_model(content, device, dict(settings))
+        compiled = core.import_model(ov.Tensor(mapped.content, shared_memory=True), device, dict(settings))
     except RuntimeError as error:  # of another driver, or a version that kept its number
         _log.warning("%s is refused by OpenVINO and will be made again: %s", path, error)
         return None
+    mapped.rest()  # it has most weights once more, in the order in which it multiplies
+    return compiled
 
 
 def _port(port: Any) -> Port:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """OpenVINO's compiled models are kept, and never those of other weights or of another precision."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
@@ -52,3 +55,33 @@ def test_bf16_that_openvino_would_emulate_is_not_taken_for_the_cpus_own(package,
     monkeypatch.setattr(openvino_backend, "_processor_flags", lambda: "avx512f avx512_vnni")
     with pytest.raises(BackendError, match="cannot compute in bf16"):
         open_openvino(package, precision="bf16")
+
+
+RESIDENT_OF_THE_COMPILED_MODEL = """
+import re, sys
+from pathlib import Path
+import subprocess
+import sys
+
+import numpy as np
+from seem_ros.runtime.backends.openvino_backend import open_openvino
+from seem_ros.runtime.package import open_package
+
+with open_openvino(open_package(sys.argv[1]), threads=1, cache_dir=Path(sys.argv[2])) as backend:
+    for _ in range(2):
+        backend.encode_image(np.full((*backend.spec.input_hw, 3), 90, np.uint8))
+    maps = Path("/proc/self/smaps").read_text()
+found = re.findall(r"[.]blob$.*?^Rss: +([0-9]+) kB", maps, re.M | re.S)
+print(sum(map(int, found)) << 10 if found else -1)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_compiled_model_from_the_cache_does_not_hold_its_weights_twice(package, tmp_path):
+    def resident_bytes():
+        words = [sys.executable, "-c", RESIDENT_OF_THE_COMPILED_MODEL, str(package.folder), str(tmp_path)]
+        return int(subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout)
+
+    assert resident_bytes() == -1  # it was made
+    (path,) = tmp_path.rglob("*.blob")
+    assert 0 <= resident_bytes() < 0.5 * path.stat().st_size
