@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,7 @@ class Segmenter:
     def _encoded(self, frame: Frame) -> EncodedFrame:
         geometry = fit((frame.height, frame.width), tuple(self.spec.input_hw), self.spec.resize)
         network_rgb = geometry.shrink(frame.rgb)
-        encode = cache(lambda: self._backend.encode_image(network_rgb, geometry.content_hw))
+        encode = partial(self._backend.encode_image, network_rgb, geometry.content_hw)
         return EncodedFrame(frame, geometry, encode, network_rgb)
 
     def on(self, frame: Frame | np.ndarray | EncodedFrame | None) -> EncodedFrame:
@@ -383,6 +383,12 @@ class Segmenter:
         return compositing.compose_panoptic(
             chosen, bank, objects.mask_logits, lambda masks: self.enlarge_all(encoded, masks), encoded.frame, wide
         )
+
+    def rest(self) -> None:
+        """Gives back memory that only the next call will need; for when none is expected soon."""
+        if self._newest is not None:
+            self._newest.forget_features()
+        self._backend.rest()
 
     def warm_up(self) -> None:
         """Runs every stage once, so that the first real frame is not slow."""

@@ -70,7 +70,7 @@ class Running:
         self._enabled_s = float("-inf")
         self._lock, self._waiting_for_frames = threading.Lock(), 0
         self._in_force = settings
-        self.thread = InferenceThread(settings.max_waiting_calls, on_error, self._adopt, give_back_memory)
+        self.thread = InferenceThread(settings.max_waiting_calls, on_error, self._adopt, self._rest)
         try:
             self.segmenter: Segmenter = self.thread.call(lambda: load(settings), LOAD_TIMEOUT_S)
             self.thread.call(lambda: self._remember(objects_folder(settings.objects_dir)), LOAD_TIMEOUT_S)
@@ -89,6 +89,10 @@ class Running:
 
     def _warm_up(self) -> None:
         self.segmenter.warm_up()
+        self._rest()
+
+    def _rest(self) -> None:
+        self.segmenter.rest()
         give_back_memory()
 
     def _remember(self, folder: Path | None) -> None:

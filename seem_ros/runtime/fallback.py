@@ -117,6 +117,13 @@ class SwitchingBackend(Backend):
         """See `Backend.decode_objects`."""
         return self._ask(features, lambda backend, own: backend.decode_objects(own))
 
+    def rest(self) -> None:
+        """See `Backend.rest`."""
+        with self._lock:
+            backends = [b for b in (self._safe, self._better) if b is not None]
+        for backend in backends:
+            backend.rest()
+
     def wait(self, timeout_s: float | None = None) -> None:
         """Until preparing is over."""
         if self._thread is not None:

@@ -123,6 +123,9 @@ class Backend(ABC):
     def status(self) -> BackendStatus:
         """What serves now."""
 
+    def rest(self) -> None:  # noqa: B027 -- most backends keep nothing between calls
+        """Gives back memory that only the next call will need; for when none is expected soon."""
+
     @abstractmethod
     def close(self) -> None:
         """Frees the device; the backend must not be used afterwards."""

@@ -4,6 +4,7 @@
 import subprocess
 import sys
 import threading
+import weakref
 
 import pytest
 from colour_backend import ColourBackend, scene
@@ -117,6 +118,18 @@ def test_no_room_to_wait_is_no_call_that_came_too_late(running):
     go_on.set()
     for one in waiting:
         one.join(10)
+
+
+def test_what_a_picture_was_encoded_to_is_freed_when_no_more_calls_come(running):
+    frame = Frame(scene({(30, 30): "red"}))
+
+    def ask():
+        encoded = running.segmenter.encode(frame)
+        return weakref.ref(encoded.features), len(running.segmenter.segment([Prompt(text="red")], encoded))
+
+    features, found = running.thread.call(ask, timeout_s=5)
+    wait_for(lambda: features() is None, "the features to be freed")
+    assert running.thread.call(ask, timeout_s=5)[1] == found == 1
 
 
 THREADS_THAT_ALLOCATE = """

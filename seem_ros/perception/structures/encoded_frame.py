@@ -20,7 +20,7 @@ class EncodedFrame:
     """A frame, the map to the network's input and what the image encoder makes of it when that is first asked for.
 
     Attributes:
-        encode: Runs the image encoder on `network_rgb`, once: it keeps what it gave.
+        encode: Runs the image encoder on `network_rgb`.
         network_rgb: uint8 [h, w, 3], the padded network input.
     """
 
@@ -29,7 +29,7 @@ class EncodedFrame:
     encode: Callable[[], ImageFeatures]
     network_rgb: np.ndarray
 
-    @property
+    @cached_property
     def features(self) -> ImageFeatures:
         """What the image encoder made of it; a frame in which nothing has moved is not encoded at all.
 
@@ -37,6 +37,10 @@ class EncodedFrame:
             BackendError: The encoder failed.
         """
         return self.encode()
+
+    def forget_features(self) -> None:
+        """Frees what the encoder made of it, 13 MB with the built-in model; who asks again has it encoded again."""
+        self.__dict__.pop("features", None)
 
     def shrunk(self, factor: int) -> tuple[Geometry, np.ndarray]:
         """The map and the picture, uint8 [H, W, 3], at a part of the source's resolution; kept, since masks share it.

@@ -72,6 +72,9 @@ class Session(ABC):
         """Outputs that stay good when this session runs again."""
         return dict(found)
 
+    def rest(self) -> None:  # noqa: B027 -- most sessions keep nothing between runs
+        """Gives back memory that only the next run will need."""
+
     def close(self) -> None:  # noqa: B027 -- most sessions free themselves
         """Frees the device."""
 
@@ -194,6 +197,11 @@ class GraphBackend(Backend):
         session = self._session(self._graphs.objects)
         found = session.host(session.run({name: tensors[name] for name in session.inputs}))
         return ObjectBatch(**{f.name: found[f.name] for f in fields(ObjectBatch)})
+
+    def rest(self) -> None:
+        """See `Backend.rest`."""
+        for session in self._sessions.values():
+            session.rest()
 
     def close(self) -> None:
         """Closes every session."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import logging
@@ -65,7 +66,7 @@ class OpenVinoSession(Session):
         self._ports = {_port(p).name: p for p in (*compiled.inputs, *compiled.outputs)}
         self.inputs = {_port(p).name: _port(p) for p in compiled.inputs}
         self.outputs = [_port(p) for p in compiled.outputs]
-        self._request = compiled.create_infer_request()
+        self._compiled, self._request = compiled, compiled.create_infer_request()
 
     def run(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """See `Session.run`; results are written straight into new arrays."""
@@ -80,6 +81,11 @@ class OpenVinoSession(Session):
         except RuntimeError as error:
             raise BackendError(f"OpenVINO failed: {error}") from error
         return found
+
+    def rest(self) -> None:
+        """See `Session.rest`: of the built-in model's encoder 7 MB (bf16) or 14 MB (fp32)."""
+        with contextlib.suppress(RuntimeError):
+            self._compiled.release_memory()
 
 
 def _imported(core: Any, path: Path, mapped: MappedFile, device: str, settings: Mapping[str, Any]) -> Any | None:

@@ -85,3 +85,37 @@ def test_a_compiled_model_from_the_cache_does_not_hold_its_weights_twice(package
     assert resident_bytes() == -1  # it was made
     (path,) = tmp_path.rglob("*.blob")
     assert 0 <= resident_bytes() < 0.5 * path.stat().st_size
+
+
+FREED_AT_REST = """
+import ctypes, sys
+from pathlib import Path
+import numpy as np
+from seem_ros.runtime.backends.openvino_backend import open_openvino
+from seem_ros.runtime.package import open_package
+
+
+def resident_bytes():
+    ctypes.CDLL(None).malloc_trim(0)
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+with open_openvino(open_package(sys.argv[1]), threads=1) as backend:
+    def encoded():
+        found = backend.encode_image(np.full((*backend.spec.input_hw, 3), 90, np.uint8))
+        return {name: np.array(value) for name, value in found.tensors.items()}
+
+    first = encoded()
+    before = resident_bytes()
+    backend.rest()
+    print(before - resident_bytes())
+    assert all(np.array_equal(value, first[name]) for name, value in encoded().items())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_backend_at_rest_gives_back_what_it_computes_in_and_computes_the_same_after_it(package):
+    words = [sys.executable, "-c", FREED_AT_REST, str(package.folder)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 5e6  # of about 14 MB
