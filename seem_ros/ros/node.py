@@ -32,7 +32,7 @@ from seem_ros.ros.parameters.live import LiveParameters
 from seem_ros.ros.preparation import ModelPreparation
 from seem_ros.ros.segmenter_loading import load_segmenter
 from seem_ros.ros.services import Services, guard_parameter_services, guard_transitions
-from seem_ros.ros.session import Running, keep_memory_together
+from seem_ros.ros.session import Running
 from seem_ros.ros.transforms.listener import TransformListener, need_tf2_msgs
 
 WATCH_PERIOD_S = 0.5
@@ -358,7 +358,6 @@ def main(args: list[str] | None = None, load: Callable[[Settings], Segmenter] = 
     Returns:
         The exit status: 0, or 2 when the parameters cannot be used.
     """
-    keep_memory_together()
     try:
         rclpy.init(args=args)
     except RuntimeError as error:  # a parameter file that is missing or has another form

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,6 +12,7 @@ from typing import Any
 from seem_ros.errors import PromptError, TargetError
 from seem_ros.perception.objects.memory import ObjectMemory, objects_folder
 from seem_ros.perception.segmenter import Segmenter
+from seem_ros.process_memory import give_back_memory
 from seem_ros.ros.camera.pipeline import CameraPipeline
 from seem_ros.ros.find.search import EndedSearches
 from seem_ros.ros.inference_thread import BusyError, InferenceThread
@@ -26,23 +25,6 @@ CLOSE_TIMEOUT_S = 1.0  # of the two seconds that taking the node down may take
 # Of a call's time: the rest is for the answer itself.
 SHARE_FOR_FIRST_FRAME = 0.7
 LOOK_EVERY_S = 0.1
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
-
-
-def give_back_memory() -> None:
-    """Free memory goes back to the system: what loading and calls needed for a moment is tens of megabytes."""
-    with contextlib.suppress(OSError, AttributeError):  # glibc alone can be asked
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def keep_memory_together() -> None:
-    """Threads share two of glibc's arenas instead of having one each; before the first thread begins.
-
-    Each arena keeps what its thread's largest call needed: with decoders side by side and four targets the node had
-    580 MB, and 430 so.
-    """
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
 
 
 class Running:

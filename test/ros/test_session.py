@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Settings change between frames and calls and never within one: only the thread that owns the model changes them."""
 
-import subprocess
-import sys
 import threading
 import weakref
 
@@ -130,46 +128,3 @@ def test_what_a_picture_was_encoded_to_is_freed_when_no_more_calls_come(running)
     features, found = running.thread.call(ask, timeout_s=5)
     wait_for(lambda: features() is None, "the features to be freed")
     assert running.thread.call(ask, timeout_s=5)[1] == found == 1
-
-
-THREADS_THAT_ALLOCATE = """
-import ctypes, re, sys, threading
-from pathlib import Path
-from seem_ros.ros.session import keep_memory_together
-
-
-def arenas():
-    # glibc's arenas of threads lie in heaps whose addresses are multiples of 64 MB
-    starts = re.findall(r"^([0-9a-f]+)-[0-9a-f]+ rw-p 00000000 00:00 0 $", Path("/proc/self/maps").read_text(), re.M)
-    return sum(int(start, 16) % (64 << 20) == 0 for start in starts)
-
-
-# the libraries' own threads, begun by the imports, took two to four of them, as it came
-before = arenas()
-if sys.argv[1] == "together":
-    keep_memory_together()
-barrier = threading.Barrier(9)
-
-
-def work():
-    ctypes.CDLL(None).malloc(ctypes.c_size_t(100_000))
-    barrier.wait()
-    barrier.wait()
-
-
-for _ in range(8):
-    threading.Thread(target=work, daemon=True).start()
-barrier.wait()
-print(arenas() - before)
-"""
-
-
-def test_the_nodes_threads_share_their_memory():
-    def new_arenas(how):
-        done = subprocess.run(
-            [sys.executable, "-c", THREADS_THAT_ALLOCATE, how], capture_output=True, text=True, check=True, timeout=60
-        )
-        return int(done.stdout)
-
-    assert new_arenas("apart") >= 5  # else this says nothing: another malloc, or many threads that ended left theirs
-    assert new_arenas("together") <= 1  # with the main one two, unless the libraries had more already

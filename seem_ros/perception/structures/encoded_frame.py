@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -28,6 +28,7 @@ class EncodedFrame:
     geometry: Geometry
     encode: Callable[[], ImageFeatures]
     network_rgb: np.ndarray
+    _shrunk: dict[int, tuple[Geometry, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def features(self) -> ImageFeatures:
@@ -48,17 +49,14 @@ class EncodedFrame:
         Args:
             factor: Source pixels per pixel, along each axis.
         """
-        return (self.geometry, self.frame.rgb) if factor == 1 else self._shrunk(factor)
-
-    @cached_property
-    def _shrunk(self) -> Callable[[int], tuple[Geometry, np.ndarray]]:
-        @lru_cache(maxsize=1)
-        def made(factor: int) -> tuple[Geometry, np.ndarray]:
+        if factor == 1:
+            return self.geometry, self.frame.rgb
+        if factor not in self._shrunk:
             height, width = (-(-side // factor) for side in self.geometry.source_hw)
             smaller = cv2.resize(self.frame.rgb, (width, height), interpolation=cv2.INTER_AREA)
-            return Geometry((height, width), self.geometry.network_hw, self.geometry.content_hw), smaller
-
-        return made
+            self._shrunk.clear()  # one is in use at a time
+            self._shrunk[factor] = Geometry((height, width), self.geometry.network_hw, self.geometry.content_hw), smaller
+        return self._shrunk[factor]
 
     @cached_property
     def small_picture(self) -> np.ndarray:

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -92,7 +93,8 @@ class GraphBackend(Backend):
         graphs: str | None = None,
         at_once: int = 1,
     ) -> None:
-        """Opens the image encoder; other graphs are opened when first needed.
+        """Opens the image encoder, and where sessions may share the cores the decoder of one prompt beside it; other
+        graphs are opened when first needed.
 
         Args:
             package: Verified package.
@@ -115,7 +117,10 @@ class GraphBackend(Backend):
         self._rules = rule_values(self.spec.rules, self.spec.object_queries, official=True)
         self._owner = f"{status.backend}-{next(_serial)}"
         self._sessions: dict[str, Session] = {}
+        self._checked: set[str] = set()
         self._closed, self._at_once = False, at_once
+        first = self._graphs.decoders[min(self._graphs.decoders)]
+        beside = _begun(lambda: open_session(first)) if at_once > 1 else None
         encoder = self._session(self._graphs.image_encoder)
         self._check(
             self._graphs.image_encoder,
@@ -130,6 +135,8 @@ class GraphBackend(Backend):
         tokenizer = Tokenizer.load(package.path(package.tokenizer))
         sizes = self.spec.text_length, self.spec.token_dim, self.spec.embedding_dim
         self._encode_texts = CachedText(tokenizer, sizes, identity, self._text_features, cache_dir)
+        if beside is not None:
+            self._sessions[first] = beside.result()
         if preload:
             for name in self._graphs.files():
                 self._session(name)
@@ -231,15 +238,15 @@ class GraphBackend(Backend):
 
     def _decoder(self, batch: PromptBatch, name: str) -> Session:
         """The session for a batch, checked when it is opened."""
-        opened = name in self._sessions
         session = self._session(name)
-        if not opened:
+        if name not in self._checked:
             self._check(
                 name,
                 session,
                 {f.name: getattr(batch, f.name).shape for f in fields(batch) if f.name in session.inputs}
                 | {"points_xy": batch.points_xy.shape},
             )
+            self._checked.add(name)
         return session
 
     def _call(self, tensors: Mapping[str, Any], batch: PromptBatch, name: str) -> DecodeBatch:
@@ -301,21 +308,25 @@ class GraphBackend(Backend):
                 )
 
 
+def _begun(work: Callable[[], Result]) -> Future[Result]:
+    """What is being done in a thread of its own, not a pool's: a native call that hangs must not keep the process from
+    its end."""
+    future: Future[Result] = Future()
+    threading.Thread(target=_settle, args=(future, work), name="graphs", daemon=True).start()
+    return future
+
+
+def _settle(future: Future[Result], work: Callable[[], Result]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:
+        future.set_exception(error)
+
+
 def _side_by_side(work: Callable[[Share], Result], shares: Sequence[Share]) -> list[Result]:
-    """What became of all shares, done at the same time, the first in this thread; raises what one of them raised.
-
-    Threads of their own, not a pool's: a native call that hangs must not keep the process from its end.
-    """
-    futures: list[Future[Result]] = [Future() for _ in shares]
-
-    def run(number: int) -> None:
-        try:
-            futures[number].set_result(work(shares[number]))
-        except BaseException as error:
-            futures[number].set_exception(error)
-
-    for number in range(1, len(shares)):
-        threading.Thread(target=run, args=(number,), name="decoder", daemon=True).start()
-    run(0)
-    wait(futures)
-    return [future.result() for future in futures]
+    """What became of all shares, done at the same time, the first in this thread; raises what one of them raised."""
+    others = [_begun(partial(work, share)) for share in shares[1:]]
+    own: Future[Result] = Future()
+    _settle(own, partial(work, shares[0]))
+    wait(others)
+    return [future.result() for future in (own, *others)]
