@@ -62,11 +62,15 @@ def test_a_text_that_names_no_object_is_not_there(batch, own, objects):
     assert presence[0] > 0.8 and presence[1] > 0.8 and presence[2] < 0.1
 
 
-def test_the_texts_own_presence_counts(batch, own, objects):
-    _, before = ask(batch, own, objects)
-    own.presence[:] = (0.9, 0.1, 0.5)
-    _, after = ask(batch, own, objects)
-    assert after[0] > before[0] and after[1] < before[1] and after[2] == before[2]
+def test_of_two_that_stand_out_alike_from_the_vocabulary_the_one_that_resembles_the_text_is_surer(batch, own, objects):
+    rule = TextRule(AXES[2:], scale=10.0, slope=0.2, middle=5.0)
+    batch.text_embedding[:] = AXES[1]
+    objects.embeddings[0] = (0.32**0.5, 0.6, -0.4, -0.4)  # 6 for the text and -4 for the names
+    objects.embeddings[1] = AXES[0]
+    _, faint = ask(batch, own, objects, rule)
+    objects.embeddings[0] = AXES[1]  # 10 and 0
+    _, clear = ask(batch, own, objects, rule)
+    assert (clear > faint + 0.02).all()
 
 
 def test_between_two_equal_objects_the_texts_own_mask_decides(batch, own, objects):
