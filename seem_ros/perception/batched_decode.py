@@ -57,7 +57,8 @@ class BatchedDecode:
         if rule is not None:
             own = self._backend.decode(encoded.features, batch.select(texts))
             objects = self._backend.decode_objects(encoded.features)
-            batch, sure = rule.point(batch, texts, own, objects, self._reader.places(prompts))
+            places = self._reader.places(prompts)
+            batch, sure = rule.point(batch, texts, own, objects, places, self._reader.landmarks(places))
         taught = self._reader.taught_alone(batch, prompts)
         if taught:
             batch, recognised = self._reader.recognition.point(encoded, batch, taught)

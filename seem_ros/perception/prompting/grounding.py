@@ -17,7 +17,7 @@ import numpy as np
 
 from seem_ros.perception.masks.panoptic import sigmoid
 from seem_ros.perception.prompting import prompt_encoder
-from seem_ros.perception.prompting.places import PictureSide
+from seem_ros.perception.prompting.places import PictureSide, Place
 from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
@@ -93,7 +93,8 @@ class TextRule:
         rows: np.ndarray,
         own: DecodeBatch,
         objects: ObjectBatch,
-        places: Mapping[int, PictureSide] = MappingProxyType({}),
+        places: Mapping[int, Place] = MappingProxyType({}),
+        landmarks: Mapping[int, np.ndarray] = MappingProxyType({}),
     ) -> tuple[PromptBatch, np.ndarray]:
         """Adds to texts a click on the object that each names best.
 
@@ -103,6 +104,7 @@ class TextRule:
             own: What they were answered by themselves, R rows.
             objects: The picture's object queries.
             places: Of rows that say which of several is meant.
+            landmarks: Embeddings float32 [D] of what they name beside it; a place without one is not looked at.
 
         Returns:
             The new batch, and how sure the objects of ``rows`` are there, float32 [R] in 0..1.
@@ -113,16 +115,30 @@ class TextRule:
             scores = self.scores(batch.text_embedding[row], own.mask_logits[k] > 0, objects)
             best = int(scores.argmax())
             presence[k] = sigmoid(self.slope * (scores[best] - self.middle))
-            if row in places:  # by name alone: the text's own mask lies on one of several
-                named, _ = self._by_name(batch.text_embedding[row], objects)
-                alike = named >= named[best] - _ALIKE
-                several = np.flatnonzero(alike & (objects.mask_logits > 0).any((1, 2)))
-                if len(several):
-                    best = int(several[places[row].farthest(objects.mask_logits[several] > 0)])
+            if row in places:
+                best = self._one_of_several(batch.text_embedding[row], best, objects, places[row], landmarks.get(row))
             mask = cv2.resize(objects.mask_logits[best], (width, height), interpolation=cv2.INTER_AREA) > 0
             if mask.any():
                 prompt_encoder.put_point(pointed, row, mask)
         return pointed, presence
+
+    def _one_of_several(
+        self, text: np.ndarray, best: int, objects: ObjectBatch, place: Place, landmark: np.ndarray | None
+    ) -> int:
+        """The object that fits a name about as well as the best and is where it was said to be."""
+        named, _ = self._by_name(text, objects)  # by name alone: the text's own mask lies on one of several
+        masks = objects.mask_logits > 0
+        several = np.flatnonzero((named >= named[best] - _ALIKE) & masks.any((1, 2)))
+        if isinstance(place, PictureSide):
+            return int(several[place.farthest(masks[several])]) if len(several) else best
+        if landmark is None:
+            return best
+        beside_named, beside_logit = self._by_name(landmark, objects)
+        beside = masks[int((beside_named + _LOGIT * beside_logit).argmax())]
+        several = several[np.argsort(-named[several], kind="stable")]
+        itself = 2 * (masks[several] & beside).sum((1, 2)) > (masks[several] | beside).sum((1, 2))
+        others = several[~itself]
+        return int(others[place.nearest(masks[others], beside)]) if len(others) and beside.any() else best
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

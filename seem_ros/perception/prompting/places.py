@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of several: "the left mug", "the mug on the right", "the topmost box"."""
+"""Which of several: "the left mug", "the mug on the right", "the topmost box", "the mug next to the red box"."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from types import MappingProxyType
 
+import cv2
 import numpy as np
 
 _SIDES = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1)}
@@ -20,6 +23,23 @@ _AFTER = re.compile(
     r"^(?P<what>.+?),?\s+(?:(?:that|which)\s+is\s+)?(?:on|at|to|in)\s+the\s+(?:far\s+|very\s+)?"
     r"(?P<side>left|right|top|bottom)(?:\s+(?:hand\s+)?side)?$"
 )
+#: Where a thing is to another one, in the picture: along an axis and with a sign, or anywhere near it. What is farther
+#: away on the same ground is higher in a camera's picture.
+_RELATIONS = MappingProxyType(
+    {
+        **dict.fromkeys(("left of", "to the left of", "on the left of", "on the left side of"), _SIDES["left"]),
+        **dict.fromkeys(("right of", "to the right of", "on the right of", "on the right side of"), _SIDES["right"]),
+        **dict.fromkeys(("above", "over", "behind"), _SIDES["top"]),
+        **dict.fromkeys(("below", "beneath", "under", "underneath", "in front of"), _SIDES["bottom"]),
+        **dict.fromkeys(("on", "on top of", "in", "inside", "inside of", "at", "against"), None),
+        **dict.fromkeys(("next to", "close to", "near", "near to", "beside", "by", "with", "holding", "wearing"), None),
+    }
+)
+_BESIDE = re.compile(
+    r"^(?P<what>\S.*?),?\s+(?:(?:that|which)\s+(?:is|lies|stands|sits)\s+|(?:lying|standing|sitting)\s+)?"
+    rf"(?P<relation>{'|'.join(sorted(_RELATIONS, key=len, reverse=True))})\s+(?P<landmark>\S.*)$"
+)
+_SAME_CELLS = 2.0  # of the masks: distances that differ by less are alike
 _ARTICLE = re.compile(r"^(?:the|a|an|this|that|my)\s+")
 
 
@@ -49,17 +69,79 @@ class PictureSide:
         return " ".join((what, *(f"on the {side}" for side in self.sides)))
 
 
-def split_place(text: str) -> tuple[str, PictureSide | None]:
+@dataclass(frozen=True)
+class Beside:
+    """Where one of several things is to another thing.
+
+    Attributes:
+        relation: As it was said, such as "next to".
+        landmark: The other thing.
+    """
+
+    relation: str
+    landmark: str
+
+    def nearest(self, masks: np.ndarray, landmark: np.ndarray) -> int:
+        """The mask bool [N, h, w] nearest to the mask of the landmark, bool [h, w]; each has a pixel inside.
+
+        On the side that was said, where one is. Of several that are as near, the first.
+        """
+        away = cv2.distanceTransform((~landmark).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distances = np.array([away[mask].min() for mask in masks])
+        toward = _RELATIONS[self.relation]
+        if toward is not None:
+            axis, sign = toward
+            middle = np.nonzero(landmark)[1 - axis].mean()
+            wrong = np.array([sign * (np.nonzero(mask)[1 - axis].mean() - middle) <= 0 for mask in masks])
+            if not wrong.all():
+                distances[wrong] = np.inf
+        return int(np.flatnonzero(distances < distances.min() + _SAME_CELLS)[0])
+
+    def said(self, what: str) -> str:
+        """What to tell the user."""
+        return f"of what looks like {what!r} the one {self.relation} {self.landmark!r} in the picture"
+
+    def of(self, what: str) -> str:
+        """The text that says this of another thing."""
+        return f"{what} {self.relation} {self.landmark}"
+
+
+Place = PictureSide | Beside
+
+
+def split_place(text: str) -> tuple[str, Place | None]:
     """What a text asks for, and which of several; the text itself and None where it says no place.
 
-    A place of its own ("the left") says nothing without a thing, and stays as it is.
+    A place of its own ("the left") says nothing without a thing, and stays as it is. Of several places a side of the
+    picture counts, else the last.
     """
     sides: list[str] = []
-    what = " ".join(text.lower().split()).rstrip(" .!?")
+    beside: Beside | None = None
+    what = _tidy(text)
     while (step := _split_one(what)) is not None:
         what = step[0]
         sides.append(step[1])
-    return (what, PictureSide(tuple(sides))) if sides else (text, None)
+    if (found := _BESIDE.match(what)) is not None:
+        what, last = found["what"], found
+        while (further := _BESIDE.match(last["landmark"])) is not None:
+            last = further
+        beside = Beside(last["relation"], last["landmark"])
+        while (step := _split_one(what)) is not None:
+            what = step[0]
+            sides.append(step[1])
+    if not sides and beside is None:
+        return text, None
+    return what, PictureSide(tuple(sides)) if sides else beside
+
+
+def is_name(text: str, names: Iterable[str]) -> bool:
+    """Whether a text is one of these names, with or without an article."""
+    words = _tidy(text)
+    return any(_tidy(name) in (words, _ARTICLE.sub("", words)) for name in names)
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.lower().split()).rstrip(" .!?").removesuffix(" please").rstrip(" ,")
 
 
 def _split_one(words: str) -> tuple[str, str] | None:

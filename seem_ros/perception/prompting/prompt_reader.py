@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from seem_ros.errors import PromptError
 from seem_ros.perception.objects.recognition import Recognition
 from seem_ros.perception.objects.taught import TaughtObject
 from seem_ros.perception.pauses import Pauses
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.naming import Naming
-from seem_ros.perception.prompting.places import PictureSide, split_place
+from seem_ros.perception.prompting.places import Beside, Place, is_name, split_place
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
 from seem_ros.perception.prompting.word_resolution import Resolution
 from seem_ros.perception.segmenter_config import SegmenterConfig
@@ -111,14 +114,36 @@ class PromptReader:
                 prompts[i], notes[i] = replace(prompt, text=text), found.said(chosen)
         return prompts, notes
 
-    def split(self, text: str) -> tuple[str, PictureSide | None]:
+    def split(self, text: str) -> tuple[str, Place | None]:
         """What a text asks for, and which of several; official models read places themselves."""
-        return (text, None) if self._backend.spec.postprocess.text_slope is None else split_place(text)
+        spec = self._backend.spec
+        if spec.postprocess.text_slope is None or is_name(text, (entry.name for entry in spec.vocabulary)):
+            return text, None
+        return split_place(text)
 
-    def places(self, prompts: Sequence[Prompt]) -> dict[int, PictureSide]:
+    def places(self, prompts: Sequence[Prompt]) -> dict[int, Place]:
         """Rows whose text says which of several is meant."""
         said = {row: self.split(prompt.text)[1] for row, prompt in enumerate(prompts)}
         return {row: place for row, place in said.items() if place is not None}
+
+    def landmarks(self, places: Mapping[int, Place]) -> dict[int, np.ndarray]:
+        """Embeddings float32 [D] of the things that places are said by, where the model knows them."""
+        return {
+            row: self.words.encode([place.landmark]).embedding[0]
+            for row, place in places.items()
+            if isinstance(place, Beside) and not self._unread(place)
+        }
+
+    def _unread(self, place: Beside) -> str:
+        """Why the model does not know what a place is said by; "" where it does."""
+        unknown = self.words.unknown(place.landmark)
+        if unknown:
+            return f"the model was never trained on {', '.join(repr(word) for word in unknown)}"
+        try:
+            self.words.encode([place.landmark])
+        except PromptError as error:
+            return str(error)
+        return ""
 
     def _resolution(self, prompt: Prompt) -> Resolution | None:
         if not prompt.text or self._config.unknown_words != "resolve" or self.recognition.named(prompt) is not None:
@@ -155,7 +180,10 @@ class PromptReader:
         taught = self.recognition.named(prompt)
         if taught is None:
             text, place = self.split(prompt.text)
-            return place.said(text) if place is not None and not prompt.shapes and prompt.reference is None else ""
+            if place is None or prompt.shapes or prompt.reference is not None:
+                return ""
+            unread = self._unread(place) if isinstance(place, Beside) else ""
+            return f"{place.of('').strip()!r} is not looked at: {unread}" if unread else place.said(text)
         count = len(taught.views)
         return f"{taught.name!r} is the object that was taught ({count} {'view' if count == 1 else 'views'})"
 

@@ -8,7 +8,7 @@ import pytest
 
 from seem_ros.model.codes import PriorKind
 from seem_ros.perception.prompting.grounding import TextRule, text_alone
-from seem_ros.perception.prompting.places import PictureSide
+from seem_ros.perception.prompting.places import Beside, PictureSide
 from seem_ros.runtime.interface import DecodeBatch, ObjectBatch, PromptBatch
 from seem_ros.runtime.postprocess_config import PostprocessConfig
 
@@ -103,6 +103,24 @@ def test_what_is_not_meant_is_not_chosen_for_its_place(batch, own, objects):
     assert all(pointed.points_xy[row][pointed.points_label[row] > 0, 0].mean() < 0.3 for row in range(3))
 
 
+def test_of_several_of_one_name_the_one_beside_what_was_said_is_chosen_and_never_that_itself(batch, own, objects):
+    middle = np.full((48, 64), -5.0, np.float32)
+    middle[30:42, 28:36] = 5.0  # a landmark with the third axis' name, near the right square
+    three = ObjectBatch(
+        np.concatenate((objects.mask_logits, middle[None])), AXES[[0, 0, 2]], np.full((3, 4), np.nan, np.float32)
+    )
+    batch.text_embedding[:] = AXES[0]
+    own.mask_logits[:, LEFT[0], LEFT[1]] = 5.0
+    beside = Beside("next to", "it")
+    landmarks = {0: AXES[2], 1: 0.7 * AXES[0] + 0.72 * AXES[1]}  # the second is a square itself
+    pointed, _ = RULE.point(batch, np.arange(3), own, three, dict.fromkeys(range(3), beside), landmarks)
+    x = [pointed.points_xy[row][pointed.points_label[row] > 0, 0].mean() for row in range(3)]
+    assert x[0] > 0.6 and x[2] < 0.3, "without an embedding of the landmark the text's own answer counts"
+    alone = RULE.point(batch, np.array([1]), own.select([1]), three, {}, {})[0]
+    itself = alone.points_xy[1][alone.points_label[1] > 0, 0].mean()
+    assert abs(x[1] - itself) > 0.3
+
+
 def test_what_is_pointed_at_or_remembered_or_shown_does_not_stand_alone(batch):
     batch.points_label[0, 0] = 1
     batch.has_previous[1] = True
@@ -155,3 +173,24 @@ def test_a_text_with_a_place_is_asked_for_without_it_and_the_answer_says_how(seg
         assert answer.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
     assert "of what looks like 'red' the one farthest to the right" in right.message and left.label == "the left red"
     assert not nothing.found and nothing.unknown_words == ()
+
+
+def test_a_text_that_says_what_it_lies_beside_is_asked_for_without_it(segmenter, backend):
+    from colour_backend import COLOURS
+
+    from seem_ros.perception.structures.prompts import Prompt
+
+    thresholds = PostprocessConfig(text_slope=2.0, text_middle=-1.0)
+    backend.spec = replace(backend.spec, postprocess=thresholds, known_words=frozenset({"red", "blue"}))
+    picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
+    picture[20:50, 10:40] = COLOURS["red"]
+    picture[20:50, 60:80] = COLOURS["blue"]
+    beside, unread, alone = segmenter.segment(
+        [Prompt(text=text) for text in ("red next to the blue", "the red on the counter", "the counter")], picture
+    ).answers
+    for answer in (beside, unread):
+        assert answer.found and answer.unknown_words == ()
+        assert answer.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
+    assert "of what looks like 'red' the one next to 'the blue' in the picture" in beside.message
+    assert "'on the counter' is not looked at: the model was never trained on 'counter'" in unread.message
+    assert alone.unknown_words == ("counter",)

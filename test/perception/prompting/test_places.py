@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from seem_ros.perception.prompting.places import PictureSide, split_place
+from seem_ros.perception.prompting.places import Beside, PictureSide, is_name, split_place
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,34 @@ def test_a_place_is_taken_off_the_text(text, what, side):
 
 
 @pytest.mark.parametrize(
-    "text", ["the mug", "the left", "left", "the red top", "top hat", "the right", "something left over", "upper"]
+    ("text", "what", "relation", "landmark"),
+    [
+        ("the red mug on the table", "the red mug", "on", "the table"),
+        ("The mug that is next to the red box.", "the mug", "next to", "the red box"),
+        ("the mug, lying on top of a box, please", "the mug", "on top of", "a box"),
+        ("a cup to the left of the bowl", "a cup", "to the left of", "the bowl"),
+        ("the mug on the right side of the bowl", "the mug", "on the right side of", "the bowl"),
+        ("the bolt in the tray by the window", "the bolt", "by", "the window"),
+        ("a person wearing a hat", "a person", "wearing", "a hat"),
+    ],
+)
+def test_another_thing_that_it_is_beside_is_taken_off_the_text(text, what, relation, landmark):
+    assert split_place(text) == (what, Beside(relation, landmark))
+    assert split_place(Beside(relation, landmark).of("the dog")) == ("the dog", Beside(relation, landmark))
+
+
+@pytest.mark.parametrize("text", ["the left mug on the table", "the mug on the table on the left"])
+def test_of_several_places_the_side_of_the_picture_counts(text):
+    assert split_place(text) == ("the mug", PictureSide(("left",)))
+
+
+def test_a_name_with_such_a_word_in_it_is_known_as_one():
+    assert is_name("The bolt in tray", ["nut", "bolt in tray"]) and is_name("bolt in tray", ["Bolt in  tray"])
+    assert not is_name("the bolt in a tray", ["bolt in tray"]) and not is_name("the bolt", [])
+
+
+@pytest.mark.parametrize(
+    "text", ["the mug", "on the table", "mug on", "standing lamp", "the left", "left", "the red top", "top hat", "the right", "something left over", "upper"]
 )
 def test_a_text_without_a_place_stays_as_it_is(text):
     assert split_place(text) == (text, None)
@@ -40,6 +67,20 @@ def test_the_middle_farthest_to_a_side_is_chosen():
         side: PictureSide(tuple(side.split())).farthest(masks) for side in ("left", "right", "top", "bottom left")
     }
     assert chosen == {"left": 0, "right": 2, "top": 0, "bottom left": 1}
+
+
+def test_the_nearest_to_another_thing_is_chosen_and_on_the_side_that_was_said():
+    masks, box = np.zeros((3, 20, 60), bool), np.zeros((20, 60), bool)
+    box[5:15, 25:32] = True
+    masks[0, 8:12, 1:5] = masks[1, 8:12, 14:18] = masks[2, 8:12, 36:40] = True
+
+    def chosen(relation):
+        return Beside(relation, "the box").nearest(masks, box)
+
+    assert (chosen("next to"), chosen("left of"), chosen("to the right of")) == (2, 1, 2)
+    assert Beside("to the right of", "the box").nearest(masks[:2], box) == 1  # nothing is: then the nearest
+    box[:] = True
+    assert chosen("on") == 0  # of several on one table the first, which fits the name best
 
 
 def test_a_place_can_be_said_of_another_name():
