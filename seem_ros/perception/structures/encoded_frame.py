@@ -55,7 +55,8 @@ class EncodedFrame:
             height, width = (-(-side // factor) for side in self.geometry.source_hw)
             smaller = cv2.resize(self.frame.rgb, (width, height), interpolation=cv2.INTER_AREA)
             self._shrunk.clear()  # one is in use at a time
-            self._shrunk[factor] = Geometry((height, width), self.geometry.network_hw, self.geometry.content_hw), smaller
+            geometry = Geometry((height, width), self.geometry.network_hw, self.geometry.content_hw)
+            self._shrunk[factor] = geometry, smaller
         return self._shrunk[factor]
 
     @cached_property

@@ -119,7 +119,8 @@ class GraphBackend(Backend):
         self._sessions: dict[str, Session] = {}
         self._checked: set[str] = set()
         self._closed, self._at_once = False, at_once
-        first = self._graphs.decoders[min(self._graphs.decoders)]
+        smallest = self._graphs.small_decoders or self._graphs.decoders
+        first = smallest[min(smallest)]
         beside = _begun(lambda: open_session(first)) if at_once > 1 else None
         encoder = self._session(self._graphs.image_encoder)
         self._check(

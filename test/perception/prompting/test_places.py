@@ -54,7 +54,20 @@ def test_a_name_with_such_a_word_in_it_is_known_as_one():
 
 
 @pytest.mark.parametrize(
-    "text", ["the mug", "on the table", "mug on", "standing lamp", "the left", "left", "the red top", "top hat", "the right", "something left over", "upper"]
+    "text",
+    [
+        "the mug",
+        "on the table",
+        "mug on",
+        "standing lamp",
+        "the left",
+        "left",
+        "the red top",
+        "top hat",
+        "the right",
+        "something left over",
+        "upper",
+    ],
 )
 def test_a_text_without_a_place_stays_as_it_is(text):
     assert split_place(text) == (text, None)
