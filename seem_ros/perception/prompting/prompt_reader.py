@@ -128,22 +128,21 @@ class PromptReader:
 
     def landmarks(self, places: Mapping[int, Place]) -> dict[int, np.ndarray]:
         """Embeddings float32 [D] of the things that places are said by, where the model knows them."""
-        return {
-            row: self.words.encode([place.landmark]).embedding[0]
-            for row, place in places.items()
-            if isinstance(place, Beside) and not self._unread(place)
-        }
+        said = {row: self._landmark(place)[0] for row, place in places.items() if isinstance(place, Beside)}
+        return {row: self.words.encode([text]).embedding[0] for row, text in said.items() if text}
 
-    def _unread(self, place: Beside) -> str:
-        """Why the model does not know what a place is said by; "" where it does."""
+    def _landmark(self, place: Beside) -> tuple[str, str]:
+        """What to ask for to see what a place is said by, or "" and why the model cannot be asked for it."""
         unknown = self.words.unknown(place.landmark)
-        if unknown:
-            return f"the model was never trained on {', '.join(repr(word) for word in unknown)}"
+        led = self.words.resolution(place.landmark) if self._config.unknown_words == "resolve" else None
+        if unknown and led is None:
+            return "", f"the model was never trained on {', '.join(repr(word) for word in unknown)}"
+        text = place.landmark if led is None else led.texts[0]
         try:
-            self.words.encode([place.landmark])
+            self.words.encode([text])
         except PromptError as error:
-            return str(error)
-        return ""
+            return "", str(error)
+        return text, ""
 
     def _resolution(self, prompt: Prompt) -> Resolution | None:
         if not prompt.text or self._config.unknown_words != "resolve" or self.recognition.named(prompt) is not None:
@@ -182,7 +181,7 @@ class PromptReader:
             text, place = self.split(prompt.text)
             if place is None or prompt.shapes or prompt.reference is not None:
                 return ""
-            unread = self._unread(place) if isinstance(place, Beside) else ""
+            unread = self._landmark(place)[1] if isinstance(place, Beside) else ""
             return f"{place.of('').strip()!r} is not looked at: {unread}" if unread else place.said(text)
         count = len(taught.views)
         return f"{taught.name!r} is the object that was taught ({count} {'view' if count == 1 else 'views'})"
