@@ -19,6 +19,7 @@ from seem_ros.perception.objects.appearance import Appearance, read_appearances
 from seem_ros.perception.objects.memory import ObjectMemory
 from seem_ros.perception.objects.taught import TaughtObject, TaughtView
 from seem_ros.perception.prompting import prompt_encoder, rasterize
+from seem_ros.perception.prompting.commands import asked_about
 from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame
@@ -63,10 +64,13 @@ class Recognition:
         self._read: dict[int, _Read] = {}
 
     def named(self, prompt: Prompt) -> TaughtObject | None:
-        """The object that a prompt's text names; None where it names none, or brings a reference of its own."""
+        """The object that a prompt's text names, as it is or in a request ("bring me my bottle").
+
+        None where it names none, or brings a reference of its own.
+        """
         if self.memory is None or not prompt.text or prompt.reference is not None:
             return None
-        return self.memory.get(prompt.text)
+        return self.memory.get(prompt.text) or self.memory.get(asked_about(prompt.text))
 
     def reference(self, taught: TaughtObject) -> ReferenceTokens:
         """What a prompt asks with: all views, each with its share of the model's slots."""

@@ -13,6 +13,7 @@ from seem_ros.perception.objects.recognition import Recognition
 from seem_ros.perception.objects.taught import TaughtObject
 from seem_ros.perception.pauses import Pauses
 from seem_ros.perception.prompting import prompt_encoder
+from seem_ros.perception.prompting.commands import asked_about
 from seem_ros.perception.prompting.naming import Naming
 from seem_ros.perception.prompting.places import Beside, Place, is_name, split_place
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
@@ -115,11 +116,11 @@ class PromptReader:
         return prompts, notes
 
     def split(self, text: str) -> tuple[str, Place | None]:
-        """What a text asks for, and which of several; official models read places themselves."""
+        """What a text asks for, and which of several; official models read whole sentences themselves."""
         spec = self._backend.spec
         if spec.postprocess.text_slope is None or is_name(text, (entry.name for entry in spec.vocabulary)):
             return text, None
-        return split_place(text)
+        return split_place(asked_about(text))
 
     def places(self, prompts: Sequence[Prompt]) -> dict[int, Place]:
         """Rows whose text says which of several is meant."""

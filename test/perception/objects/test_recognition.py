@@ -32,7 +32,7 @@ def centre(segments, index=0):
     return None if segment is None else tuple(round(value + 0.5) for value in segment.centroid_xy_px)
 
 
-@pytest.mark.parametrize("text", ["my thing", "the My Thing"])
+@pytest.mark.parametrize("text", ["my thing", "the My Thing", "Please bring me my thing!"])
 def test_it_is_found_elsewhere_and_larger_by_its_name_and_the_answer_says_that_it_was_taught(taught, text):
     other = scene({(90, 60): "yellow", (30, 70): "blue", (60, 20): "red"}, 20)
     found = taught.segment([Prompt(text=text)], Frame(other))
