@@ -37,6 +37,24 @@ _IRREGULAR = MappingProxyType(
         "women": "woman",
     }
 )
+# WordNet's nouns know no qualities. Only what says the same: a material or a state that is not known is not left out,
+# for the thing without it may be another one.
+_QUALITIES = MappingProxyType(
+    {
+        **dict.fromkeys(("big", "bigger", "biggest", "larger", "largest", "huge", "giant"), "large"),
+        **dict.fromkeys(("little", "tiny", "smaller", "smallest", "mini", "miniature"), "small"),
+        **dict.fromkeys(("scarlet", "crimson", "reddish"), "red"),
+        **dict.fromkeys(("navy", "bluish"), "blue"),
+        **dict.fromkeys(("golden", "yellowish"), "yellow"),
+        **dict.fromkeys(("violet", "lilac", "mauve"), "purple"),
+        **dict.fromkeys(("beige", "tan"), "brown"),
+        **dict.fromkeys(("chequered", "plaid"), "checkered"),
+        **dict.fromkeys(("dotted", "dotty"), "spotted"),
+        **dict.fromkeys(("stripy", "stripey"), "striped"),
+        **dict.fromkeys(("greenish",), "green"),
+        **dict.fromkeys(("pinkish",), "pink"),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +135,9 @@ def _replace(
     words: list[str], place: int, unknown: Callable[[str], tuple[str, ...]]
 ) -> tuple[int, int, str, tuple[str, ...]] | None:
     """The longest run of words around an unknown one that leads to known names: its ends, how, and the names."""
+    quality = _QUALITIES.get(words[place])
+    if quality is not None and place + 1 < len(words) and not unknown(quality):
+        return place, place + 1, "same", (quality,)
     for length in range(min(_MOST_WORDS, len(words)), 0, -1):
         for start in range(max(0, place - length + 1), min(place, len(words) - length) + 1):
             stop = start + length

@@ -109,6 +109,10 @@ def test_of_fifty_nonsense_words_none_is_resolved(names):
         ("the cup", "the mug", "near"),
         ("the coffee mug", "the mug", "narrower"),
         ("the shiny mug", None, None),
+        ("the tiny mug", "the small mug", "same"),
+        ("the scarlet mugs", "the red mug", "same"),
+        ("the biggest mug", None, None),  # this model knows no "large"
+        ("a tan", None, None),  # no quality of anything
     ],
 )
 def test_a_word_is_replaced_and_the_rest_of_the_text_stays(said, text, relation):
