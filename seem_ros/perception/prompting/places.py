@@ -32,11 +32,13 @@ _RELATIONS = MappingProxyType(
         **dict.fromkeys(("above", "over", "behind"), _SIDES["top"]),
         **dict.fromkeys(("below", "beneath", "under", "underneath", "in front of"), _SIDES["bottom"]),
         **dict.fromkeys(("on", "on top of", "in", "inside", "inside of", "at", "against"), None),
-        **dict.fromkeys(("next to", "close to", "near", "near to", "beside", "by", "with", "holding", "wearing"), None),
+        **dict.fromkeys(("next to", "near", "near to", "close to", "nearest to", "closest to", "beside", "by"), None),
+        **dict.fromkeys(("touching", "with", "holding", "wearing"), None),
     }
 )
 _BESIDE = re.compile(
-    r"^(?P<what>\S.*?),?\s+(?:(?:that|which)\s+(?:is|lies|stands|sits)\s+|(?:lying|standing|sitting)\s+)?"
+    r"^(?P<what>\S.*?),?\s+(?:(?:that|which|who)(?:'s|\s+(?:is|lies|stands|sits|hangs))\s+)?"
+    r"(?:(?:lying|standing|sitting|leaning|hanging|resting|placed|located|parked|directly|right|just)\s+)?"
     rf"(?P<relation>{'|'.join(sorted(_RELATIONS, key=len, reverse=True))})\s+(?P<landmark>\S.*)$"
 )
 _SAME_CELLS = 2.0  # of the masks: distances that differ by less are alike

@@ -36,6 +36,10 @@ def test_a_place_is_taken_off_the_text(text, what, side):
         ("the mug on the right side of the bowl", "the mug", "on the right side of", "the bowl"),
         ("the bolt in the tray by the window", "the bolt", "by", "the window"),
         ("a person wearing a hat", "a person", "wearing", "a hat"),
+        ("the broom that's leaning against the wall", "the broom", "against", "the wall"),
+        ("the mug closest to the robot arm", "the mug", "closest to", "the robot arm"),
+        ("the mug right next to the box", "the mug", "next to", "the box"),
+        ("the mug right of the box", "the mug", "right of", "the box"),
     ],
 )
 def test_another_thing_that_it_is_beside_is_taken_off_the_text(text, what, relation, landmark):
