@@ -28,20 +28,24 @@ class EncodedFrame:
     geometry: Geometry
     encode: Callable[[], ImageFeatures]
     network_rgb: np.ndarray
+    _features: list[ImageFeatures] = field(default_factory=list, init=False, repr=False)
     _shrunk: dict[int, tuple[Geometry, np.ndarray]] = field(default_factory=dict, init=False, repr=False)
 
-    @cached_property
+    @property
     def features(self) -> ImageFeatures:
         """What the image encoder made of it; a frame in which nothing has moved is not encoded at all.
 
         Raises:
             BackendError: The encoder failed.
         """
-        return self.encode()
+        # no cached_property: before Python 3.12 one lock serves all frames, and a hung encoder would keep it
+        if not self._features:
+            self._features.append(self.encode())
+        return self._features[0]
 
     def forget_features(self) -> None:
         """Frees what the encoder made of it, 13 MB with the built-in model; who asks again has it encoded again."""
-        self.__dict__.pop("features", None)
+        self._features.clear()
 
     def shrunk(self, factor: int) -> tuple[Geometry, np.ndarray]:
         """The map and the picture, uint8 [H, W, 3], at a part of the source's resolution; kept, since masks share it.
