@@ -54,8 +54,9 @@ class Running:
         self._lock, self._waiting_for_frames = threading.Lock(), 0
         self._in_force = settings
         self.thread = InferenceThread(settings.max_waiting_calls, on_error, self._adopt, self._rest)
+        self.segmenter: Segmenter
         try:
-            self.segmenter: Segmenter = self.thread.call(lambda: load(settings), LOAD_TIMEOUT_S)
+            self.thread.call(lambda: self._take(load(settings)), LOAD_TIMEOUT_S)
             self.thread.call(lambda: self._remember(objects_folder(settings.objects_dir)), LOAD_TIMEOUT_S)
             self.cameras = {name: make_camera(name, self.segmenter) for name in settings.cameras}
             self.thread.call(lambda: self._use(settings), LOAD_TIMEOUT_S)
@@ -69,6 +70,9 @@ class Running:
         self.segmenter.pauses.let_in(self.thread.pause)
         ended = EndedSearches(lambda: [pipeline.searches for pipeline in self.cameras.values()])
         self.thread.serve((*self.cameras.values(), ended))
+
+    def _take(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter  # on the thread, which may be at rest before the caller goes on
 
     def _warm_up(self) -> None:
         self.segmenter.warm_up()
