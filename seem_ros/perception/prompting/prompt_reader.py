@@ -180,7 +180,7 @@ class PromptReader:
         taught = self.recognition.named(prompt)
         if taught is None:
             text, place = self.split(prompt.text)
-            if place is None or prompt.shapes or prompt.reference is not None:
+            if place is None or prompt.shapes or prompt.reference is not None or self.words.unknown(text):
                 return ""
             unread = self._landmark(place)[1] if isinstance(place, Beside) else ""
             return f"{place.of('').strip()!r} is not looked at: {unread}" if unread else place.said(text)
@@ -190,7 +190,7 @@ class PromptReader:
     def label(
         self, prompts: Sequence[Prompt], unknown: Sequence[tuple[str, ...]], result: DecodeBatch
     ) -> list[tuple[str, float]]:
-        """A label and its score for each row: the prompt's own text, else the best name of the vocabulary.
+        """A label and its score for each row: what the prompt's own text asks for, else the vocabulary's best name.
 
         A name that is not sure enough is none: then the label is ``UNNAMED`` with score 0.
         """
@@ -199,11 +199,15 @@ class PromptReader:
         if bank is not None and named:
             least = self._backend.spec.postprocess.name_found
             named = [name if name[1] >= least else (UNNAMED, 0.0) for name in bank.name(result.embedding)]
-        own = [prompt.text if not words else "" for prompt, words in zip(prompts, unknown, strict=True)]
+        own = ["" if words else self._label(prompt) for prompt, words in zip(prompts, unknown, strict=True)]
         return [
             (text, float(presence)) if text else name
             for text, presence, name in zip(own, result.presence, named, strict=True)
         ]
+
+    def _label(self, prompt: Prompt) -> str:
+        whole = self._backend.spec.postprocess.text_slope is None or self.recognition.named(prompt) is not None
+        return prompt.text if whole else asked_about(prompt.text)
 
     def forget_reads(self) -> None:
         """Frees what was read in reference pictures and of taught objects."""

@@ -194,3 +194,20 @@ def test_a_text_that_says_what_it_lies_beside_is_asked_for_without_it(segmenter,
     assert "of what looks like 'red' the one next to 'the blue' in the picture" in beside.message
     assert "'on the counter' is not looked at: the model was never trained on 'counter'" in unread.message
     assert alone.unknown_words == ("counter",)
+
+
+def test_a_request_is_asked_for_and_labelled_as_the_thing_in_it(segmenter, backend):
+    from colour_backend import COLOURS
+
+    from seem_ros.perception.structures.prompts import Prompt
+
+    thresholds = PostprocessConfig(text_slope=2.0, text_middle=-1.0)
+    backend.spec = replace(backend.spec, postprocess=thresholds, known_words=frozenset({"red", "blue"}))
+    picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
+    picture[20:50, 10:40] = COLOURS["red"]
+    picture[20:50, 60:80] = COLOURS["blue"]
+    texts = ("Could you bring me the red next to the blue, please?", "give me the zorblax next to the blue")
+    asked, unknown = segmenter.segment([Prompt(text=text) for text in texts], picture).answers
+    assert asked.found and asked.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
+    assert asked.label == "the red next to the blue"
+    assert unknown.unknown_words == ("zorblax",) and "of what looks like" not in unknown.message
