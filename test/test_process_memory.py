@@ -2,6 +2,8 @@
 import subprocess
 import sys
 
+import pytest
+
 THREADS_THAT_ALLOCATE = """
 import ctypes, re, sys, threading
 from pathlib import Path
@@ -42,3 +44,25 @@ def test_threads_share_the_memory_of_the_first_one():
 
     assert elsewhere("apart") >= 6  # of 8 threads, else this says nothing: another malloc
     assert elsewhere("together") == 0
+
+
+WITHOUT_THE_CONVERTER = """
+import sys
+from seem_ros.process_memory import leave_out_converter
+
+leave_out_converter()
+import numpy as np
+from seem_ros.runtime.loader import load_backend
+
+with load_backend("builtin", "openvino", threads=1) as backend:
+    backend.encode_image(np.full((*backend.spec.input_hw, 3), 90, np.uint8))
+print([name for name, module in sys.modules.items() if name.startswith("openvino.tools.ovc") and module is not None])
+"""
+
+
+def test_openvino_serves_without_its_converter_of_models():
+    pytest.importorskip("openvino")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_CONVERTER], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
