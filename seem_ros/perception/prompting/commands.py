@@ -21,7 +21,8 @@ _BEFORE = re.compile(
     r"(?:an?\s+(?:photo|picture|image|photograph)\s+of\s+)?",
     re.IGNORECASE,
 )
-_AFTER = re.compile(r"(?:[\s,]+(?:please|(?:for|to)\s+me|now|thanks|thank\s+you))*[\s.!?,]*$", re.IGNORECASE)
+_AFTER = ("please", "for me", "to me", "now", "thanks", "thank you")
+_MARKS = " .!?,"
 
 
 def asked_about(text: str) -> str:
@@ -29,5 +30,10 @@ def asked_about(text: str) -> str:
 
     A verb counts as one only before an article or the like: "hand drill" and "watch" are things.
     """
-    words = _AFTER.sub("", _BEFORE.sub("", " ".join(text.split())))
-    return words or text
+    words = _BEFORE.sub("", " ".join(text.split()))
+    while True:  # a pattern would take the square of the length on rows of commas
+        words = words.rstrip(_MARKS)
+        ending = next((end for end in _AFTER if words.lower().endswith((f" {end}", f",{end}"))), None)
+        if ending is None:
+            return words or text
+        words = words[: -len(ending)]
