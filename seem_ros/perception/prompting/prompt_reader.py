@@ -17,6 +17,7 @@ from seem_ros.perception.prompting.commands import asked_about
 from seem_ros.perception.prompting.naming import Naming
 from seem_ros.perception.prompting.places import Beside, Place, is_name, split_place
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
+from seem_ros.perception.prompting.vocabulary import unknown_words
 from seem_ros.perception.prompting.word_resolution import Resolution
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
@@ -134,6 +135,8 @@ class PromptReader:
 
     def _landmark(self, place: Beside) -> tuple[str, str]:
         """What to ask for to see what a place is said by, or "" and why the model cannot be asked for it."""
+        if not unknown_words(place.landmark, frozenset()):  # "in front of me"
+            return "", "it names no thing"
         unknown = self.words.unknown(place.landmark)
         led = self.words.resolution(place.landmark) if self._config.unknown_words == "resolve" else None
         if unknown and led is None:

@@ -185,14 +185,14 @@ def test_a_text_that_says_what_it_lies_beside_is_asked_for_without_it(segmenter,
     picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
     picture[20:50, 10:40] = COLOURS["red"]
     picture[20:50, 60:80] = COLOURS["blue"]
-    beside, unread, alone = segmenter.segment(
-        [Prompt(text=text) for text in ("red next to the blue", "the red on the counter", "the counter")], picture
-    ).answers
-    for answer in (beside, unread):
+    texts = ("red next to the blue", "the red on the counter", "the red in front of me", "the counter")
+    beside, unread, nothing, alone = segmenter.segment([Prompt(text=text) for text in texts], picture).answers
+    for answer in (beside, unread, nothing):
         assert answer.found and answer.unknown_words == ()
         assert answer.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
     assert "of what looks like 'red' the one next to 'the blue' in the picture" in beside.message
     assert "'on the counter' is not looked at: the model was never trained on 'counter'" in unread.message
+    assert "'in front of me' is not looked at: it names no thing" in nothing.message
     assert alone.unknown_words == ("counter",)
 
 
