@@ -11,6 +11,7 @@ import numpy as np
 
 from seem_ros.perception.masks.upsample import Patch, mask_scores
 from seem_ros.perception.prompting import prompt_encoder
+from seem_ros.perception.prompting.vocabulary import never_trained_on
 from seem_ros.perception.structures.letterbox import Geometry
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Answer, Round, Segment
@@ -79,9 +80,8 @@ class Prediction:
         """
         parts = [self.note] if self.note else []
         if self.unknown_words:
-            words = ", ".join(repr(word) for word in self.unknown_words)
             verdict = "" if self.asked else ", so nothing was looked for"
-            parts.append(f"the model was never trained on {words}{verdict}")
+            parts.append(f"{never_trained_on(self.unknown_words)}{verdict}")
         if self.asked and not self.found:
             what = f" for {self.prompt.text!r}" if self.prompt.text else ""
             parts.append(f"nothing found{what}: best presence {self.presence:.2f}, {self.threshold:.2f} needed")

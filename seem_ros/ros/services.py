@@ -16,6 +16,7 @@ from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
 from seem_ros.errors import PromptError, SeemError, TargetError
+from seem_ros.perception.prompting.vocabulary import never_trained_on
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.ros.camera.pipeline import CameraPipeline, Found, segment_picture
 from seem_ros.ros.messages.images import stamp_to_ns
@@ -255,8 +256,7 @@ class Services:
         unknown = running.call(lambda: running.set_vocabulary(things, stuff), may_take_effect=True)
         self._set_vocabulary(", ".join(things), ", ".join(stuff))
         response.things, response.stuff = running.vocabulary()
-        words = ", ".join(repr(word) for word in unknown)
-        response.message = f"the model was never trained on {words}" if unknown else ""
+        response.message = never_trained_on(unknown) if unknown else ""
 
     def _enable(self, running: Running, request: Any, response: Any) -> None:
         running.enable(request.data)

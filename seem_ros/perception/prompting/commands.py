@@ -10,11 +10,11 @@ _ASKING = (
     r"(?:please|now|then|(?:can|could|would|will)\s+you|i\s+(?:want|would\s+like)\s+(?:you\s+)?to|i'd\s+like\s+to)"
 )
 _DOING = (
-    "bring|give|hand|show|fetch|get|find|grasp|grab|take|hold|lift|touch|push|pull|pick|pick\\s+up|put\\s+down|"
-    "segment|mark|mask|select|detect|locate|track|follow|watch|see|notice|look\\s+(?:at|for)|search\\s+for|wait\\s+for|"
-    "point\\s+(?:at|to)|(?:go|drive|move|walk|reach)\\s+(?:to|for|towards?)|approach|avoid|"
-    "i\\s+(?:want|need|see|mean|would\\s+like)|i'd\\s+like|do\\s+you\\s+see|there\\s+(?:is|are)|(?:is|are)\\s+there|"
-    "where\\s+(?:is|are)|where's|what\\s+about"
+    r"bring|give|hand|show|fetch|get|find|grasp|grab|take|hold|lift|touch|push|pull|pick|pick\s+up|put\s+down|"
+    r"segment|mark|mask|select|detect|locate|track|follow|watch|see|notice|look\s+(?:at|for)|search\s+for|wait\s+for|"
+    r"point\s+(?:at|to)|(?:go|drive|move|walk|reach)\s+(?:to|for|towards?)|approach|avoid|"
+    r"i\s+(?:want|need|see|mean|would\s+like)|i'd\s+like|do\s+you\s+see|there\s+(?:is|are)|(?:is|are)\s+there|"
+    r"where\s+(?:is|are)|where's|what\s+about"
 )
 _BEFORE = re.compile(
     rf"^(?:{_ASKING},?\s+)*(?:(?:{_DOING})\s+(?:(?:me|us|for|him|her)\s+)*(?={_DETERMINER}))?"

@@ -11,6 +11,8 @@ from types import MappingProxyType
 import cv2
 import numpy as np
 
+from seem_ros.perception.prompting.commands import asked_about
+
 _SIDES = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1)}
 # "top" before a name may be a part of it (a top hat, a tank top): there only what is an adjective alone says a place.
 _BEFORE = {
@@ -112,28 +114,29 @@ Place = PictureSide | Beside
 
 
 def split_place(text: str) -> tuple[str, Place | None]:
-    """What a text asks for, and which of several; the text itself and None where it says no place.
+    """What a text or a request asks for, and which of several; where it says no place, all that it asks for and None.
 
     A place of its own ("the left") says nothing without a thing, and stays as it is. Of several places a side of the
     picture counts, else the last.
     """
+    text = asked_about(text)
     sides: list[str] = []
     beside: Beside | None = None
     what = _tidy(text)
-    while (step := _split_one(what)) is not None:
-        what = step[0]
-        sides.append(step[1])
-    if (found := _BESIDE.match(what)) is not None:
-        what, last = found["what"], found
-        while (further := _BESIDE.match(last["landmark"])) is not None:
-            last = further
-        beside = Beside(last["relation"], last["landmark"])
-        while (step := _split_one(what)) is not None:
+    while True:
+        if (step := _split_one(what)) is not None:
             what = step[0]
             sides.append(step[1])
-    if not sides and beside is None:
-        return text, None
-    return what, PictureSide(tuple(sides)) if sides else beside
+        elif (found := _BESIDE.match(what)) is not None:
+            what = found["what"]
+            while (further := _BESIDE.match(found["landmark"])) is not None:
+                found = further
+            beside = Beside(found["relation"], found["landmark"])
+        else:
+            break
+    if sides:
+        return what, PictureSide(tuple(sides))
+    return (text, None) if beside is None else (what, beside)
 
 
 def is_name(text: str, names: Iterable[str]) -> bool:
@@ -143,7 +146,7 @@ def is_name(text: str, names: Iterable[str]) -> bool:
 
 
 def _tidy(text: str) -> str:
-    return " ".join(text.lower().split()).rstrip(" .!?").removesuffix(" please").rstrip(" ,")
+    return " ".join(text.lower().split()).rstrip(" .!?,")
 
 
 def _split_one(words: str) -> tuple[str, str] | None:

@@ -17,7 +17,7 @@ from seem_ros.perception.prompting.commands import asked_about
 from seem_ros.perception.prompting.naming import Naming
 from seem_ros.perception.prompting.places import Beside, Place, is_name, split_place
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
-from seem_ros.perception.prompting.vocabulary import unknown_words
+from seem_ros.perception.prompting.vocabulary import never_trained_on, unknown_words
 from seem_ros.perception.prompting.word_resolution import Resolution
 from seem_ros.perception.segmenter_config import SegmenterConfig
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
@@ -119,9 +119,15 @@ class PromptReader:
     def split(self, text: str) -> tuple[str, Place | None]:
         """What a text asks for, and which of several; official models read whole sentences themselves."""
         spec = self._backend.spec
-        if spec.postprocess.text_slope is None or is_name(text, (entry.name for entry in spec.vocabulary)):
+        if spec.postprocess.text_slope is None:
             return text, None
-        return split_place(asked_about(text))
+        what, place = split_place(text)
+        if what != text:  # a name may hold such words
+            names = [entry.name for entry in spec.vocabulary]
+            for said in (text, asked_about(text)):
+                if is_name(said, names):
+                    return said, None
+        return what, place
 
     def places(self, prompts: Sequence[Prompt]) -> dict[int, Place]:
         """Rows whose text says which of several is meant."""
@@ -140,7 +146,7 @@ class PromptReader:
         unknown = self.words.unknown(place.landmark)
         led = self.words.resolution(place.landmark) if self._config.unknown_words == "resolve" else None
         if unknown and led is None:
-            return "", f"the model was never trained on {', '.join(repr(word) for word in unknown)}"
+            return "", never_trained_on(unknown)
         text = place.landmark if led is None else led.texts[0]
         try:
             self.words.encode([text])
@@ -171,7 +177,7 @@ class PromptReader:
         unknown = self.words.unknown(text)
         if not unknown or self._config.unknown_words == "use" or self._resolution(prompt) is not None:
             return ""
-        return f"the model was never trained on {', '.join(repr(word) for word in unknown)}: it will find nothing"
+        return f"{never_trained_on(unknown)}: it will find nothing"
 
     def notes(self, prompts: Sequence[Prompt], others: Sequence[str]) -> list[str]:
         """Per prompt what a user should know about how it is understood; "" where it is taken at its word."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,6 +111,11 @@ def unknown_words(text: str, known: frozenset[str] | None) -> tuple[str, ...]:
         return ()
     words = re.findall(r"[^\W_]+", text.lower())
     return tuple(dict.fromkeys(word for word in words if word not in known and word not in _FILLERS))
+
+
+def never_trained_on(words: Iterable[str]) -> str:
+    """What to tell the user about words that `unknown_words` found."""
+    return f"the model was never trained on {', '.join(repr(word) for word in words)}"
 
 
 @dataclass(frozen=True, eq=False)

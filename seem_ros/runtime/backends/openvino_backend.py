@@ -52,11 +52,10 @@ class OpenVinoSession(Session):
 
         self._tensor = ov.Tensor
         try:
-            self._mapped = None if cached is None else map_sealed(cached)  # the compiled model reads from it
-            compiled = None
-            if cached is not None and self._mapped is not None:
-                compiled = _imported(core, cached, self._mapped, device, settings)
-            if compiled is None:
+            read = None if cached is None else _read_compiled(core, cached, device, settings)
+            if read is not None:
+                compiled, self._mapped = read  # which the compiled model reads from
+            else:
                 compiled = core.compile_model(str(path), device, dict(settings))
                 if cached is not None and "EXPORT_IMPORT" in core.get_property(device, "OPTIMIZATION_CAPABILITIES"):
                     write_sealed(cached, compiled.export_model().getvalue())
@@ -88,18 +87,21 @@ class OpenVinoSession(Session):
             self._compiled.release_memory()
 
 
-def _imported(core: Any, path: Path, mapped: MappedFile, device: str, settings: Mapping[str, Any]) -> Any | None:
-    """A compiled model from the cache; None where OpenVINO refuses it. That it is whole is known: OpenVINO itself
-    checks nothing, one flipped bit in its own cache made it answer 0.114 for 0.998."""
+def _read_compiled(core: Any, path: Path, device: str, settings: Mapping[str, Any]) -> tuple[Any, MappedFile] | None:
+    """A compiled model from the cache and what it must outlive; None where there is none that is whole. OpenVINO itself
+    checks nothing: one flipped bit in its own cache made it answer 0.114 for 0.998."""
     import openvino as ov
 
+    mapped = map_sealed(path)
+    if mapped is None:
+        return None
     try:
         compiled = core.import_model(ov.Tensor(mapped.content, shared_memory=True), device, dict(settings))
     except RuntimeError as error:  # of another driver, or a version that kept its number
         _log.warning("%s is refused by OpenVINO and will be made again: %s", path, error)
         return None
     mapped.rest()  # it has most weights once more, in the order in which it multiplies
-    return compiled
+    return compiled, mapped
 
 
 def _port(port: Any) -> Port:

@@ -175,18 +175,24 @@ def test_a_text_with_a_place_is_asked_for_without_it_and_the_answer_says_how(seg
     assert not nothing.found and nothing.unknown_words == ()
 
 
-def test_a_text_that_says_what_it_lies_beside_is_asked_for_without_it(segmenter, backend):
+@pytest.fixture
+def red_beside_blue(backend):
+    """A picture for a model with the rule, which knows two words."""
     from colour_backend import COLOURS
-
-    from seem_ros.perception.structures.prompts import Prompt
 
     thresholds = PostprocessConfig(text_slope=2.0, text_middle=-1.0)
     backend.spec = replace(backend.spec, postprocess=thresholds, known_words=frozenset({"red", "blue"}))
     picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
     picture[20:50, 10:40] = COLOURS["red"]
     picture[20:50, 60:80] = COLOURS["blue"]
+    return picture
+
+
+def test_a_text_that_says_what_it_lies_beside_is_asked_for_without_it(segmenter, red_beside_blue):
+    from seem_ros.perception.structures.prompts import Prompt
+
     texts = ("red next to the blue", "the red on the counter", "the red in front of me", "the counter")
-    beside, unread, nothing, alone = segmenter.segment([Prompt(text=text) for text in texts], picture).answers
+    beside, unread, nothing, alone = segmenter.segment([Prompt(text=text) for text in texts], red_beside_blue).answers
     for answer in (beside, unread, nothing):
         assert answer.found and answer.unknown_words == ()
         assert answer.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
@@ -196,18 +202,23 @@ def test_a_text_that_says_what_it_lies_beside_is_asked_for_without_it(segmenter,
     assert alone.unknown_words == ("counter",)
 
 
-def test_a_request_is_asked_for_and_labelled_as_the_thing_in_it(segmenter, backend):
-    from colour_backend import COLOURS
-
+def test_a_request_is_asked_for_and_labelled_as_the_thing_in_it(segmenter, red_beside_blue):
     from seem_ros.perception.structures.prompts import Prompt
 
-    thresholds = PostprocessConfig(text_slope=2.0, text_middle=-1.0)
-    backend.spec = replace(backend.spec, postprocess=thresholds, known_words=frozenset({"red", "blue"}))
-    picture = np.full((96, 128, 3), COLOURS["background"], np.uint8)
-    picture[20:50, 10:40] = COLOURS["red"]
-    picture[20:50, 60:80] = COLOURS["blue"]
     texts = ("Could you bring me the red next to the blue, please?", "give me the zorblax next to the blue")
-    asked, unknown = segmenter.segment([Prompt(text=text) for text in texts], picture).answers
+    asked, unknown = segmenter.segment([Prompt(text=text) for text in texts], red_beside_blue).answers
     assert asked.found and asked.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
     assert asked.label == "the red next to the blue"
     assert unknown.unknown_words == ("zorblax",) and "of what looks like" not in unknown.message
+
+
+def test_a_name_of_the_models_own_is_asked_for_as_a_whole_in_a_request_too(segmenter, backend, red_beside_blue):
+    from seem_ros.perception.structures.prompts import Prompt
+    from seem_ros.runtime.spec import VocabularyEntry
+
+    own = VocabularyEntry("red in blue")
+    backend.spec = replace(backend.spec, vocabulary=(own,), known_words=frozenset({"red", "in", "blue"}))
+    texts = ("the red in blue", "bring me the red in blue, please", "the red by the blue")
+    named, asked, beside = segmenter.segment([Prompt(text=text) for text in texts], red_beside_blue).answers
+    assert named.label == asked.label == "the red in blue"
+    assert "of what looks like" not in named.message + asked.message and "of what looks like" in beside.message

@@ -60,9 +60,6 @@ def test_bf16_that_openvino_would_emulate_is_not_taken_for_the_cpus_own(package,
 RESIDENT_OF_THE_COMPILED_MODEL = """
 import re, sys
 from pathlib import Path
-import subprocess
-import sys
-
 import numpy as np
 from seem_ros.runtime.backends.openvino_backend import open_openvino
 from seem_ros.runtime.package import open_package
