@@ -49,3 +49,60 @@ def browser():
         started = driver.chromium.launch(executable_path=found, args=arguments)
         yield started
         started.close()
+
+
+@pytest.fixture(scope="module")
+def objects_dir(tmp_path_factory):
+    return f"objects_dir:={tmp_path_factory.mktemp('objects')}"
+
+
+@pytest.fixture(scope="module")
+def node(start_node, objects_dir):  # noqa: F811
+    from one_camera import PARAMETERS
+
+    return start_node(*PARAMETERS, objects_dir)
+
+
+@pytest.fixture(scope="module")
+def camera(client, node):  # noqa: F811
+    from harness import Camera
+    from one_camera import ticking
+
+    made = Camera(client, "image", ticking, rate_hz=10)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def console(camera, start_console):
+    return start_console()
+
+
+@pytest.fixture(scope="module")
+def shared(browser, console):
+    """One page for the module: opening one for each test would take most of the time."""
+    from page import Page
+
+    made = Page(browser, console.url)
+    made.wait_for_picture()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(shared, client, camera):  # noqa: F811
+    """The page without targets, marks and modes."""
+    from seem_ros.srv import RemoveTargets
+
+    camera.resume()
+    yield shared
+    client.call(RemoveTargets, "/seem/remove_targets", RemoveTargets.Request(all=True))
+    if shared.page.locator("#reference").is_visible():  # a test that failed half-way must not fail the next
+        shared.page.click("#reference-cancel")
+    for button in ("collect", "freeze", "negative"):
+        if shared.page.locator(f"#{button}").get_attribute("aria-pressed") == "true":
+            shared.page.click(f"#{button}")
+    shared.page.click("#tool-point")
+    shared.page.click("#tab-targets")
+    shared.wait_for_targets(0)
+    assert shared.errors == []

@@ -18,12 +18,12 @@ import websockets
 import yaml
 from colour_backend import scene
 from harness import Camera, wait_for
+from one_camera import BLOBS
 
 from seem_ros.console.pictures.wire import unpack
 from seem_ros.console.server.viewer import MAX_IN_FLIGHT
 
 TOKEN = "a-token-of-the-tests-0123"
-BLOBS = {(30, 30): "red", (90, 60): "green", (30, 70): "blue"}
 
 
 def moving(index):
