@@ -63,7 +63,7 @@ def claim_folder(folder: Path, outputs: Iterable[str]) -> None:
     marker = folder / MARKER
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        ours = set(marker.read_text(encoding="utf-8").splitlines()) if marker.is_file() else set()
+        ours = _listed(marker)
         foreign = [name for name in outputs if name not in ours and os.path.lexists(folder / name)]
         if foreign:
             raise DataError(
@@ -71,11 +71,54 @@ def claim_folder(folder: Path, outputs: Iterable[str]) -> None:
                 "another folder"
             )
         if set(outputs) - ours:
-            content = "".join(f"{name}\n" for name in sorted(ours | set(outputs)))
-            write_atomically(marker, content.encode(), durable=False)
+            _list(marker, ours | set(outputs))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", "") or error
         raise DataError(f"the folder {folder} cannot be made or written: {reason}") from error
+
+
+class MadeFiles:
+    """The files that a tool writes below folders of its output folder; what it wrote there before is removed first.
+
+    So a second run leaves no picture of the first one among its own, and none of anybody else's is lost.
+
+    Args:
+        folder: Claimed with `claim_folder`.
+        below: Folders in it, relative.
+    """
+
+    def __init__(self, folder: Path, below: Iterable[str]) -> None:
+        self._folder, self._made = Path(folder), list[str]()
+        folders = {place.rstrip("/") for place in below}
+        inside = tuple(f"{place}/" for place in folders)
+        listed = _listed(self._folder / MARKER)
+        before = {name for name in listed - folders if name.startswith(inside) and ".." not in Path(name).parts}
+        for name in before:
+            (self._folder / name).unlink(missing_ok=True)
+        _list(self._folder / MARKER, listed - before)
+
+    def add(self, path: Path) -> Path:
+        """Notes a file that is about to be written; returns it."""
+        self._made.append(path.relative_to(self._folder).as_posix())
+        return path
+
+    def __enter__(self) -> MadeFiles:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.note()
+
+    def note(self) -> None:
+        """Writes the list for the next run; also after an interruption."""
+        _list(self._folder / MARKER, _listed(self._folder / MARKER) | set(self._made))
+
+
+def _listed(marker: Path) -> set[str]:
+    return set(marker.read_text(encoding="utf-8").splitlines()) if marker.is_file() else set()
+
+
+def _list(marker: Path, names: Iterable[str]) -> None:
+    write_atomically(marker, "".join(f"{name}\n" for name in sorted(names)).encode(), durable=False)
 
 
 def write_atomically(path: Path, content: bytes, durable: bool = True) -> None:

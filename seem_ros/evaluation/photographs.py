@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seem_ros.datasets.scenes.label_folder import LabelFolder
+from seem_ros.datasets.scenes.label_folder import EmptySplitError, LabelFolder
 from seem_ros.datasets.scenes.picture import LabeledPicture
 from seem_ros.datasets.scenes.scene import IGNORE
 from seem_ros.errors import DataError
@@ -210,7 +210,7 @@ class PhotographScores:
 
 
 def open_photographs(folder: Path) -> list[tuple[LabelFolder, frozenset[str]]]:
-    """Opens the val split of a folder with index.json, or of every such folder below one.
+    """Opens the val split of a folder with index.json, or of every such folder below one that has such a split.
 
     Returns:
         Each source and the names that its training split teaches; in a collection of folders only those of which it
@@ -222,14 +222,21 @@ def open_photographs(folder: Path) -> list[tuple[LabelFolder, frozenset[str]]]:
     places = [folder] if (folder / "index.json").is_file() else [p.parent for p in sorted(folder.glob("*/index.json"))]
     if not places:
         raise DataError(f"{folder} holds no index.json, nor a folder that does")
-    opened = []
+    opened, empty = [], []
     for place in places:
-        pictures, counts = LabelFolder(place, "val"), LabelFolder(place, None).counts("train")
+        try:
+            pictures = LabelFolder(place, "val")
+        except EmptySplitError as error:  # too small a set to keep any for measuring
+            empty.append(error)
+            continue
+        counts = LabelFolder(place, None).counts("train")
         if place == folder:
             taught = frozenset(counts)
         else:
             taught = frozenset(name for name in pictures.exhaustive_for if counts.get(name, 0) >= LEAST_TAUGHT)
         opened.append((pictures, taught))
+    if not opened:
+        raise empty[0]
     return opened
 
 

@@ -78,8 +78,7 @@ class Correction:
             free = sorted(set(range(1, 255)) - {one["id"] for one in objects})
             if not name or not free:
                 raise DataError(f"{file}: a new object needs a name, and a picture has 254 at most")
-            tracks = [one["track"] for item in self._record(file)["items"] for one in item["objects"]]
-            record = {"id": free[0], "name": name, "track": max(tracks, default=0) + 1, "doubt": 0.0}
+            record = {"id": free[0], "name": name, "track": self._track(opened.item, name, mask), "doubt": 0.0}
             objects.append(record)
         if record is None:
             known = ", ".join(str(one["id"]) for one in objects) or "none"
@@ -122,8 +121,23 @@ class Correction:
         except OSError as error:
             raise DataError(f"the correction of {file} cannot be written: {error.strerror or error}") from error
 
-    def _record(self, file: str) -> dict[str, Any]:
-        return read_json(self._find(file)[0], "labels")
+    def _track(self, item: dict[str, Any], name: str, mask: np.ndarray) -> int:
+        """The track of an added object: that of the nearest one of this name in the nearest frame with one, else new.
+
+        Frames of one object have one track, or training would be told that it is gone. A track that this picture has
+        already is another object's.
+        """
+        here = {one["track"] for one in item["objects"]}
+        items = read_json(self._find(item["file"])[0], "labels")["items"]
+        for other in sorted(items, key=lambda one: abs(one["frame"] - item["frame"])):
+            same = [one for one in other["objects"] if one["name"] == name and one["track"] not in here]
+            if not same:
+                continue
+            ids, _ = read_labels(self._labels.folder / other["mask"])
+            middle = np.argwhere(mask).mean(axis=0)
+            away = [np.linalg.norm(np.argwhere(ids == one["id"]).mean(axis=0) - middle) for one in same]
+            return int(same[int(np.argmin(away))]["track"])
+        return max((one["track"] for other in items for one in other["objects"]), default=0) + 1
 
     def _find(self, file: str) -> tuple[Path, dict[str, Any]]:
         """labels.json that holds a picture, and the picture's record."""

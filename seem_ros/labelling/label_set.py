@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import itertools
 import json
 import re
 import shutil
@@ -35,6 +36,8 @@ from seem_ros.perception.visualize import colour, contact_sheet
 MERGED = ("index.json", "instances.json", "doubts.csv", "dropped.csv", "labelling.json")
 #: A picture that a person looked at is drawn so many times as often in training.
 CORRECTED_WEIGHT = 4.0
+#: Of the pictures, kept for measuring where nobody says otherwise.
+VAL_SHARE = 0.1
 _SHEET_CELLS = 24
 _JPEG_QUALITY = 92
 
@@ -146,6 +149,7 @@ class LabelSet:
         self, part: Path, below: str, source: str, key_frames: Iterable[tuple[str, KeyFrame]]
     ) -> dict[str, Any]:
         items, dropped, cells = [], [], []
+        stems: set[str] = set()
         for number, (name, key) in enumerate(key_frames):
             ids = np.zeros(key.frame.rgb.shape[:2], np.uint8)
             objects: list[_ObjectRecord] = []
@@ -157,7 +161,10 @@ class LabelSet:
                 )
             present = set(np.unique(ids).tolist())
             objects = [one for one in objects if one["id"] in present]
-            stem = re.sub(r"\W+", "_", name)
+            plain = re.sub(r"\W+", "_", name)
+            numbered = (f"{plain}_{again}" for again in itertools.count(2))  # as of photo.jpg beside photo.png
+            stem = next(one for one in itertools.chain([plain], numbered) if one.lower() not in stems)
+            stems.add(stem.lower())  # some file systems do not tell cases apart
             write_picture(part / "images" / f"{stem}.jpg", key.frame.rgb[..., ::-1])
             write_picture(part / "masks" / f"{stem}.png", ids)
             lost: list[_DropRecord] = [
@@ -208,12 +215,19 @@ class LabelSet:
         """labels.json of every source that is done, in the order of their names."""
         return [read_json(path, "labels") for path in sorted(self.folder.glob("sources/*/labels.json"))]
 
-    def merge(self, val_share: float = 0.1) -> dict[str, int]:
+    @property
+    def val_share(self) -> float:
+        """The share that was kept for measuring when the sources were merged last; the usual one where none were."""
+        if not (self.folder / "index.json").is_file():
+            return VAL_SHARE
+        return float(read_json(self.folder / "index.json", "labels").get("val_share", VAL_SHARE))
+
+    def merge(self, val_share: float = VAL_SHARE) -> dict[str, int]:
         """Writes what is made of all sources together.
 
         Args:
-            val_share: share of the pictures that are kept for measuring: the last ones of every source, so that near
-                frames are not on both sides.
+            val_share: share of the pictures that are kept for measuring: the last ones of a source, so that near
+                frames are not on both sides; at least one of a set of two.
 
         Returns:
             Counts: sources, pictures, objects, dropped.
@@ -225,9 +239,8 @@ class LabelSet:
         if not records:
             raise DataError(f"{self.folder}: no source is labelled yet")
         items, dropped = [], []
-        for record in records:
-            count = len(record["items"])
-            val_from = count - round(count * val_share) if count > 1 else count
+        for record, kept in zip(records, _kept_for_measuring(records, val_share), strict=True):
+            val_from = len(record["items"]) - kept
             items += [
                 item | {"split": "val" if number >= val_from else "train"}
                 for number, item in enumerate(record["items"])
@@ -306,6 +319,22 @@ class LabelSet:
             write_atomically(self.folder / name, text.encode())
         except OSError as error:
             raise DataError(f"{self.folder / name} cannot be written: {error.strerror or error}") from error
+
+
+def _kept_for_measuring(records: Sequence[dict[str, Any]], share: float) -> list[int]:
+    """How many of each source's pictures are kept for measuring.
+
+    What is left of a picture is rounded by the source's name: over many small sources the share is met, and a source
+    that is added later moves no picture of another one to the other side.
+    """
+    counts = [len(record["items"]) for record in records]
+    parts = [hashlib.sha256(str(record["source"]).encode()).digest()[0] / 256 for record in records]
+    kept = [min(int(count * share + part), max(count - 1, 1)) for count, part in zip(counts, parts, strict=True)]
+    if share > 0 and sum(counts) > 1 and not any(kept):
+        kept[max(range(len(counts)), key=lambda i: (counts[i] > 1, counts[i] * share + parts[i]))] = 1
+    if sum(counts) > 1 and sum(kept) == sum(counts):  # single pictures, all of which fell to this side
+        kept[0] = 0
+    return kept
 
 
 def rank(items: Iterable[dict[str, Any]]) -> list[Doubt]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from seem_ros.errors import DataError
-from seem_ros.files import check_name, claim_folder
+from seem_ros.files import MadeFiles, check_name, claim_folder
 from seem_ros.sim.ground_truth import RenderedFrame
 
 #: Objects with fewer visible pixels in the first frame are left out of a clip's DAVIS annotation.
@@ -80,11 +80,10 @@ class ClipWriter:
         self._first: RenderedFrame | None = None
         self._annotated = np.zeros(256, np.uint8)
         self._palette = davis_palette()
-        claim_folder(
-            self._root,
-            [*(str(folder.relative_to(self._root)) for folder in (*self._folders.values(), truth)), f"{name}.mp4"],
-        )
+        places = [str(folder.relative_to(self._root)) for folder in (*self._folders.values(), truth)]
+        claim_folder(self._root, [*places, f"{name}.mp4"])
         try:
+            self._made = MadeFiles(self._root, places)
             for folder in (*self._folders.values(), truth):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -140,6 +139,7 @@ class ClipWriter:
             "frames": self._frames,
         }
         try:
+            self._made.note()
             self._truth_path.write_text(json.dumps(truth))
         except OSError as error:
             raise DataError(f"{self._truth_path} cannot be written: {error.strerror or error}") from error
@@ -158,13 +158,12 @@ class ClipWriter:
             if not self._video.isOpened():
                 raise DataError(f"{path} cannot be written: this OpenCV has no MPEG-4 encoder or the disk is full")
 
-    @staticmethod
-    def _picture(path: Path, array: np.ndarray, options: list[int]) -> None:
+    def _picture(self, path: Path, array: np.ndarray, options: list[int]) -> None:
         done, data = cv2.imencode(path.suffix, array, options)
         if not done:
             raise DataError(f"{path} cannot be encoded")
         try:
-            path.write_bytes(data.tobytes())
+            self._made.add(path).write_bytes(data.tobytes())
         except OSError as error:
             raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -172,7 +171,7 @@ class ClipWriter:
         picture = Image.fromarray(ids)
         picture.putpalette(self._palette)
         try:
-            picture.save(path, optimize=True)
+            picture.save(self._made.add(path), optimize=True)
         except OSError as error:
             raise DataError(f"{path} cannot be written: {error.strerror or error}") from error
 

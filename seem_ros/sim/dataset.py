@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from seem_ros.command_line import one_line_errors
+from seem_ros.datasets.pictures import read_json
 from seem_ros.errors import DataError, SeemError
 from seem_ros.sim.clutter.renderer import ClutterStage
 from seem_ros.sim.fast_renderer import ClipStage
@@ -195,10 +196,11 @@ def main(arguments: list[str] | None = None) -> int:
         render = _renderer(options)
         for shard, start in enumerate(range(0, options.scenes, options.shard_size)):
             name = f"shard_{options.seed + shard:07d}"
+            count = min(options.shard_size, options.scenes - start)
             if (options.out / f"{name}.json").exists():
+                _same_as_asked(options, name, count)
                 continue
             began = time.monotonic()
-            count = min(options.shard_size, options.scenes - start)
             clips = render(count, options.seed + shard)
             write_shard(options.out, name, options.seed + shard, clips)
             took = time.monotonic() - began
@@ -209,6 +211,19 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _same_as_asked(options: argparse.Namespace, name: str, count: int) -> None:
+    """Refuses a shard that an earlier run made with other settings: it would be taken for what is asked for now."""
+    path = options.out / f"{name}.json"
+    header = read_json(path, "rendered clips")
+    split = "train" if options.scene == "clutter" else options.split
+    asked = {"split": split, "height": options.height, "width": options.width}
+    other = [f"{key} {header.get(key)!r}, not {value!r}" for key, value in asked.items() if header.get(key) != value]
+    if len(header.get("clips", ())) != count:
+        other.append(f"{len(header.get('clips', ()))} clips, not {count}")
+    if other:
+        raise DataError(f"{path} is there already, with {'; '.join(other)}: give another --out or --seed")
 
 
 def _renderer(options: argparse.Namespace) -> Callable[[int, int], Rendered]:

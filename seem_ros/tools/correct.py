@@ -16,7 +16,6 @@ Corrected pictures weigh four times as much in training.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +23,12 @@ from pathlib import Path
 import numpy as np
 
 from seem_ros.command_line import one_line_errors
-from seem_ros.datasets.pictures import read_labels
 from seem_ros.errors import DataError, SeemError
 from seem_ros.labelling.correction import Correction
 from seem_ros.labelling.label_set import LabelSet, rank
 from seem_ros.labelling.labelling import open_teacher
 from seem_ros.labelling.yolo import export_yolo
+from seem_ros.perception.pictures.picture_file import read_mask_file
 from seem_ros.perception.structures.prompts import Box, Click, Mask, Prompt
 
 
@@ -71,8 +70,7 @@ def run(options: argparse.Namespace) -> str:
     if not options.file:
         raise DataError("which picture? give a file as --list prints it")
     said = _correct(Correction(labels), options)
-    share = json.loads((labels.folder / "index.json").read_text()).get("val_share", 0.1)
-    labels.merge(share)
+    labels.merge(labels.val_share)
     return said
 
 
@@ -96,7 +94,7 @@ def _correct(correction: Correction, options: argparse.Namespace) -> str:
 def _outline(options: argparse.Namespace, rgb: np.ndarray, before: np.ndarray) -> np.ndarray:
     """The new outline bool [H, W]: drawn, or the model's answer to clicks and a box, or the old one."""
     if options.mask:
-        return read_labels(options.mask)[0] > 0
+        return read_mask_file(options.mask)
     clicks = []
     for given, negative in ((options.click, False), (options.negative_click, True)):
         for one in given:

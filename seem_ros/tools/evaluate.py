@@ -179,28 +179,35 @@ class Evaluation:
 
     def stills(self, title: str, count: int, run: Callable[[Predictor, Iterable[int], ContactSheet], object]) -> None:
         """Run one set of single pictures for every predictor, with a progress bar and a contact sheet."""
-        sheet = ContactSheet()
+        sheet, path = ContactSheet(), self.sheet_path(title)
         for predictor in self.predictors():
             run(predictor, tqdm(self.numbers(count), desc=f"{title}, {predictor.name}", disable=None), sheet)
-        self.write(sheet, title)
+        write_sheet(sheet, path)
 
     def videos(self, title: str, clips: Sequence[FollowedClip], min_share: float) -> None:
         """Run one set of clips."""
         contenders = self.contenders()
         if not contenders:
             raise DataError("nobody is left to follow anything: --model none and --no-flow together measure no video")
-        sheet = ContactSheet()
+        sheet, path = ContactSheet(), self.sheet_path(title)
         scores = VideoScores(contenders, self.options.prompt, min_share, sheet)
         chosen = [clips[number] for number in self.numbers(len(clips))]
         for clip in tqdm(chosen, desc=title, disable=None):
             scores.add(clip)
         scores.report(self.report, title, per_clip=len(chosen) > 1)
-        self.write(sheet, title)
+        write_sheet(sheet, path)
 
-    def write(self, sheet: ContactSheet, title: str) -> None:
-        """Saves a contact sheet beside the report."""
-        if not sheet.empty:
-            sheet.write(self.options.out / f"{title.replace(' ', '_').replace('/', '_')}.png")
+    def sheet_path(self, title: str) -> Path:
+        """Where a contact sheet will be, beside the report. Raises DataError where somebody else's file is there."""
+        name = f"{title.replace(' ', '_').replace('/', '_')}.png"
+        claim_folder(self.options.out, (name,))
+        return Path(self.options.out / name)
+
+
+def write_sheet(sheet: ContactSheet, path: Path) -> None:
+    """Saves a contact sheet, where there is anything on it."""
+    if not sheet.empty:
+        sheet.write(path)
 
 
 def _load(options: argparse.Namespace) -> Segmenter:
@@ -325,22 +332,22 @@ def _classic(evaluation: Evaluation, options: argparse.Namespace) -> None:
         if options.refcoco_images is None:
             raise DataError("--refcoco needs --refcoco-images, the folder of COCO pictures")
         phrases = RefCoco(options.refcoco, options.refcoco_images, options.split or "val")
-        sheet = ContactSheet()
+        sheet, path = ContactSheet(), evaluation.sheet_path("RefCOCO")
         for predictor in able:
             numbers = tqdm(evaluation.numbers(len(phrases)), desc="RefCOCO", disable=None)
             standard_sets.evaluate_refcoco(predictor, phrases, numbers, evaluation.report, sheet)
-        sheet.write(options.out / "RefCOCO.png")
+        write_sheet(sheet, path)
 
 
 def _photographs(evaluation: Evaluation, folder: Path) -> None:
     """One table of all sources, sizes and words."""
-    sheet = ContactSheet()
+    sheet, path = ContactSheet(), evaluation.sheet_path("photographs")
 
     def choose(count: int, name: str) -> Iterable[int]:
         return tqdm(evaluation.numbers(count), desc=name, disable=None)
 
     evaluate_photographs(evaluation.predictors(), open_photographs(folder), choose, evaluation.report, sheet)
-    evaluation.write(sheet, "photographs")
+    write_sheet(sheet, path)
 
 
 def run_both(options: argparse.Namespace) -> Report:
@@ -354,6 +361,7 @@ def run_both(options: argparse.Namespace) -> Report:
     reports: list[Report] = []
     for place, model in (("before", options.before), ("after", options.after)):
         one = argparse.Namespace(**{**vars(options), "model": model, "out": options.out / place, "name": "model"})
+        claim_folder(one.out, ("report.json",))
         if reports:  # what does not depend on the model is not measured twice
             one.grabcut, one.no_flow = "none", True
         reports.append(run(one))

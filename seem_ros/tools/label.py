@@ -24,7 +24,7 @@ from pathlib import Path
 
 from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, SeemError
-from seem_ros.labelling.label_set import LabelSet
+from seem_ros.labelling.label_set import VAL_SHARE, LabelSet
 from seem_ros.labelling.labelling import Outcome, expand, label_all, label_on_ray, label_source, open_teacher
 from seem_ros.labelling.teacher import LabelConfig
 
@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="overlap that forward, backward and a box need (default %(default)s)",
     )
     parser.add_argument("--topic", default="", help="image topic of bags (default: the one with the most messages)")
-    parser.add_argument("--val", type=float, default=0.1, metavar="SHARE", help="pictures kept for measuring")
+    parser.add_argument("--val", type=float, default=VAL_SHARE, metavar="SHARE", help="pictures kept for measuring")
     parser.add_argument("--ray", metavar="ADDRESS", help="spread over a Ray cluster: auto, local, address")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="of --ray local (default %(default)s)")
     parser.add_argument("--gpus", type=float, default=0, metavar="N", help="of each source on the cluster")

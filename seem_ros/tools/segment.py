@@ -31,7 +31,7 @@ from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.media import Media, open_media
 from seem_ros.datasets.result_bag import ResultBag
 from seem_ros.errors import DataError, PromptError, SeemError
-from seem_ros.files import claim_folder
+from seem_ros.files import MadeFiles, claim_folder
 from seem_ros.perception.pictures.picture_file import read_mask_file, read_picture_file
 from seem_ros.perception.pictures.video_file import VideoFile
 from seem_ros.perception.segmenter import Segmenter
@@ -167,6 +167,9 @@ class Writer:
         self._names: set[str] = set()
         claim_folder(out, ("masks", "overlays", "overlay.mp4", "contact_sheet.jpg", "segments.json"))
         try:
+            self._made = MadeFiles(out, ("masks", "overlays"))
+            for name in ("overlay.mp4", "contact_sheet.jpg"):  # a single picture has none
+                (out / name).unlink(missing_ok=True)
             (out / "masks").mkdir(parents=True, exist_ok=True)
             if overlays:
                 (out / "overlays").mkdir(exist_ok=True)
@@ -179,7 +182,7 @@ class Writer:
         numbered = (f"{name}_{i}" for i in itertools.count(2))
         name = next(one for one in itertools.chain([name], numbered) if one not in self._names)
         self._names.add(name)
-        _write_picture(self._out / "masks" / f"{name}.png", segments.labels)
+        _write_picture(self._made.add(self._out / "masks" / f"{name}.png"), segments.labels)
         self._frames.append(
             {
                 "name": name,
@@ -196,7 +199,7 @@ class Writer:
             self._bag.add(frame, segments, drawn)
         if not self._overlays:
             return
-        _write_picture(self._out / "overlays" / f"{name}.jpg", drawn[:, :, ::-1])
+        _write_picture(self._made.add(self._out / "overlays" / f"{name}.jpg"), drawn[:, :, ::-1])
         if (len(self._frames) - 1) % self._step == 0:
             self._sheet.append((name, drawn))
         if self._media.moving:
@@ -217,6 +220,7 @@ class Writer:
             _write_picture(self._out / "contact_sheet.jpg", sheet[:, :, ::-1])
         path = self._out / "segments.json"
         try:
+            self._made.note()
             path.write_text(json.dumps({**about, "frames": self._frames}, indent=1))
         except OSError as error:
             raise DataError(f"{path} cannot be written: {error}") from error

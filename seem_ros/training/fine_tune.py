@@ -9,6 +9,7 @@ lies between the old weights and the trained ones. It is `average.pt` with `card
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import time
@@ -29,9 +30,9 @@ from seem_ros.datasets.scenes.pasting import PasteConfig, collect
 from seem_ros.datasets.scenes.shards import Shards
 from seem_ros.datasets.scenes.views import ViewConfig
 from seem_ros.errors import DataError
-from seem_ros.files import claim_folder
+from seem_ros.files import check_name, claim_folder
 from seem_ros.runtime.checkpoint import trainable_model
-from seem_ros.runtime.package import Package, find_package, open_package
+from seem_ros.runtime.package import Package, file_sha256, find_package, open_package
 from seem_ros.training.keeping import Keeping
 from seem_ros.training.objective import Step
 from seem_ros.training.progress import Curve
@@ -88,7 +89,7 @@ class FineTuneConfig:
             raise DataError(f"new_share lies above 0 and up to 1, got {self.new_share}")
 
 
-def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path:
+def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> tuple[Path, int]:
     """Runs, or goes on with, one fine-tuning.
 
     Args:
@@ -97,13 +98,15 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
         processes: that share the work; `torch.distributed` has been set up where there are several.
 
     Returns:
-        The folder of the result.
+        The folder of the result, and how many steps this call took: none where an earlier one had all its minutes.
 
     Raises:
         SeemError: data or package cannot be used; nothing was written then.
     """
+    check_name("the folder of the result, which names the package,", Path(config.out).resolve().name)
     package = open_package(find_package(config.init))
     mixture, names = _data(config, package)
+    taught = _what_is_taught(config, package)
     out = Path(config.out)
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if torch.cuda.is_available() else "cpu"
     torch.manual_seed(config.seed)
@@ -125,7 +128,13 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
         state = torch.load(out / "last.pt", weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
+        if state.get("taught", taught) != taught:
+            raise DataError(
+                f"{out} was taught other labels or old scenes, or from another package: give another --out, or what it "
+                "was begun with"
+            )
         average, step, spent = state["average"], state["step"], state["seconds"]
+    begun = step
     keeping = Keeping(trainable_model(package).to(device), [entry.name for entry in package.spec.vocabulary])
     objective = Step(model, names, torch.device(device), 4096 if str(device) != "cpu" else 0, keeping)
     if rank == 0:
@@ -171,15 +180,16 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> Path
         if time.monotonic() - saved > _SAVE_EVERY_S:
             saved = time.monotonic()
             mixed = between(before, average, config.new_share)
-            save_run(out, model, optimiser, average, mixed, step=step, seconds=done)
+            save_run(out, model, optimiser, average, mixed, step=step, seconds=done, taught=taught)
     bar.close()
     if curve is not None:
         mixed = between(before, average, config.new_share)
-        save_run(out, model, optimiser, average, mixed, step=step, seconds=spent + now() - clock)
+        seconds = spent + now() - clock
+        save_run(out, model, optimiser, average, mixed, step=step, seconds=seconds, taught=taught)
         curve.plot(out / "curve.png")
         card = make_card(package, mixture, config, step * 2 * config.clips * processes)
         (out / "card.yaml").write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
-    return out
+    return out, step - begun
 
 
 def make_card(package: Package, mixture: Mixture, config: FineTuneConfig, images: int) -> dict[str, Any]:
@@ -235,6 +245,7 @@ def _data(config: FineTuneConfig, package: Package) -> tuple[Mixture, SpokenName
     pictures = (source.read(int(i)) for source in folders for i in rng.permutation(len(source)))
     mixture = Mixture(specs, ViewConfig(), PasteConfig(share=config.paste_share), collect(pictures, _CUTOUTS))
     old = package.spec.vocabulary
+    mixture.spell_as(entry.name for entry in old)
     shown = set(mixture.names)
     stuff = [entry.name for entry in old if not entry.is_thing]
     things = [name for name in mixture.names if name not in stuff]
@@ -243,6 +254,15 @@ def _data(config: FineTuneConfig, package: Package) -> tuple[Mixture, SpokenName
     colours = list(dict.fromkeys(colour for header in headers for colour in header["colours"]))
     held_out = [tuple(pair) for header in headers for pair in header["held_out_pairs"]]
     return mixture, SpokenNames(things, colours, stuff, held_out, others)
+
+
+def _what_is_taught(config: FineTuneConfig, package: Package) -> str:
+    """SHA-256 (hex) of the package and of every index of labels: a run goes on only with the same."""
+    digest = hashlib.sha256(package.spec.sha256[package.weights].encode())
+    for folder in (config.data, *config.replay):
+        for index in sorted([*Path(folder).glob("index.json"), *Path(folder).glob("*/index.json")]):
+            digest.update(file_sha256(index).encode())
+    return digest.hexdigest()
 
 
 def _freeze(model: nn.Module) -> None:

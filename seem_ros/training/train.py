@@ -11,6 +11,7 @@ process), so that a run that was interrupted goes on as if it had not been, as l
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 
 import torch
@@ -29,13 +30,13 @@ def teach(config: FineTuneConfig, rank: int, processes: int) -> None:
         SeemError: data and package cannot be used.
     """
     torch.set_num_threads(1 if processes > 1 else torch.get_num_threads())
-    out = fine_tune(config, rank, processes)
+    out, steps = fine_tune(config, rank, processes)
     if rank == 0:
         height, width = open_package(find_package(config.init)).spec.input_hw
-        print(
-            f"{out}: taught. Make a package of it:\n  python -m seem_ros.tools.export {out}/average.pt "
-            f"--card {out}/card.yaml --size {height}x{width} --out {out}/package"
-        )
+        done = "taught" if steps else f"it had its {config.minutes:g} minutes already and was only mixed anew"
+        export = ["python", "-m", "seem_ros.tools.export", f"{out}/average.pt", "--card", f"{out}/card.yaml"]
+        command = shlex.join([*export, "--size", f"{height}x{width}", "--out", f"{out}/package"])
+        print(f"{out}: {done}. Make a package of it:\n  {command}")
     leave_processes(processes)
 
 

@@ -125,6 +125,19 @@ def test_names_that_were_hardly_taught_are_not_asked_for(photographs):
         report.get("photographs: words", "kitchen, by colour")
 
 
+def test_a_set_that_keeps_nothing_for_measuring_is_left_out_of_a_collection(photographs):
+    small = photographs / "small"
+    small.mkdir()
+    index = json.loads((photographs / "kitchen" / "index.json").read_text())
+    items = [{**item, "split": "train"} for item in index["items"][2:4]]
+    for item in items:
+        item["file"], item["mask"] = f"../kitchen/{item['file']}", f"../kitchen/{item['mask']}"
+    (small / "index.json").write_text(json.dumps({**index, "items": items}))
+    assert [pictures.name for pictures, _ in open_photographs(photographs)] == ["kitchen"]
+    with pytest.raises(DataError, match="no picture of the split 'val'"):
+        open_photographs(small)
+
+
 def test_what_changed_between_two_models_is_one_table(photographs):
     table = compare(_measure(ByColour(finds_all=True), photographs), _measure(ByColour(), photographs))
     row = table.get("photographs: words", "kitchen, by colour: wrongly_found")

@@ -148,6 +148,74 @@ def test_a_corrected_picture_weighs_more_and_leaves_the_list_of_doubts(labelled,
     assert CocoInstances(labels.folder / "instances.json", labels.folder).weights.max() == CORRECTED_WEIGHT
 
 
+def test_an_object_that_is_added_in_several_frames_is_one_object(labelled, truth, capsys):
+    labels, files = labelled
+    correction = Correction(labels)
+    for number, file in enumerate(files[:3]):
+        correction.put(file, truth("green", 4 * number), name="green")
+    aside = np.roll(truth("green", 0), 60, axis=1)
+    correction.put(files[0], aside, name="green")  # another one in the same picture
+    correction.put(files[1], aside, name="green")
+    tracks = [
+        [one["track"] for one in item["objects"] if one["name"] == "green"]
+        for record in labels.records()
+        for item in record["items"]
+    ][:3]
+    (first, second), (again, other), (third,) = tracks
+    assert first == again == third and second == other != first
+
+
+def test_a_mask_drawn_in_another_program_is_read_as_everywhere_else(labelled, truth, tmp_path):
+    labels, files = labelled
+    drawn = np.full((*truth("green", 0).shape, 4), 255, np.uint8)
+    drawn[..., 3] = truth("green", 0) * 255  # white below what is transparent
+    cv2.imwrite(str(tmp_path / "drawn.png"), drawn)
+    assert correct([str(labels.folder), files[0], "--object", "1", "--mask", str(tmp_path / "drawn.png")]) == 0
+    picture = LabelFolder(labels.folder, None).read(0)
+    assert len(picture.things) == 2 and (picture.ids == 1).sum() == truth("green", 0).sum()
+
+
+def test_a_correction_before_the_sources_were_merged_is_saved_and_merges_them(labelled, capsys):
+    labels, files = labelled
+    (labels.folder / "index.json").unlink()
+    assert correct([str(labels.folder), files[0], "--remove", "1"]) == 0
+    assert len(LabelFolder(labels.folder, "val")) == 1
+
+
+def test_of_single_pictures_a_share_is_kept_for_measuring_and_of_the_smallest_set_one(tmp_path, film, teacher):
+    labels = LabelSet(tmp_path / "labels", {"model": "colour"})
+    pictures = sorted(film(tmp_path / "film").glob("*.png"))
+
+    def sides(count):
+        for one in pictures[:count]:
+            if not labels.is_done(str(one)):
+                assert not label_source(teacher, CONFIG, labels, str(one), progress=False).error
+        labels.merge(0.25)
+        items = json.loads((labels.folder / "index.json").read_text())["items"]
+        return {item["sequence"]: item["split"] for item in items}
+
+    assert sorted(sides(2).values()) == ["train", "val"]
+    before, after = sides(16), sides(24)
+    assert 2 <= sum(side == "val" for side in after.values()) <= 12
+    assert {key: after[key] for key in before} == before  # what was trained on is not measured on later
+
+
+def test_frames_whose_names_differ_in_punctuation_alone_are_both_kept(tmp_path, film, teacher):
+    folder = film(tmp_path / "film")
+    for number, name in enumerate(("a 1.png", "a-1.png", "A+1.png")):
+        (folder / f"{number:03d}.png").rename(tmp_path / name)
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in tmp_path.glob("*.png"):
+        path.rename(few / path.name)
+    labels = LabelSet(tmp_path / "labels", {"model": "colour"})
+    every = LabelConfig(("red", "blue"), every=1, least_px=20)
+    assert not label_source(teacher, every, labels, str(few), progress=False).error
+    assert labels.merge()["pictures"] == 3
+    assert len({item["file"].lower() for record in labels.records() for item in record["items"]}) == 3
+    LabelFolder(labels.folder, None).check()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -197,3 +265,20 @@ def test_yolo_polygons_draw_the_same_regions(labelled, tmp_path):
         mask = picture.ids == thing.id
         assert (drawn & mask).sum() / (drawn | mask).sum() > 0.9
     assert len(list((tmp_path / "yolo" / "images" / "train").iterdir())) == 5
+
+
+def test_a_second_yolo_export_leaves_nothing_of_the_first_and_all_of_others(labelled, tmp_path):
+    labels, _ = labelled
+    out = tmp_path / "yolo"
+    export_yolo(labels.folder, out)
+    mine = out / "images" / "train" / "mine.jpg"
+    mine.write_bytes(b"somebody's")
+    labels.merge(0.5)
+    counts = export_yolo(labels.folder, out)
+    pictures = sorted(path for path in (out / "images").rglob("*.jpg") if path != mine)
+    texts = sorted((out / "labels").rglob("*.txt"))
+    assert len(pictures) == len(texts) == counts["pictures"] == 6 and mine.read_bytes() == b"somebody's"
+    assert len(list((out / "labels" / "val").iterdir())) == 3
+    labels.merge(0.0)
+    export_yolo(labels.folder, out)
+    assert "val" not in yaml.safe_load((out / "data.yaml").read_text())

@@ -46,6 +46,15 @@ def _write(root, **options):
     return truth
 
 
+def test_a_clip_that_is_recorded_again_holds_no_frame_of_before(tmp_path):
+    _write(tmp_path)
+    writer = ClipWriter(tmp_path, "clip", 15.0)
+    writer.add(_frame(0))
+    writer.close()
+    assert [path.name for path in (tmp_path / "JPEGImages" / "clip").iterdir()] == ["00000.jpg"]
+    assert [path.name for path in (tmp_path / "Truth" / "clip" / "ids").iterdir()] == ["00000.png"]
+
+
 def test_a_clip_reads_back_as_davis_video_with_objects_that_were_visible_at_first(tmp_path):
     _write(tmp_path)
     (video,) = list(DavisVideos(tmp_path))

@@ -54,6 +54,14 @@ def test_a_finished_shard_is_not_made_again(tmp_path):
     assert os.stat(tmp_path / "shard_0000004.rgb.npy").st_mtime_ns == before
 
 
+@pytest.mark.parametrize("other", [("--split", "val"), ("--height", "96"), ("--scenes", "2")])
+def test_a_shard_that_was_made_otherwise_is_not_taken_for_what_is_asked_for(tmp_path, capsys, other):
+    _make(tmp_path)
+    assert _make(tmp_path, *other) == 2
+    said = capsys.readouterr().err
+    assert "is there already, with" in said and "another --out or --seed" in said
+
+
 def test_a_full_disk_is_one_clear_error_and_leaves_no_shard(tmp_path, monkeypatch):
     def full(path, _):
         with open("/dev/full", "wb", buffering=0) as file:

@@ -12,7 +12,7 @@ import torch
 
 from seem_ros.errors import DataError, ModelError, PackageError
 from seem_ros.export.target import check_target, exchange
-from seem_ros.files import MARKER, check_name, claim_folder
+from seem_ros.files import MARKER, MadeFiles, check_name, claim_folder
 from seem_ros.model.config import PICO
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.spec import ModelSpec
@@ -178,3 +178,33 @@ def test_two_pictures_of_one_stem_have_a_mask_each(tmp_path):
     writer.close({})
     values = {p.name: int(cv2.imread(str(p), cv2.IMREAD_UNCHANGED).max()) for p in (tmp_path / "out/masks").iterdir()}
     assert values == {"photo.png": 1, "photo_2.png": 2}
+
+
+def test_a_second_run_leaves_none_of_the_firsts_files_and_all_of_others(tmp_path):
+    out = tmp_path / "out"
+    for names in (("a", "b", "c"), ("b",)):
+        claim_folder(out, ["masks"])
+        with MadeFiles(out, ["masks"]) as made:
+            (out / "masks").mkdir(exist_ok=True)
+            for name in names:
+                made.add(out / "masks" / name).write_text("made")
+        (out / "masks" / "mine").write_text("somebody's")
+    assert sorted(_tree(out / "masks")) == ["b", "mine"]
+    (tmp_path / "precious").write_text("two years of work")
+    (out / MARKER).write_text("masks\nmasks/../../precious\n")  # a list that was tampered with
+    MadeFiles(out, ["masks"])
+    assert (tmp_path / "precious").exists()
+
+
+def test_measuring_into_a_folder_with_a_sheet_of_somebody_elses_is_refused(tmp_path, capsys):
+    from seem_ros.tools import evaluate
+
+    data = tmp_path / "set"
+    for part in ("img", "gt"):
+        (data / part).mkdir(parents=True)
+        assert cv2.imwrite(str(data / part / "a.png"), np.eye(32, dtype=np.uint8) * 255)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "interactive.png").write_bytes(b"somebody's")
+    assert evaluate.main(["--interactive", str(data), "--model", "none", "--out", str(tmp_path / "out")]) == 2
+    assert "did not make" in capsys.readouterr().err
+    assert (tmp_path / "out" / "interactive.png").read_bytes() == b"somebody's"

@@ -95,6 +95,17 @@ def test_a_folder_is_followed_in_natural_order(tmp_path):
     assert (tmp_path / "o/contact_sheet.jpg").is_file() and (tmp_path / "o/overlay.mp4").stat().st_size > 1000
 
 
+def test_a_second_run_into_the_folder_leaves_nothing_of_the_first(tmp_path):
+    (tmp_path / "in").mkdir()
+    for i, picture in enumerate(moving(4)):
+        save(tmp_path / "in" / f"{i}.png", picture)
+    segment(tmp_path / "in", "--text", "red", "--out", tmp_path / "out")
+    segment(tmp_path / "in" / "2.png", "--text", "red", "--out", tmp_path / "out")
+    listed = json.loads((tmp_path / "out" / "segments.json").read_text())["frames"]
+    assert [one["name"] for one in listed] == [path.stem for path in (tmp_path / "out" / "masks").iterdir()] == ["2"]
+    assert not (tmp_path / "out" / "overlay.mp4").exists() and not (tmp_path / "out" / "contact_sheet.jpg").exists()
+
+
 def test_a_text_that_finds_nothing_at_first_is_tried_again(tmp_path):
     pictures = [scene({})] * 6 + moving(6)
     for i, picture in enumerate(pictures):

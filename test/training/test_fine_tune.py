@@ -60,7 +60,7 @@ def _config(labels, out, **more) -> FineTuneConfig:
 def test_what_was_taught_is_a_package_that_knows_the_new_word(labels, tmp_path):
     from seem_ros.tools.export import main as export
 
-    out = fine_tune(_config(labels, tmp_path / "mine"))
+    out, _ = fine_tune(_config(labels, tmp_path / "mine"))
     card = yaml.safe_load((out / "card.yaml").read_text())
     assert {"name": "widget", "is_thing": True} in card["vocabulary"] and "widget" in card["known_words"]
     assert (
@@ -90,7 +90,7 @@ def test_a_stopped_run_goes_on_where_it_was_and_the_picture_encoder_stays(labels
     from seem_ros.runtime.checkpoint import trainable_model
     from seem_ros.runtime.package import find_package, open_package
 
-    out = fine_tune(_config(labels, tmp_path / "mine", minutes=0.02))
+    out, _ = fine_tune(_config(labels, tmp_path / "mine", minutes=0.02))
     first = torch.load(out / "last.pt", weights_only=True)
     fine_tune(_config(labels, tmp_path / "mine", minutes=0.05))
     second = torch.load(out / "last.pt", weights_only=True)
@@ -100,6 +100,29 @@ def test_a_stopped_run_goes_on_where_it_was_and_the_picture_encoder_stays(labels
     assert moved and not any(key.startswith("backbone.") for key in moved)
     result, key = torch.load(out / "average.pt", weights_only=True), "decoder.class_embed"
     assert torch.allclose(result[key], torch.lerp(before[key], second["average"][key], 0.5), atol=1e-6)
+
+
+@pytest.mark.slow
+def test_the_same_command_after_other_labels_is_refused_and_after_all_its_minutes_it_says_so(labels, tmp_path, capsys):
+    command = ["--data", str(labels), "--out", str(tmp_path / "mine"), "--minutes", "0.02"]
+    assert main(command) == 0 and ": taught." in capsys.readouterr().out
+    assert main(command) == 0 and "had its 0.02 minutes already" in capsys.readouterr().out
+    before = {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()}
+    index = json.loads((labels / "index.json").read_text())
+    index["items"][0]["objects"][0]["name"] = "teapot"
+    index["classes"] = {"widget": 7, "teapot": 1}
+    (labels / "index.json").write_text(json.dumps(index))
+    assert main(command) == 2 and "give another --out" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_label_that_the_package_spells_otherwise_is_its_own_word(labels, tmp_path):
+    text = (labels / "index.json").read_text().replace("widget", "MUG")
+    (labels / "index.json").write_text(text)
+    out, _ = fine_tune(_config(labels, tmp_path / "mine", minutes=0.005))
+    names = [entry["name"] for entry in yaml.safe_load((out / "card.yaml").read_text())["vocabulary"]]
+    assert names.count("mug") == 1 and "MUG" not in names
 
 
 @pytest.mark.long
@@ -133,6 +156,7 @@ def test_two_processes_under_torchrun_make_one_model(labels, tmp_path):
     [
         (["--data", "{1}/none", "--out", "{1}"], "holds no index.json"),
         (["--data", "{0}", "--out", "{1}", "--replay", "{1}/none"], "holds no index.json"),
+        (["--data", "{0}", "--out", "{1} (2)"], "must be a name"),  # which export would refuse in the end
     ],
 )
 def test_a_mistake_is_one_sentence_and_nothing_is_written(labels, tmp_path, capsys, arguments, said):

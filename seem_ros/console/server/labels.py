@@ -6,7 +6,6 @@ from __future__ import annotations
 import array
 import base64
 import binascii
-import json
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +134,7 @@ class LabelDesk:
             self._correction.confirm(file)
         else:
             raise PromptError(f"action is outline, remove or right, got {action[:40]!r}")
-        index = json.loads((self._labels.folder / "index.json").read_text())
-        self._labels.merge(index.get("val_share", 0.1))
+        self._labels.merge(self._labels.val_share)
         return self.picture(file)
 
 

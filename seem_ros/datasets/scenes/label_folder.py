@@ -35,6 +35,10 @@ from seem_ros.errors import DataError
 SPLITS = ("train", "val")
 
 
+class EmptySplitError(DataError):
+    """The folder has pictures, none of them in this split."""
+
+
 class LabelFolder:
     """Reads one split of such a folder.
 
@@ -70,7 +74,7 @@ class LabelFolder:
         self._all_for = frozenset(counts) if content.get("exhaustive_for_its_classes") else frozenset()
         self._items = [item for item in items if split is None or item.get("split", "train") == split]
         if not self._items:
-            raise DataError(f"{index} has no picture of the split {split!r}")
+            raise EmptySplitError(f"{index} has no picture of the split {split!r}")
         self.names = frozenset(
             one["name"] for item in self._items for one in [*item["objects"], *item.get("groups", ())] if one["name"]
         )

@@ -11,7 +11,7 @@ sources:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -132,11 +132,20 @@ class Mixture:
         weights = np.array([weight for _, weight in opened])
         self.shares: np.ndarray = weights / weights.sum()
         self._views, self._pasting, self._cutouts = views, pasting, tuple(cutouts)
+        self._spelling: dict[str, str] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Class names that may occur, sorted."""
-        return tuple(sorted(set().union(*(source.names for source in self.sources))))
+        names = set().union(*(source.names for source in self.sources))
+        return tuple(sorted({self._spelling.get(name, name) for name in names}))
+
+    def spell_as(self, names: Iterable[str]) -> None:
+        """Makes one class of names that differ in capitals alone, for no model reads them, spelt as in ``names``."""
+        known: dict[str, str] = {}
+        for name in (*names, *self.names):
+            known.setdefault(name.casefold(), name)
+        self._spelling = {name: known[name.casefold()] for name in self.names if known[name.casefold()] != name}
 
     def check(self) -> None:
         """Reads everything once, before anything is written. Raises DataError that names the first bad file."""
@@ -151,8 +160,10 @@ class Mixture:
             height, width: of the clip.
         """
         source = self.sources[int(rng.choice(len(self.sources), p=self.shares))]
-        clip = source.draw(draw_index(source, rng), rng)
-        return two_views(paste(clip, self._cutouts, rng, self._pasting), rng, height, width, self._views)
+        clip = paste(source.draw(draw_index(source, rng), rng), self._cutouts, rng, self._pasting)
+        if self._spelling:
+            clip = clip.renamed(self._spelling)
+        return two_views(clip, rng, height, width, self._views)
 
 
 def draw_index(source: SceneSource, rng: np.random.Generator) -> int:

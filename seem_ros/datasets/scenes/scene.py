@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -74,6 +75,18 @@ class Clip:
         if any(thing.shape == name for thing in self.things) or any(group.name == name for group in self.groups):
             return False
         return self.exhaustive_for is None or name in self.exhaustive_for
+
+    def renamed(self, names: Mapping[str, str]) -> Clip:
+        """The same scene, classes called otherwise; what ``names`` does not hold keeps its name."""
+        things = tuple(replace(one, shape=names.get(one.shape or "", one.shape)) for one in self.things)
+        groups = tuple(replace(one, name=names.get(one.name, one.name)) for one in self.groups)
+        known = self.exhaustive_for
+        return replace(
+            self,
+            things=things,
+            groups=groups,
+            exhaustive_for=None if known is None else frozenset(names.get(name, name) for name in known),
+        )
 
 
 class SceneSource(Protocol):

@@ -81,4 +81,5 @@ class Naming:
         return self._rule
 
     def _own_names(self) -> tuple[str, ...]:
-        return tuple(entry.name for entry in self._backend.spec.vocabulary)
+        names = (entry.name for entry in self._backend.spec.vocabulary)
+        return tuple({name.casefold(): name for name in names}.values())

@@ -148,8 +148,9 @@ class Vocabulary:
             raise PromptError(f"a vocabulary needs 1 to {_MAX_NAMES} names, got {len(names)}")
         if not all(names):
             raise PromptError("a vocabulary must not hold an empty name")
-        if len(set(names)) != len(names):
-            repeated = sorted({name for name in names if names.count(name) > 1})
+        plain = [name.casefold() for name in names]  # no model reads capitals
+        if len(set(plain)) != len(names):
+            repeated = sorted({name for name, one in zip(names, plain, strict=True) if plain.count(one) > 1})
             raise PromptError(f"a vocabulary must not repeat a name, got {repeated} more than once")
         flags = (True,) * len(names) if is_thing is None else tuple(bool(flag) for flag in is_thing)
         if len(flags) != len(names):
