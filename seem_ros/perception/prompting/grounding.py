@@ -28,6 +28,10 @@ _ALIKE = 1.5
 #: most IoU at 4 to 10 % of absent names found, of 2,300 questions about photographs (.471; without the logit, and with
 #: half the own answer's presence logit, .449) and 1,270 about simulated scenes (.793, .794).
 _LOGIT = 0.2
+#: How far below the middle of the curve a landmark may still be one: it is not asked for, so that its score lacks the
+#: overlap with a mask of its own. Of names that are there 97 % are seen so on 30 simulated scenes and 77 % on 60
+#: photographs, of absent ones 12 and 10 %.
+_OWN_OVERLAP = 1.0
 
 
 def text_alone(batch: PromptBatch) -> np.ndarray:
@@ -135,6 +139,8 @@ class TextRule:
         if landmark is None:
             return best
         _, fit = self._by_name(landmark, objects)
+        if fit.max() < self.middle - _OWN_OVERLAP:
+            return best  # it is not there: whatever resembles it least badly says nothing
         beside = masks[int(fit.argmax())]
         several = several[np.argsort(-named[several], kind="stable")]
         itself = 2 * (masks[several] & beside).sum((1, 2)) > (masks[several] | beside).sum((1, 2))

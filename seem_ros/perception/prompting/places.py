@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from seem_ros.perception.prompting.commands import asked_about
+from seem_ros.perception.prompting.word_resolution import singulars
 
 _SIDES = {"left": (0, -1), "right": (0, 1), "top": (1, -1), "bottom": (1, 1)}
 # "top" before a name may be a part of it (a top hat, a tank top): there only what is an adjective alone says a place.
@@ -22,9 +23,11 @@ _BEFORE = {
     "bottom": ("bottom", "bottommost", "lowermost", "lower", "lowest"),
 }
 _AFTER = re.compile(
-    r"^(?P<what>.+?),?\s+(?:(?:that|which)\s+is\s+)?(?:on|at|to|in)\s+the\s+(?:far\s+|very\s+)?"
-    r"(?P<side>left|right|top|bottom)(?:\s+(?:hand\s+)?side)?$"
+    r"^(?P<what>.+?),?\s+(?:(?:that|which|who)(?:'s|\s+is)\s+)?(?:on|at|to|in)\s+(?:the|my|your)\s+(?:far\s+|very\s+)?"
+    r"(?P<side>(?:(?:top|upper|bottom|lower)[\s-]+)?(?:left|right)|top|bottom)(?:[\s-]+(?:hand\s+)?(?:side|corner))?"
+    r"(?:\s+of\s+the\s+(?:picture|image|photo|frame))?$"
 )
+_ALSO = MappingProxyType({"upper": "top", "lower": "bottom"})
 #: Where a thing is to another one, in the picture: along an axis and with a sign, or anywhere near it. What is farther
 #: away on the same ground is higher in a camera's picture.
 _RELATIONS = MappingProxyType(
@@ -103,7 +106,7 @@ class Beside:
 
     def said(self, what: str) -> str:
         """What to tell the user."""
-        return f"of what looks like {what!r} the one {self.relation} {self.landmark!r} in the picture"
+        return f"of what looks like {what!r} the one {self.relation} {self.landmark!r}, where that is in the picture"
 
     def of(self, what: str) -> str:
         """The text that says this of another thing."""
@@ -126,7 +129,7 @@ def split_place(text: str) -> tuple[str, Place | None]:
     while True:
         if (step := _split_one(what)) is not None:
             what = step[0]
-            sides.append(step[1])
+            sides += step[1]
         elif (found := _BESIDE.match(what)) is not None:
             what = found["what"]
             while (further := _BESIDE.match(found["landmark"])) is not None:
@@ -139,6 +142,14 @@ def split_place(text: str) -> tuple[str, Place | None]:
     return (text, None) if beside is None else (what, beside)
 
 
+def ends_with_name(text: str, names: Iterable[str]) -> bool:
+    """Whether the last words of a text are one of these names, or its plural."""
+    words = _tidy(text).split()
+    tails = {" ".join(words[start:]) for start in range(len(words))}
+    tails |= {" ".join([*words[start:-1], form]) for start in range(len(words)) for form in singulars(words[-1])}
+    return any(_tidy(name) in tails for name in names)
+
+
 def is_name(text: str, names: Iterable[str]) -> bool:
     """Whether a text is one of these names, with or without an article."""
     words = _tidy(text)
@@ -146,18 +157,18 @@ def is_name(text: str, names: Iterable[str]) -> bool:
 
 
 def _tidy(text: str) -> str:
-    return " ".join(text.lower().split()).rstrip(" .!?,")
+    return " ".join(text.lower().replace("\u2019", "'").split()).rstrip(" .!?,")
 
 
-def _split_one(words: str) -> tuple[str, str] | None:
+def _split_one(words: str) -> tuple[str, list[str]] | None:
     after = _AFTER.match(words)
     if after:
-        return after["what"], after["side"]
+        return after["what"], [_ALSO.get(side, side) for side in re.split(r"[\s-]+", after["side"])]
     article = _ARTICLE.match(words)
     rest = words[article.end() :] if article else words
     for side, names in _BEFORE.items():
         for name in names:
             what = rest[len(name) + 1 :].strip()
             if rest.startswith(name + " ") and what:
-                return (article[0] if article else "") + what, side
+                return (article[0] if article else "") + what, [side]
     return None

@@ -15,6 +15,11 @@ from seem_ros.perception.structures.prompts import Box, Click, Prompt, Reference
 from seem_ros.perception.structures.segments import Round
 from seem_ros.runtime.interface import Backend, ImageFeatures, PriorKind, PromptBatch, SelectBy, TextFeatures
 
+#: Of the root of a mask's area: a click farther away is about another thing. Of 93 things in photographs that a text
+#: had found wrongly, in part or well, the next click on the deepest error gave IoU .57 with the mask as memory, .57
+#: without, .64 by this rule from .2 to .4, .62 by .1 and .7.
+_ELSEWHERE = 0.25
+
 
 @dataclass(frozen=True, eq=False)
 class ReferenceTokens:
@@ -99,11 +104,24 @@ def put_round(batch: PromptBatch, row: int, before: Round, more: Prompt) -> None
     """Makes row ``row`` a further round on the same picture: the last mask is memory.
 
     The first round's prior stays (later clicks correct a mask, they do not say anew where the object is), unless the
-    further prompt brings a box.
+    further prompt brings a box. Where words or a reference found the mask, and the further prompt points far away from
+    it, they found another thing: then it is no memory.
     """
+    if before.prior_kind == PriorKind.NONE and _points_elsewhere(before, more):
+        return
     if not any(not box.negative for box in more.boxes):
         batch.prior_box[row], batch.prior_kind[row] = before.prior_box, before.prior_kind
     put_previous(batch, row, before.memory_mask)
+
+
+def _points_elsewhere(before: Round, more: Prompt) -> bool:
+    """Whether all that a further prompt points at lies far from the last mask."""
+    mask = before.memory_mask > 0
+    lines, columns = np.nonzero(rasterize.draw_regions(more.shapes, before.geometry)[0])
+    if not mask.any() or not len(lines):
+        return False
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return bool(away[lines // 4, columns // 4].min() > _ELSEWHERE * np.sqrt(np.count_nonzero(mask)))
 
 
 def asks_something(batch: PromptBatch) -> np.ndarray:

@@ -15,8 +15,9 @@ from seem_ros.perception.pauses import Pauses
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.commands import asked_about
 from seem_ros.perception.prompting.naming import Naming
-from seem_ros.perception.prompting.places import Beside, Place, is_name, split_place
+from seem_ros.perception.prompting.places import Beside, Place, ends_with_name, is_name, split_place
 from seem_ros.perception.prompting.reference_encoder import ReferenceCache
+from seem_ros.perception.prompting.several_things import several_things
 from seem_ros.perception.prompting.vocabulary import never_trained_on, unknown_words
 from seem_ros.perception.prompting.word_resolution import Resolution
 from seem_ros.perception.segmenter_config import SegmenterConfig
@@ -58,16 +59,26 @@ class PromptReader:
         self._config = config
 
     def check_texts(self, prompts: Sequence[Prompt]) -> None:
-        """Refuses texts that the model cannot take.
+        """Refuses texts that the model cannot take, or that ask for several things at once.
 
         Raises:
             PromptError: Says which and why.
         """
         texts = [
-            self.split(prompt.text)[0] for prompt in prompts if prompt.text and self.recognition.named(prompt) is None
+            self._one_thing(prompt.text) for prompt in prompts if prompt.text and self.recognition.named(prompt) is None
         ]
         if texts:
             self.words.encode(texts)
+
+    def _one_thing(self, text: str) -> str:
+        """What a text asks for, without where it is. Raises PromptError where it asks for several things."""
+        what, _ = self.split(text)
+        if self._backend.spec.postprocess.text_slope is not None:  # official models read whole sentences themselves
+            names = self._names()
+            why = "" if is_name(what, names) else several_things(what, lambda one: ends_with_name(one, names))
+            if why:
+                raise PromptError(why)
+        return what
 
     def read(self, prompts: Sequence[Prompt], geometry: Geometry) -> tuple[PromptBatch, list[tuple[str, ...]]]:
         """Prompts as the model's tensors, and the unknown words of each; see `Segmenter.ask`."""
@@ -123,11 +134,14 @@ class PromptReader:
             return text, None
         what, place = split_place(text)
         if what != text:  # a name may hold such words
-            names = [entry.name for entry in spec.vocabulary]
+            names = self._names()
             for said in (text, asked_about(text)):
                 if is_name(said, names):
                     return said, None
         return what, place
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(entry.name.casefold() for entry in self._backend.spec.vocabulary)
 
     def places(self, prompts: Sequence[Prompt]) -> dict[int, Place]:
         """Rows whose text says which of several is meant."""
@@ -172,7 +186,7 @@ class PromptReader:
         """
         if not prompt.text or prompt.reference is not None or self.recognition.named(prompt) is not None:
             return ""
-        text, _ = self.split(prompt.text)
+        text = self._one_thing(prompt.text)
         self.words.encode([text])
         unknown = self.words.unknown(text)
         if not unknown or self._config.unknown_words == "use" or self._resolution(prompt) is not None:

@@ -37,6 +37,8 @@ _IRREGULAR = MappingProxyType(
         "women": "woman",
     }
 )
+#: Words that WordNet has as things, playing cards and hands, and nobody means so.
+_NO_NAMES = frozenset(("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "left", "right", "back"))
 # WordNet's nouns know no qualities. Only what says the same: a material or a state that is not known is not left out,
 # for the thing without it may be another one.
 _QUALITIES = MappingProxyType(
@@ -135,6 +137,8 @@ def _replace(
     words: list[str], place: int, unknown: Callable[[str], tuple[str, ...]]
 ) -> tuple[int, int, str, tuple[str, ...]] | None:
     """The longest run of words around an unknown one that leads to known names: its ends, how, and the names."""
+    if words[place] in _NO_NAMES:
+        return None
     quality = _QUALITIES.get(words[place])
     if quality is not None and place + 1 < len(words) and not unknown(quality):
         return place, place + 1, "same", (quality,)

@@ -121,6 +121,23 @@ def test_of_several_of_one_name_the_one_beside_what_was_said_is_chosen_and_never
     assert abs(x[1] - itself) > 0.3
 
 
+def test_a_landmark_that_is_not_seen_does_not_choose(batch, own, objects):
+    both = ObjectBatch(objects.mask_logits, AXES[[0, 0]] * 3, objects.boxes)
+    batch.text_embedding[:] = AXES[0]
+    own.mask_logits[:, LEFT[0], LEFT[1]] = 5.0
+    absent = -AXES[3] + 0.1 * AXES[0]  # the squares resemble it least badly
+    pointed, _ = RULE.point(
+        batch,
+        np.arange(3),
+        own,
+        both,
+        dict.fromkeys(range(3), Beside("left of", "it")),
+        dict.fromkeys(range(3), absent),
+    )
+    alone, _ = RULE.point(batch, np.arange(3), own, both)
+    assert np.allclose(pointed.points_xy, alone.points_xy)
+
+
 def test_what_is_pointed_at_or_remembered_or_shown_does_not_stand_alone(batch):
     batch.points_label[0, 0] = 1
     batch.has_previous[1] = True
@@ -196,7 +213,7 @@ def test_a_text_that_says_what_it_lies_beside_is_asked_for_without_it(segmenter,
     for answer in (beside, unread, nothing):
         assert answer.found and answer.unknown_words == ()
         assert answer.segment.box_xyxy_px == pytest.approx((10, 20, 40, 50), abs=3)
-    assert "of what looks like 'red' the one next to 'the blue' in the picture" in beside.message
+    assert "of what looks like 'red' the one next to 'the blue', where that is in the picture" in beside.message
     assert "'on the counter' is not looked at: the model was never trained on 'counter'" in unread.message
     assert "'in front of me' is not looked at: it names no thing" in nothing.message
     assert alone.unknown_words == ("counter",)
@@ -222,3 +239,15 @@ def test_a_name_of_the_models_own_is_asked_for_as_a_whole_in_a_request_too(segme
     named, asked, beside = segmenter.segment([Prompt(text=text) for text in texts], red_beside_blue).answers
     assert named.label == asked.label == "the red in blue"
     assert "of what looks like" not in named.message + asked.message and "of what looks like" in beside.message
+
+
+@pytest.mark.parametrize("text", ["all the reds", "two reds", "the red and the blue", "bring me the red, the blue"])
+def test_a_text_for_several_things_is_refused_and_says_how_to_ask(segmenter, red_beside_blue, text):
+    from seem_ros.errors import PromptError
+    from seem_ros.perception.structures.prompts import Prompt
+    from seem_ros.runtime.spec import VocabularyEntry
+
+    words = tuple(VocabularyEntry(name) for name in ("red", "blue"))
+    segmenter.backend.spec = replace(segmenter.spec, vocabulary=words)
+    with pytest.raises(PromptError, match="one prompt is one thing"):
+        segmenter.segment([Prompt(text=text)], red_beside_blue)

@@ -20,6 +20,12 @@ from seem_ros.perception.prompting.places import Beside, PictureSide, is_name, s
         ("the upper box", "the box", "top"),
         ("the lowest box", "the box", "bottom"),
         ("the bottom left box", "the box", "bottom left"),
+        ("the mug that's on the right", "the mug", "right"),
+        ("the mug that\u2019s on the left", "the mug", "left"),
+        ("the mug to my left", "the mug", "left"),
+        ("the mug in the bottom right", "the mug", "bottom right"),
+        ("the mug at the upper left corner of the picture", "the mug", "top left"),
+        ("the mug on the right-hand side", "the mug", "right"),
     ],
 )
 def test_a_place_is_taken_off_the_text(text, what, side):

@@ -113,10 +113,12 @@ def test_of_fifty_nonsense_words_none_is_resolved(names):
         ("the scarlet mugs", "the red mug", "same"),
         ("the biggest mug", None, None),  # this model knows no "large"
         ("a tan", None, None),  # no quality of anything
+        ("three mugs", None, None),  # no playing card
+        ("mug left", None, None),  # no hand
     ],
 )
 def test_a_word_is_replaced_and_the_rest_of_the_text_stays(said, text, relation):
-    found = resolve(said, _unknown(["mug", "couch", "dog", "knife"]))
+    found = resolve(said, _unknown(["mug", "couch", "dog", "knife", "card", "hand"]))
     assert (found and found.texts[0], found and found.relation) == (text, relation)
 
 
