@@ -195,6 +195,23 @@ def test_a_lesson_that_cannot_be_is_refused_with_the_reason_and_nothing_is_kept(
     assert not client.call(Objects, "/seem/objects", Objects.Request()).objects
 
 
+def test_a_target_out_of_sight_for_long_is_not_taught_and_the_answer_says_to_show_it(client, start_node):
+    start_node("history_frames:=2", name="short", remaps=["image:=/short/image"])
+    shown = [PICTURE]
+    own = Camera(client, "/short/image", lambda index: shown[0])
+    heard = client.listen(TargetArray, "/short/targets")
+    request = Segment.Request(prompts=[Prompt(text="yellow")], track=True)
+    try:
+        found = wait_for(lambda: client.call(Segment, "/short/segment", request).target_ids, "the first answer", 60)
+        shown[0] = scene({RED: "red", BLUE: "blue"})
+        wait_for(lambda: heard and any(one.frames_unseen > 3 for one in heard[-1].targets), "pictures without it")
+        answer = client.call(Teach, "/short/teach", Teach.Request(name="thing", target_id=found[0]))
+        assert not answer.success
+        assert f"target {found[0]} is not seen now, it is" in answer.message and "show it, then teach" in answer.message
+    finally:
+        own.close()
+
+
 def test_forgetting_what_is_not_there_names_what_is(client, camera):
     teach(client, "thing", prompt=Prompt(text="yellow"))
     answer = client.call(Forget, "/seem/forget", Forget.Request(name="mug"))

@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seem_ros.errors import FrameError, SeemError
+from seem_ros.errors import FrameError, SeemError, TargetError
 from seem_ros.perception.masks.merging import empty_segments, merge, with_names
 from seem_ros.perception.objects.taught import TaughtView
 from seem_ros.perception.segmenter import EncodedFrame, Segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segments
-from seem_ros.perception.tracking.target import ROUNDS_KEPT, IdAllocator, TargetInfo
+from seem_ros.perception.tracking.target import ROUNDS_KEPT, IdAllocator, TargetInfo, TargetState
 from seem_ros.perception.tracking.tracker import Tracker
 from seem_ros.ros.camera.camera_frames import CameraFrames
 from seem_ros.ros.camera.frame_buffer import StoredFrame
@@ -355,7 +355,13 @@ class CameraPipeline(CameraFrames):
         kept = [stored for stored in (self._processed, self._encoded and self._encoded[0]) if stored is not None]
         stored = next((one for one in kept if one.time_ns == info.last_seen_ns), None)
         if stored is None:
-            stored = self._ring.at(info.last_seen_ns, tolerance_s=0.0)
+            try:
+                stored = self._ring.at(info.last_seen_ns, tolerance_s=0.0)
+            except FrameError as error:
+                if info.state is TargetState.TRACKED:
+                    raise
+                state = info.state.value  # the frame's stamp, which nobody has named, says nothing to a user
+                raise TargetError(f"target {target_id} is not seen now, it is {state}; show it, then teach") from error
         encoded = self._encode(stored, stored.frame())
         segments = self._tracker.show(target_id, encoded)
         self._release((stored,))
