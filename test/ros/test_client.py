@@ -13,8 +13,10 @@ import rclpy
 from colour_backend import scene
 from harness import Camera, wait_for
 from rclpy.executors import SingleThreadedExecutor
+from std_srvs.srv import SetBool
 
-from seem_ros.errors import PromptError, SeemError, ServiceError, ServiceTimeoutError
+from seem_ros.errors import FrameError, PromptError, SeemError, ServiceError, ServiceTimeoutError, TargetError
+from seem_ros.msg import Click as ClickMessage
 from seem_ros.msg import Prompt as PromptMessage
 from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Prompt, Reference, Scribble
 from seem_ros.perception.tracking.target import TargetState
@@ -60,6 +62,13 @@ def test_the_planner_of_the_examples_reaches_for_what_is_surely_there_and_leaves
     wait_for(lambda: not seem.targets(), "the targets' end")
 
 
+def test_where_nothing_was_found_there_is_no_target_to_wait_for(seem):
+    found = seem.segment("the grey thing", track=True)
+    assert found.target_ids == (0,)
+    with pytest.raises(TargetError, match="nothing was found, so no target was started"):
+        seem.wait_for_target(found.target_ids[0])
+
+
 def test_calls_at_one_time_are_all_answered(seem):
     colours = ("red", "blue", "green", "red")  # as many as may wait at once (max_waiting_calls)
     futures = [seem.segment_async([Prompt(text=f"the {colour} thing")]) for colour in colours]
@@ -88,6 +97,63 @@ def test_a_label_travels_in_a_prompt_message(seem):
     found = seem.segment([PromptMessage(text="the red thing", label="my mug")], track=True)
     assert seem.wait_for_target(found.target_ids[0]).label == "my mug"
     assert seem.remove_all_targets().remaining == ()
+
+
+def test_one_prompt_needs_no_list(seem):
+    for prompt in ("the red thing", Prompt(text="the red thing"), PromptMessage(text="the red thing")):
+        (record,) = seem.segment(prompt).by_prompt
+        assert record is not None
+
+
+def test_one_and_zero_and_numbers_of_numpy_are_as_good_as_pythons_own(seem):
+    found = seem.segment([Prompt(clicks=(Click(40, 30, negative=np.bool_(False)),))], track=1, stamp_ns=np.int64(0))
+    target_id = np.uint32(found.target_ids[0])
+    assert seem.wait_for_target(target_id, TargetState.TRACKED).target_id == target_id
+    message = PromptMessage(clicks=[ClickMessage(x=np.int64(41), y=31, negative=0)])  # as a caller writes pixels
+    assert seem.refine(target_id, message).target_id == target_id
+    assert "enabled" in seem.enable(1)
+    assert seem.remove_targets(np.array([target_id])).removed == (target_id,)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda seem: seem.segment([{"text": "mug"}]), r"prompts\[0\] must be words, a Prompt or .*, got dict"),
+        (lambda seem: seem.segment(None), "prompts must be a list, got None"),
+        (lambda seem: seem.segment([PromptMessage(label=5)]), r"prompts\[0\].label must be a string, got 5"),
+        (lambda seem: seem.segment("mug", track="no"), "track must be True or False, got 'no'"),
+        (lambda seem: seem.segment("mug", stamp_ns=1.5), "stamp_ns must be a whole number .*, got 1.5"),
+        (lambda seem: seem.segment("mug", camera=0), "camera must be a string, got 0"),
+        (lambda seem: seem.segment("mug", timeout_s="5"), "timeout_s must be a number, got '5'"),
+        (lambda seem: seem.refine(-1, "mug"), "target_id must be a whole number from 0 to 4294967295, got -1"),
+        (lambda seem: seem.undo(1 << 32), "target_id must be a whole number .*, got 4294967296"),
+        (lambda seem: seem.rename(1, 5), "label must be a string, got 5"),
+        (lambda seem: seem.remove_targets(1), "target_ids must be a list, got 1"),
+        (lambda seem: seem.remove_targets(["1"]), r"target_ids\[0\] must be a whole number .*, got '1'"),
+        (lambda seem: seem.remove_all_targets(camera=1), "camera must be a string, got 1"),
+        (lambda seem: seem.set_vocabulary("mug, box"), r"things must be a list, .*; write things=\['mug', 'box'\]"),
+        (lambda seem: seem.set_vocabulary(["mug", 5]), r"things\[1\] must be a string, got 5"),
+        (lambda seem: seem.enable("off"), "on must be True or False, got 'off'"),
+        (lambda seem: seem.find("mug", seconds="30"), "seconds must be a number, got '30'"),
+        (lambda seem: seem.teach(5, 1), "name must be a string, got 5"),
+        (lambda seem: seem.teach("mug", 1, replace="yes"), "replace must be True or False, got 'yes'"),
+        (lambda seem: seem.objects(thumbnails="no"), "thumbnails must be True or False, got 'no'"),
+        (lambda seem: seem.forget("mug", views=0), "views must be a list, got 0"),
+        (lambda seem: seem.targets(camera=1), "camera must be a string, got 1"),
+        (lambda seem: seem.wait_for_target("1"), "target_id must be a whole number .*, got '1'"),
+        (lambda seem: seem.wait_for_target(1, ["GONE"]), r"states\[0\] must be one of .*LOST, got 'GONE'"),
+        (lambda seem: seem.call(SetBool, "enable", SetBool.Request(data="no")), "data must be True or False, got 'no'"),
+    ],
+)
+def test_what_a_message_cannot_hold_is_refused_by_its_name_and_the_process_lives(seem, call, words):
+    with pytest.raises(PromptError, match=words):
+        call(seem)
+
+
+@pytest.mark.parametrize("picture", [[[0]], PICTURE[:0], PICTURE.astype(float), "photo.jpg"])
+def test_a_picture_that_is_none_is_refused_and_the_cameras_is_not_used_instead(seem, picture):
+    with pytest.raises(FrameError, match=r"uint8|float64"):
+        seem.segment("the red thing", picture=picture)
 
 
 def test_what_the_node_refuses_is_an_error_with_its_words(seem):

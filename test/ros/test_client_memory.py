@@ -61,7 +61,7 @@ def test_an_object_is_taught_listed_found_and_forgotten(seem):
 
 
 def test_what_is_seen_is_found_and_what_is_not_is_told_after_its_time(seem):
-    reply = seem.find("red", 10.0)
+    reply = seem.find("red", seconds=10)
     assert reply.found and reply.target.label == "red" and reply.message == ""
     told = []
     reply = seem.find("green", 0.5, on_progress=lambda presence, frames: told.append(frames))

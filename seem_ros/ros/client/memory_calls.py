@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 from rclpy.action import ActionClient
-from std_msgs.msg import Header
 
 from seem_ros.action import Find
 from seem_ros.errors import ServiceError
 from seem_ros.ros.client.find_calls import Finding, FindReply, Progress, exchange
-from seem_ros.ros.client.replies import Asked, KnownObject, UndoReply, known_object, prompt_message, undo_reply
+from seem_ros.ros.client.replies import KnownObject, UndoReply, known_object, undo_reply
+from seem_ros.ros.client.requests import Asked, picture_message, prompt_message, stamp_message
 from seem_ros.ros.client.service_calls import LOOK_S, Reply, ServiceCaller, waits
-from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
+from seem_ros.ros.messages.fields import listed, number, text, truth, whole
 from seem_ros.srv import Forget, Objects, Rename, Teach, Undo
 
 
@@ -37,7 +37,7 @@ class MemoryCalls(ServiceCaller):
             ServiceError: The node refused: there is no such target, or no round to take back.
             ServiceTimeoutError: No answer in time.
         """
-        return self._typed(Undo, "undo", Undo.Request(target_id=target_id), undo_reply, timeout_s)
+        return self._typed(Undo, "undo", Undo.Request(target_id=whole(target_id, "target_id")), undo_reply, timeout_s)
 
     undo = waits(undo_async)
     """`undo_async`, waited for."""
@@ -52,7 +52,7 @@ class MemoryCalls(ServiceCaller):
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        request = Rename.Request(target_id=target_id, label=label)
+        request = Rename.Request(target_id=whole(target_id, "target_id"), label=text(label, "label"))
         return self._typed(Rename, "rename", request, lambda response: str(response.label), timeout_s)
 
     rename = waits(rename_async)
@@ -80,8 +80,10 @@ class MemoryCalls(ServiceCaller):
             ServiceTimeoutError: The node does not answer.
             PromptError: The prompt has parts that a message cannot carry.
         """
-        goal, finding = Find.Goal(prompt=prompt_message(prompt), camera=camera, timeout_s=seconds), Finding()
-        name, limit_s = self.full_name("find"), self.limit_s(timeout_s)
+        goal = Find.Goal(
+            prompt=prompt_message(prompt), camera=text(camera, "camera"), timeout_s=number(seconds, "seconds")
+        )
+        finding, name, limit_s = Finding(), self.full_name("find"), self.limit_s(timeout_s)
 
         def work() -> FindReply:
             return exchange(self, self._actions(name, limit_s), name, goal, finding, on_progress, limit_s)
@@ -120,12 +122,16 @@ class MemoryCalls(ServiceCaller):
             PromptError: The prompt has parts that a message cannot carry.
         """
         request = Teach.Request(
-            name=name, target_id=target_id, camera=camera, stamp=ns_to_stamp(stamp_ns), replace=replace
+            name=text(name, "name"),
+            target_id=whole(target_id, "target_id"),
+            camera=text(camera, "camera"),
+            stamp=stamp_message(stamp_ns),
+            replace=truth(replace, "replace"),
         )
         if prompt is not None:
             request.prompt = prompt_message(prompt)
         if picture is not None:
-            request.image = array_to_image(picture, Header())
+            request.image = picture_message(picture)
         return self._typed(Teach, "teach", request, lambda done: known_object(done.object), timeout_s)
 
     teach = waits(teach_async)
@@ -140,7 +146,7 @@ class MemoryCalls(ServiceCaller):
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        request = Objects.Request(names_only=not thumbnails)
+        request = Objects.Request(names_only=not truth(thumbnails, "thumbnails"))
         return self._typed(
             Objects, "objects", request, lambda done: tuple(known_object(one) for one in done.objects), timeout_s
         )
@@ -160,7 +166,7 @@ class MemoryCalls(ServiceCaller):
             ServiceError: There is no such object or view.
             ServiceTimeoutError: No answer in time.
         """
-        request = Forget.Request(name=name, views=list(views))
+        request = Forget.Request(name=text(name, "name"), views=listed(views, "views", whole))
         return self._typed(Forget, "forget", request, lambda done: tuple(done.remaining), timeout_s)
 
     forget = waits(forget_async)

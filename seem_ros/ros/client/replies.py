@@ -4,17 +4,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from seem_ros import msg as messages
-from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Segment, Segments
 from seem_ros.perception.tracking.target import TargetState
 from seem_ros.ros.messages.images import stamp_to_ns
-from seem_ros.ros.messages.prompts import prompt_to_message
 from seem_ros.ros.messages.results import STATES, segments_from_message
 
-Asked: TypeAlias = str | Prompt | messages.Prompt
 STATE_OF = {number: TargetState(name) for name, number in STATES.items()}
 
 
@@ -82,13 +79,6 @@ class KnownObject:
     name: str
     taught_ns: tuple[int, ...]
     thumbnails: tuple[bytes, ...]
-
-
-def prompt_message(prompt: Asked) -> messages.Prompt:
-    """Words or a prompt as a message; a message stays as it is."""
-    if isinstance(prompt, messages.Prompt):
-        return prompt
-    return prompt_to_message(Prompt(text=prompt) if isinstance(prompt, str) else prompt)
 
 
 def segment_reply(response: Any) -> SegmentReply:

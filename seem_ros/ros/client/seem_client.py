@@ -10,27 +10,26 @@ from concurrent.futures import Future
 
 import numpy as np
 from rclpy.node import Node
-from std_msgs.msg import Header
 from std_srvs.srv import SetBool
 
+from seem_ros.errors import PromptError, TargetError
 from seem_ros.msg import SegmentArray, Target, TargetArray
 from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.target import TargetState
 from seem_ros.ros.client.memory_calls import MemoryCalls
 from seem_ros.ros.client.replies import (
     STATE_OF,
-    Asked,
     RefineReply,
     RemoveReply,
     SegmentReply,
     message_of,
-    prompt_message,
     refine_reply,
     remove_reply,
     segment_reply,
 )
+from seem_ros.ros.client.requests import Asked, picture_message, prompt_message, prompt_messages, stamp_message
 from seem_ros.ros.client.service_calls import DEFAULT_TIMEOUT_S, LOOK_S, Reply, waits
-from seem_ros.ros.messages.images import array_to_image, ns_to_stamp
+from seem_ros.ros.messages.fields import listed, text, truth, whole
 from seem_ros.ros.messages.results import segments_from_message
 from seem_ros.srv import Refine, RemoveTargets, SetVocabulary
 from seem_ros.srv import Segment as SegmentService
@@ -45,7 +44,8 @@ class SeemClient(MemoryCalls):
         ...     mug = seem.wait_for_target(found.target_ids[0])
 
     Every call exists twice: ``segment`` waits for the answer, ``segment_async`` gives a `concurrent.futures.Future`.
-    Both end after ``timeout_s`` at the latest, with a `ServiceTimeoutError` where no answer came.
+    Both end after ``timeout_s`` at the latest, with a `ServiceTimeoutError` where no answer came. What is given is
+    checked before it is sent: numbers of numpy are as good as Python's, and a `PromptError` says what is allowed.
 
     Args:
         node: Create clients and subscriptions on this node, which somebody else spins, in another thread than the one
@@ -73,7 +73,7 @@ class SeemClient(MemoryCalls):
 
     def segment_async(
         self,
-        prompts: Sequence[Asked] = (),
+        prompts: Asked | Sequence[Asked] = (),
         *,
         track: bool = False,
         panoptic: bool = False,
@@ -85,7 +85,7 @@ class SeemClient(MemoryCalls):
         """Finds what is described.
 
         Args:
-            prompts: Words, prompts, or prompt messages (which may carry a label).
+            prompts: Words, a prompt, or a prompt message (which may carry a label); or several in a list.
             track: Start a target for each prompt that finds something.
             panoptic: The segments of the whole vocabulary as well.
             camera: By its name in the node's parameters; "" = the only, or first, one.
@@ -97,16 +97,17 @@ class SeemClient(MemoryCalls):
             ServiceError: The node refused; nothing was changed.
             ServiceTimeoutError: No answer in time.
             PromptError: A prompt has parts that a message cannot carry.
+            FrameError: The picture is none.
         """
         request = SegmentService.Request(
-            prompts=[prompt_message(prompt) for prompt in prompts],
-            track=track,
-            panoptic=panoptic,
-            camera=camera,
-            stamp=ns_to_stamp(stamp_ns),
+            prompts=prompt_messages(prompts),
+            track=truth(track, "track"),
+            panoptic=truth(panoptic, "panoptic"),
+            camera=text(camera, "camera"),
+            stamp=stamp_message(stamp_ns),
         )
         if picture is not None:
-            request.image = array_to_image(picture, Header())
+            request.image = picture_message(picture)
         return self._typed(SegmentService, "segment", request, segment_reply, timeout_s)
 
     segment = waits(segment_async)
@@ -128,7 +129,9 @@ class SeemClient(MemoryCalls):
             ServiceTimeoutError: No answer in time.
             PromptError: The prompt has parts that a message cannot carry.
         """
-        request = Refine.Request(target_id=target_id, prompt=prompt_message(prompt), stamp=ns_to_stamp(stamp_ns))
+        request = Refine.Request(
+            target_id=whole(target_id, "target_id"), prompt=prompt_message(prompt), stamp=stamp_message(stamp_ns)
+        )
         return self._typed(Refine, "refine", request, refine_reply, timeout_s)
 
     refine = waits(refine_async)
@@ -141,7 +144,7 @@ class SeemClient(MemoryCalls):
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        request = RemoveTargets.Request(target_ids=list(target_ids))
+        request = RemoveTargets.Request(target_ids=listed(target_ids, "target_ids", whole))
         return self._typed(RemoveTargets, "remove_targets", request, remove_reply, timeout_s)
 
     remove_targets = waits(remove_targets_async)
@@ -154,7 +157,7 @@ class SeemClient(MemoryCalls):
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        request = RemoveTargets.Request(all=True, camera=camera)
+        request = RemoveTargets.Request(all=True, camera=text(camera, "camera"))
         return self._typed(RemoveTargets, "remove_targets", request, remove_reply, timeout_s)
 
     remove_all_targets = waits(remove_all_targets_async)
@@ -172,7 +175,7 @@ class SeemClient(MemoryCalls):
             ServiceError: The node refused; the old vocabulary stays.
             ServiceTimeoutError: No answer in time.
         """
-        request = SetVocabulary.Request(things=list(things), stuff=list(stuff))
+        request = SetVocabulary.Request(things=listed(things, "things", text), stuff=listed(stuff, "stuff", text))
         return self._typed(SetVocabulary, "set_vocabulary", request, message_of, timeout_s)
 
     set_vocabulary = waits(set_vocabulary_async)
@@ -185,7 +188,7 @@ class SeemClient(MemoryCalls):
             ServiceError: The node refused.
             ServiceTimeoutError: No answer in time.
         """
-        return self._typed(SetBool, "enable", SetBool.Request(data=on), message_of, timeout_s)
+        return self._typed(SetBool, "enable", SetBool.Request(data=truth(on, "on")), message_of, timeout_s)
 
     enable = waits(enable_async)
     """`enable_async`, waited for."""
@@ -218,7 +221,7 @@ class SeemClient(MemoryCalls):
     def wait_for_target(
         self,
         target_id: int,
-        states: Sequence[TargetState] = (TargetState.TRACKED,),
+        states: TargetState | Sequence[TargetState] = (TargetState.TRACKED,),
         camera: str = "",
         *,
         timeout_s: float | None = None,
@@ -226,14 +229,18 @@ class SeemClient(MemoryCalls):
         """A target's newest message, once it is in one of these states: where it is, in pixels and, with depth, metres.
 
         Raises:
+            TargetError: The id is 0, which is no target's: nothing was found for it.
             ServiceTimeoutError: It did not get there in time.
         """
+        if not whole(target_id, "target_id"):
+            raise TargetError("0 is no target's id: nothing was found, so no target was started")
+        wanted = listed([states] if isinstance(states, str) else states, "states", _state)
 
         def there(heard: TargetArray) -> Target | None:
             mine = (one for one in heard.targets if one.target_id == target_id)
-            return next((one for one in mine if STATE_OF[one.state] in states), None)
+            return next((one for one in mine if STATE_OF[one.state] in wanted), None)
 
-        what = f"target {target_id} being {' or '.join(state.value for state in states)}"
+        what = f"target {target_id} being {' or '.join(state.value for state in wanted)}"
         return self._wait_for_targets(camera, there, what, timeout_s)
 
     # ------------------------------------------------------------------------------------------------------ ending
@@ -247,7 +254,7 @@ class SeemClient(MemoryCalls):
     # ------------------------------------------------------------------------------------------------------ inside
 
     def _topic(self, name: str, camera: str) -> str:
-        return self.full_name(f"{camera}/{name}" if camera else name)
+        return self.full_name(f"{text(camera, 'camera')}/{name}" if camera else name)
 
     def _answered(self) -> None:
         with self._heard:
@@ -276,3 +283,10 @@ class SeemClient(MemoryCalls):
         with self._heard:
             self._newest[camera] = message
             self._heard.notify_all()
+
+
+def _state(state: TargetState | str, what: str) -> TargetState:
+    try:
+        return TargetState(state)
+    except ValueError as error:
+        raise PromptError(f"{what} must be one of {', '.join(TargetState)}, got {state!r}") from error

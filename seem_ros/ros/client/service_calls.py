@@ -19,6 +19,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from seem_ros.errors import ServiceError, ServiceTimeoutError
 from seem_ros.ros.executor import spin
+from seem_ros.ros.messages.fields import number, settled
 
 DEFAULT_TIMEOUT_S = 10.0
 LOOK_S = 0.02  # between two looks at whether a service is there: discovery takes longer than that
@@ -95,8 +96,9 @@ class ServiceCaller:
 
         Raises:
             ServiceTimeoutError: No answer in time, or nobody offers the service.
+            PromptError: A field of the request is not of its type.
         """
-        return self.start(kind, service, request, lambda response: response, timeout_s)
+        return self.start(kind, service, settled(request), lambda response: response, timeout_s)
 
     call = waits(call_async)
     """`call_async`, waited for."""
@@ -112,7 +114,7 @@ class ServiceCaller:
 
     def limit_s(self, timeout_s: float | None) -> float:
         """A call's own time-out, or the caller's default."""
-        return self._timeout_s if timeout_s is None else timeout_s
+        return self._timeout_s if timeout_s is None else number(timeout_s, "timeout_s")
 
     def close(self) -> None:
         """Ends what waits, and takes the own node down; a node that was given stays, with what was created on it."""

@@ -21,6 +21,7 @@ from seem_ros.perception.structures.prompts import (
     Scribble,
     Shape,
 )
+from seem_ros.ros.messages.fields import text, truth
 from seem_ros.ros.messages.images import array_to_image, compressed_to_rgb, has_data, image_to_mask, image_to_rgb
 
 DEFAULT_SCRIBBLE_WIDTH_PX = 5.0
@@ -145,11 +146,11 @@ def prompt_to_message(prompt: Prompt, label: str = "") -> messages.Prompt:
         label: The name that segment and target shall carry; "" = the text, or the vocabulary's best.
 
     Raises:
-        PromptError: The message has no place for a part: a negative box, or masks of both signs.
+        PromptError: The message has no place for a part: a negative box, masks of both signs, or what is no text.
     """
     return messages.Prompt(
-        text=prompt.text,
-        label=label,
+        text=text(prompt.text, "text"),
+        label=text(label, "label"),
         mask_negative=any(mask.negative for mask in prompt.masks),
         reference=_reference_message(prompt.reference) if prompt.reference is not None else messages.Reference(),
         **_shape_messages(prompt.shapes),
@@ -170,7 +171,7 @@ def _shape_messages(shapes: tuple[Shape, ...]) -> dict[str, object]:
         raise PromptError("a prompt message has one mask, so positive and negative ones cannot go in one prompt")
     fields: dict[str, object] = {
         "clicks": [
-            messages.Click(x=float(shape.x), y=float(shape.y), negative=shape.negative)
+            messages.Click(x=float(shape.x), y=float(shape.y), negative=truth(shape.negative, "a click's negative"))
             for shape in shapes
             if isinstance(shape, Click)
         ],
@@ -178,12 +179,16 @@ def _shape_messages(shapes: tuple[Shape, ...]) -> dict[str, object]:
             messages.Box(x0=float(box.x0), y0=float(box.y0), x1=float(box.x1), y1=float(box.y1)) for box in boxes
         ],
         "scribbles": [
-            messages.Scribble(points=_pixels(shape.points_xy), width=float(shape.width_px), negative=shape.negative)
+            messages.Scribble(
+                points=_pixels(shape.points_xy),
+                width=float(shape.width_px),
+                negative=truth(shape.negative, "a scribble's negative"),
+            )
             for shape in shapes
             if isinstance(shape, Scribble)
         ],
         "polygons": [
-            messages.Polygon(points=_pixels(shape.points_xy), negative=shape.negative)
+            messages.Polygon(points=_pixels(shape.points_xy), negative=truth(shape.negative, "a polygon's negative"))
             for shape in shapes
             if isinstance(shape, Polygon)
         ],
