@@ -9,7 +9,9 @@ import cv2
 from seem_ros import Click, Frame, Prompt, Segmenter, Tracker
 from seem_ros.perception.visualize import draw_overlay
 
-source, place, out = sys.argv[1:4]
+if len(sys.argv) != 4:
+    sys.exit(__doc__)
+source, place, out = sys.argv[1:]
 x, y = (float(part) for part in place.split(","))
 video = cv2.VideoCapture(source)
 rate_hz = video.get(cv2.CAP_PROP_FPS) or 15.0

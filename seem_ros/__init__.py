@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from seem_ros.errors import SeemError
     from seem_ros.perception.segmenter import Segmenter
-    from seem_ros.perception.structures.frame import Frame
+    from seem_ros.perception.structures.frame import Frame, Intrinsics
     from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Prompt, Reference, Scribble
     from seem_ros.perception.tracking.tracker import Tracker
 
@@ -33,6 +33,7 @@ __all__ = [
     "Box",
     "Click",
     "Frame",
+    "Intrinsics",
     "Mask",
     "Polygon",
     "Prompt",
@@ -46,7 +47,7 @@ __all__ = [
 _PROMPTS = "seem_ros.perception.structures.prompts"
 _HOMES = {
     **dict.fromkeys(("Box", "Click", "Mask", "Polygon", "Prompt", "Reference", "Scribble"), _PROMPTS),
-    "Frame": "seem_ros.perception.structures.frame",
+    **dict.fromkeys(("Frame", "Intrinsics"), "seem_ros.perception.structures.frame"),
     "SeemError": "seem_ros.errors",
     "Segmenter": "seem_ros.perception.segmenter",
     "Tracker": "seem_ros.perception.tracking.tracker",

@@ -56,6 +56,13 @@ def test_nothing_of_the_site_is_loaded_from_elsewhere():
         assert not re.search(r"!\[[^\]]*\]\(https?:|<(img|script|iframe)[^>]*src=.https?:", path.read_text()), path
 
 
+def test_every_include_of_a_page_is_written_as_the_site_reads_it():
+    for path in (ROOT / "docs").rglob("*.md"):
+        for line in re.findall(r"^-+ *8 *<.*", path.read_text(), re.MULTILINE):
+            name = re.fullmatch(r'--8<-- "([\w./]+)"', line)
+            assert name and (ROOT / name.group(1)).exists(), f"{path}: {line}"
+
+
 def test_every_public_name_is_on_the_page_of_the_python_interface():
     page = (ROOT / "docs" / "reference" / "api.md").read_text()
     assert [name for name in seem_ros.__all__ if not re.search(rf"\b{name}\b", page)] == []
@@ -66,6 +73,21 @@ def test_segment_image_answers_its_three_questions(tmp_path):
     assert re.search(r"the red mug: the red mug, \d+ pixels, presence", said), said
     assert len(said.splitlines()) == 3
     assert cv2.imread(str(tmp_path / "overlay.png")).shape == cv2.imread(str(CLIP / "00000.jpg")).shape
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["examples/segment_image.py"], "python examples/segment_image.py photo.jpg"),
+        (["examples/segment_image.py", "not_there.jpg", "the red mug", "out.png"], "not_there.jpg"),
+        (["examples/segment_image.py", str(CLIP / "00000.jpg"), "", "out.png"], "an empty prompt"),
+        (["examples/track_video.py"], "python examples/track_video.py clip.mp4"),
+    ],
+)
+def test_an_example_that_is_called_wrongly_says_so_in_one_line(arguments, words):
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
 
 
 def test_track_video_follows_one_target_through_a_video(tmp_path):
