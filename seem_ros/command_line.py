@@ -11,26 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 from seem_ros.errors import SeemError
+from seem_ros.extras import EXTRA_OF, pip_line
 
 MISTAKE, INTERRUPTED = 2, 130
 SHOW_TRACEBACK = "SEEM_ROS_TRACEBACK"
-# Of modules that a tool may lack: the optional part of seem_ros (pyproject.toml) that brings them.
-EXTRAS = {
-    "torch": "torch",
-    "timm": "torch",
-    "onnx": "torch",
-    "onnx_ir": "torch",
-    "onnxscript": "torch",
-    "safetensors": "torch",
-    "mujoco": "sim",
-    "rosbags": "bags",
-    "av": "video",
-    "starlette": "console",
-    "uvicorn": "console",
-    "matplotlib": "train",
-    "pycocotools": "train",
-    "scipy": "train",
-}
 
 
 def one_line_errors(main: Callable[..., int]) -> Callable[..., int]:
@@ -64,9 +48,9 @@ def one_line_errors(main: Callable[..., int]) -> Callable[..., int]:
 
 def _what_to_install(error: ModuleNotFoundError) -> str:
     module = (error.name or "").partition(".")[0]
-    if module not in EXTRAS:
+    if module not in EXTRA_OF:
         return f"{type(error).__name__}: {error}"
-    return f"this needs {module}, which is not installed: pip install 'seem_ros[{EXTRAS[module]}]'"
+    return f"this needs {module}, which is not installed: {pip_line(EXTRA_OF[module])}"
 
 
 def _say(error: BaseException, message: str) -> int:

@@ -20,6 +20,7 @@ import webbrowser
 from pathlib import Path
 
 from seem_ros.errors import BackendError, PromptError, SeemError
+from seem_ros.extras import pip_line
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -86,7 +87,7 @@ def _serve(options: argparse.Namespace, ros: list[str]) -> int:
         from seem_ros.console.server.serving import Server
     except ImportError as error:
         raise BackendError(
-            f"the console needs starlette, uvicorn and websockets (pip install 'seem_ros[console]'): {error}"
+            f"the console needs starlette, uvicorn and websockets ({pip_line('console')}): {error}"
         ) from error
     from seem_ros.console.client.link import RosLink
     from seem_ros.console.demo import DemoStage

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from seem_ros.command_line import INTERRUPTED, MISTAKE
 from seem_ros.errors import BackendError, CheckpointError, PackageError, SeemError
+from seem_ros.extras import pip_line
 from seem_ros.files import only_one
 from seem_ros.runtime.official.download import fetch
 from seem_ros.runtime.official.names import REPOSITORY, by_hand, file_name, weights_dir
@@ -67,7 +68,7 @@ def make_package(model: str, models_dir: Path, say: Callable[[str], None], offli
     missing = [module for module in _NEEDS if importlib.util.find_spec(module) is None]
     if missing:
         raise BackendError(
-            f"making a package of {model} needs {', '.join(missing)}: pip install 'seem_ros[torch]', or make it on "
+            f"making a package of {model} needs {', '.join(missing)}: {pip_line('torch')}, or make it on "
             f"another machine (python -m seem_ros.tools.export seem_{model}.pt) and give its folder as model"
         )
     folder = models_dir / model

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from seem_ros.datasets.media import Media, open_media
 from seem_ros.errors import DataError, SeemError
+from seem_ros.extras import pip_line
 from seem_ros.labelling.label_set import LabelSet
 from seem_ros.labelling.teacher import KeyFrame, LabelConfig, Teacher
 from seem_ros.perception.segmenter import Segmenter
@@ -122,7 +123,7 @@ def label_on_ray(sources: Sequence[str], labels: LabelSet, address: str, job: di
     try:
         import ray
     except ImportError as error:
-        raise DataError("--ray needs Ray: pip install 'seem_ros[ray]'") from error
+        raise DataError(f"--ray needs Ray: {pip_line('ray')}") from error
     try:
         ray.init(
             address=None if address == "local" else address,

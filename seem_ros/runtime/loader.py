@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seem_ros.errors import BackendError
+from seem_ros.extras import pip_line
 from seem_ros.files import expanded
 from seem_ros.runtime.backends.graph_backend import GraphBackend
 from seem_ros.runtime.interface import Backend
@@ -206,7 +207,7 @@ def _open(
 def _open_torch(package: Package, device: str | None, precision: str, cache_dir: Path) -> Backend:
     missing = [m for m in ("torch", "timm", "safetensors") if importlib.util.find_spec(m) is None]
     if missing:
-        raise BackendError(f"backend torch needs {', '.join(missing)}: pip install 'seem_ros[torch]'")
+        raise BackendError(f"backend torch needs {', '.join(missing)}: {pip_line('torch')}")
     from seem_ros.runtime.backends.torch_backend import TorchBackend
 
     return TorchBackend.from_package(package, device, precision, cache_dir)

@@ -3,7 +3,11 @@
 
 import contextlib
 import importlib.metadata
+import itertools
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -14,7 +18,7 @@ except ModuleNotFoundError:  # Python 3.10
     from pip._vendor import tomli as tomllib
 
 import seem_ros
-from seem_ros.command_line import EXTRAS
+from seem_ros.extras import EXTRA_OF, EXTRAS, pip_line
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -83,5 +87,30 @@ def test_whatever_ships_beside_code_has_a_licence_in_the_guide():
 
 def test_what_a_tool_says_to_install_brings_the_module_that_it_lacks():
     parts = PROJECT["project"]["optional-dependencies"]
-    for module, extra in EXTRAS.items():
-        assert any(re.match(rf"{module}\b", line.replace("-", "_")) for line in parts[extra]), module
+    for extra, requirements in EXTRAS.items():
+        assert [line for line in parts[extra] if not line.startswith("seem_ros[")] == list(requirements), extra
+    for module, extra in EXTRA_OF.items():
+        assert any(re.match(rf"{module}\b", line) for line in EXTRAS[extra]), module
+    assert pip_line("video") == "pip install 'av>=11,<19'"
+
+
+def test_whatever_a_page_or_a_message_says_to_install_is_there_to_be_installed():
+    # seem_ros is not on PyPI, and an installation by colcon has no extras: its name brings nothing
+    code = [path for folder in ("seem_ros", "bench") for path in (ROOT / folder).rglob("*.py")]
+    pages = [*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CHANGELOG.md"]
+    assert [path for path in (*pages, *code) if re.search(r"pip install ['\"]?seem_ros", path.read_text())] == []
+    parts = PROJECT["project"]["optional-dependencies"].values()
+    names = {Requirement(line).name for line in (*PROJECT["project"]["dependencies"], *itertools.chain(*parts))}
+    for page in pages:
+        for words in re.findall(r"pip install ([^`\n#|)]+)", page.read_text()):
+            for word in shlex.split(words):
+                if word[0] not in "-./…":
+                    assert Requirement(word).name in {*names, "ultralytics"}, f"{page}: pip install {words}"
+
+
+def test_the_requirements_of_a_part_are_printed_without_those_that_every_installation_has():
+    command = [sys.executable, ROOT / "scripts" / "requirements.py"]
+    alone = subprocess.run([*command, "--only", "console"], capture_output=True, text=True, check=True).stdout
+    assert alone.split() == list(EXTRAS["console"])
+    whole = subprocess.run([*command, "console"], capture_output=True, text=True, check=True).stdout
+    assert whole.split() == [*PROJECT["project"]["dependencies"], *alone.split()]

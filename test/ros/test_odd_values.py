@@ -160,7 +160,7 @@ def test_what_a_tool_raises_becomes_one_line_and_exit_status_2(capsys):
         said = capsys.readouterr().err
         assert said.startswith("error: ") and said.count("\n") == 1 and "Traceback" not in said
     assert raising(KeyboardInterrupt())() == 130
-    for name, hint in (("torch.nn", "pip install 'seem_ros[torch]'"), ("nobody", "No module named 'nobody'")):
+    for name, hint in (("torch.nn", "'torch>=2.2,<3'"), ("nobody", "No module named 'nobody'")):
         assert raising(ModuleNotFoundError(f"No module named {name!r}", name=name))() == 2
         assert hint in capsys.readouterr().err
 
