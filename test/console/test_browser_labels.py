@@ -47,13 +47,13 @@ def page(browser, start_node, start_console, labels):
     made.close()
 
 
-def item(labels):
+def item(labels, name="doubtful"):
     index = json.loads((labels.folder / "index.json").read_text())
-    return next(one for one in index["items"] if "doubtful" in one["file"])
+    return next(one for one in index["items"] if name in one["file"])
 
 
-def mask_of(labels, number):
-    return cv2.imread(str(labels.folder / item(labels)["mask"]), cv2.IMREAD_UNCHANGED) == number
+def mask_of(labels, number, name="doubtful"):
+    return cv2.imread(str(labels.folder / item(labels, name)["mask"]), cv2.IMREAD_UNCHANGED) == number
 
 
 def number_of(labels, name):
@@ -142,6 +142,43 @@ def test_what_is_painted_is_saved_as_it_was_painted(opened, labels):
     saved(opened)
     after = mask_of(labels, number_of(labels, "red"))
     assert (after & before).sum() == before.sum() and after[20, 61:70].all() and not after[40, 60:70].any()
+
+
+def test_keys_do_nothing_to_the_cameras_picture_behind_the_dialogue(opened):
+    opened.page.focus("#label-paint")
+    for key in ("d", "n", "c", "r", "s", "Delete", "Control+z"):
+        opened.page.keyboard.press(key)
+    assert opened.page.get_attribute("#tool-point", "aria-checked") == "true"
+    assert [opened.page.get_attribute(f"#{name}", "aria-pressed") for name in ("negative", "collect")] == ["false"] * 2
+    assert opened.page.locator("#reference").is_hidden() and opened.page.locator(".toast").count() == 0
+
+
+def test_a_finger_says_not_this_and_wipes(browser, opened, labels):
+    phone = Page(browser, opened.page.url, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    asked = []
+    phone.page.on("request", lambda request: asked.append(request.post_data or ""))
+    phone.page.tap("#tab-labels")
+    wait_for(lambda: phone.page.locator("#status").text_content() == "/seem", "the node")
+    phone.page.tap(f"[data-file='{item(labels, 'sure')['file']}']")
+    phone.page.wait_for_selector("#label[open]")
+    number = item(labels, "sure")["objects"][0]["id"]
+    phone.page.tap(f"#label-objects [data-object='{number}']")
+    phone.page.touchscreen.tap(*place(phone, *GREEN))
+    offered(phone)
+    phone.page.tap("#label-negative")
+    phone.page.touchscreen.tap(*place(phone, *RED))
+    wait_for(
+        lambda: any('"negative":true' in body.replace(" ", "") for body in asked), "what is not meant, in the call"
+    )
+    wait_for(lambda: phone.page.locator("#label-said").text_content() == "Save, or mark more.", "an outline")
+    phone.page.tap("#label-paint")
+    assert mask_of(labels, number, "sure")[GREEN[1], GREEN[0]]
+    phone.page.touchscreen.tap(*place(phone, *GREEN))
+    saved(phone)
+    assert not mask_of(labels, number, "sure")[GREEN[1], GREEN[0]]
+    assert phone.page.evaluate("() => document.documentElement.scrollWidth") <= 390
+    assert phone.errors == []
+    phone.close()
 
 
 def test_a_thing_is_taken_out_and_the_picture_is_all_right(opened, labels):

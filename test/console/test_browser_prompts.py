@@ -62,13 +62,36 @@ def test_words_find_a_thing_and_name_it(page):
     page.say("red")
     assert list(page.wait_for_targets(1).values()) == ["red"]
     wait_for_mask(page, 30, 30, "the mask of the words")
+    assert page.page.input_value("#text") == ""
 
 
-def test_words_that_find_nothing_say_so(page):
-    page.say("yellow")
-    toast = page.page.wait_for_selector(".toast.bad", state="attached")
-    assert toast.text_content()
-    assert page.targets() == {}
+def test_words_that_find_nothing_say_so_and_stay_to_be_changed(page):
+    for gathering in (False, True):
+        if gathering:
+            page.page.click("#collect")
+            page.click(60, 20, button="right")
+        before = len(calls(page))
+        page.say("yellow")
+        wait_for(lambda before=before: len(calls(page)) > before, "the call")
+        toast = page.page.wait_for_selector(".toast.bad", state="attached")
+        assert toast.text_content()
+        assert page.targets() == {} and page.page.input_value("#text") == "yellow"
+    assert "1 mark gathered" in page.page.locator("#pending").text_content()
+
+
+def test_a_target_is_chosen_by_its_number_wherever_it_stands_in_the_list(page):
+    page.click(90, 60)
+    page.wait_for_targets(1)
+    page.say("red")
+    gone, left = sorted(page.wait_for_targets(2))
+    page.page.click(f"[aria-label='Remove target {gone}']")
+    page.wait_for_targets(1)
+    page.page.focus("#marks")
+    page.page.keyboard.type(str(left))
+    assert f"Marks correct {left} " in page.page.locator("#refining").text_content()
+    page.page.keyboard.press("Escape")
+    page.page.keyboard.type(str(gone))
+    assert page.page.locator("#refining").is_hidden()
 
 
 def test_the_vocabulary_is_offered_while_typing(page):
@@ -190,7 +213,7 @@ def test_the_keyboard_alone_marks_chooses_and_removes(page):
     before = page.page.locator("#calls strong", has_text="refine").count()
     page.page.keyboard.press("Shift+Enter")
     refined(page, before + 1)
-    page.page.keyboard.press("1")
+    page.page.keyboard.type(str(target))
     page.page.wait_for_selector("#refining", state="visible")
     page.page.keyboard.press("Delete")
     page.wait_for_targets(0)

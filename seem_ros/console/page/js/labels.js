@@ -27,7 +27,9 @@ export class LabelDesk {
   constructor(node) {
     this.#node = node;
     byId("label-close").onclick = () => this.#dialogue.close();
-    byId("label-paint").onclick = (event) => press(event.currentTarget, !isPressed(event.currentTarget));
+    for (const toggle of [byId("label-paint"), byId("label-negative")]) {
+      toggle.onclick = () => press(toggle, !isPressed(toggle));
+    }
     byId("label-save").onclick = () => this.#save("outline");
     byId("label-remove").onclick = () => this.#save("remove");
     byId("label-right").onclick = () => this.#save("right");
@@ -55,7 +57,9 @@ export class LabelDesk {
   async #open(file) {
     try {
       await this.#show(await readLabels(file));
-      if (!this.#dialogue.open) this.#dialogue.showModal();
+      if (this.#dialogue.open) return;
+      press(byId("label-negative"), false);
+      this.#dialogue.showModal();
     } catch (error) {
       toast(error.message, "bad");
     }
@@ -103,7 +107,7 @@ export class LabelDesk {
 
   #down(event) {
     this.#from = this.#pixel(event);
-    this.#wipes = event.shiftKey || event.button === 2;
+    this.#wipes = event.shiftKey || event.button === 2 || isPressed(byId("label-negative"));
     this.#canvas.setPointerCapture(event.pointerId);
     if (isPressed(byId("label-paint"))) this.#paint(this.#from);
   }
@@ -122,7 +126,8 @@ export class LabelDesk {
     this.#from = null;
     if (isPressed(byId("label-paint"))) return;
     if (small) this.#marks.push({ kind: "click", ...from, negative: this.#wipes });
-    else if (!this.#wipes) this.#marks = [...this.#marks.filter((mark) => mark.kind !== "box"), box];
+    else if (this.#wipes) this.#marks.push({ ...box, negative: true });
+    else this.#marks = [...this.#marks.filter((mark) => mark.kind !== "box" || mark.negative), box];
     this.#ask();
   }
 

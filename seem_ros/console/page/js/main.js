@@ -19,6 +19,7 @@ import { View } from "./view.js";
 import { Words } from "./words.js";
 
 const OLD_MS = 1500;
+const NEXT_DIGIT_MS = 1000; // digits that follow each other faster are one number
 
 const connection = new Connection();
 const view = new View();
@@ -223,6 +224,9 @@ async function onMark(mark, picture) {
   finish();
 }
 
+/** Whether a call started or corrected a target; where nothing was found, words and marks stay to be changed. */
+const isFound = (done) => Boolean(done?.success && (done.answer.target_id || done.answer.target_ids?.[0]));
+
 function setPending(pending) {
   for (const { finish } of state.pending.filter((one) => !pending.includes(one))) finish();
   state.pending = pending;
@@ -247,14 +251,13 @@ byId("words").onsubmit = async (event) => {
   const text = byId("text").value.trim();
   if (!isPressed(byId("collect"))) {
     if (!text) return;
-    const done = await say(text);
-    if (done?.success) byId("text").value = "";
+    if (isFound(await say(text))) byId("text").value = "";
     return;
   }
   if (!text && !state.pending.length) return;
   const picture = state.pending.length ? state.pending[0].picture : null;
   const done = await asking.compose(state.pending.map((one) => one.mark), text, picture);
-  if (!done?.success) return;
+  if (!isFound(done)) return;
   byId("text").value = "";
   collect(false);
 };
@@ -320,16 +323,28 @@ const KEYS = {
   Escape: () => (asking.refining ? asking.refine(asking.refining) : setPending([])),
   Delete: () => (asking.refining || asking.last) && ask("remove_targets", { target_ids: [asking.refining || asking.last] }),
 };
+
+const typed = { digits: "", at: -Infinity };
+
+/** The target of a number, typed digit by digit: 1 chooses target 1, and 12 then target 12. */
+function chooseByDigit(digit) {
+  const now = performance.now();
+  typed.digits = now - typed.at < NEXT_DIGIT_MS ? typed.digits + digit : digit;
+  typed.at = now;
+  const id = [typed.digits, digit].map(Number).find((one) => targets.ids.includes(one));
+  if (id) asking.refine(id);
+}
+
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, textarea, select") || byId("reference").open) return;
+  // keys are about the camera's picture: not while one types, and not behind a dialogue
+  if (event.target.matches("input, textarea, select") || document.querySelector("dialog[open]")) return;
   if ((event.ctrlKey || event.metaKey) && event.key === "z") {
     event.preventDefault();
     asking.undo();
     return;
   }
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const number = Number(event.key);
-  if (number >= 1 && number <= 9 && targets.ids[number - 1]) asking.refine(targets.ids[number - 1]);
+  if (/^\d$/.test(event.key)) chooseByDigit(event.key);
   const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action || (event.key === " " && event.target.matches("button"))) return;
   event.preventDefault();
