@@ -20,7 +20,6 @@ import cv2
 import numpy as np
 
 from seem_ros.command_line import one_line_errors
-from seem_ros.datasets.pictures import read_json
 from seem_ros.errors import DataError, SeemError
 from seem_ros.sim.clutter.renderer import ClutterStage
 from seem_ros.sim.fast_renderer import ClipStage
@@ -216,7 +215,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _same_as_asked(options: argparse.Namespace, name: str, count: int) -> None:
     """Refuses a shard that an earlier run made with other settings: it would be taken for what is asked for now."""
     path = options.out / f"{name}.json"
-    header = read_json(path, "rendered clips")
+    try:
+        header = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
     split = "train" if options.scene == "clutter" else options.split
     asked = {"split": split, "height": options.height, "width": options.width}
     other = [f"{key} {header.get(key)!r}, not {value!r}" for key, value in asked.items() if header.get(key) != value]
