@@ -260,7 +260,8 @@ def _cameras(given: Mapping[str, str]) -> tuple[list[str], tuple[tuple[str, str]
     if given["image"] != IMAGE or given["depth"] or given["camera_info"]:
         raise PromptError("cameras goes without image, depth and camera_info: name all topics in cameras")
     names, remappings = [], []
-    for part in given["cameras"].split(","):
+    parts = given["cameras"].split(",")
+    for part in parts:
         name, _, topics = (piece.strip() for piece in re.sub(r":?=", "=", part, count=1).partition("="))
         image, _, depth = topics.partition("+")
         if not _CAMERA.fullmatch(name) or not image:
@@ -268,9 +269,10 @@ def _cameras(given: Mapping[str, str]) -> tuple[list[str], tuple[tuple[str, str]
         if name in names:
             raise PromptError(f"cameras must have different names, {name} is there twice")
         names.append(name)
-        remappings.append((f"{name}/image", image.strip()))
+        prefix = f"{name}/" if len(parts) > 1 else ""  # the topics of a camera alone have none
+        remappings.append((f"{prefix}image", image.strip()))
         if depth.strip():
-            remappings.append((f"{name}/depth", depth.strip()))
+            remappings.append((f"{prefix}depth", depth.strip()))
     return names, tuple(remappings)
 
 

@@ -82,7 +82,14 @@ def test_several_cameras_are_one_argument():
         ("left/image", "/left/image_raw"),
         ("left/depth", "/left/depth"),
     )
-    assert node(cameras="front=/front/image_raw").remappings == (("front/image", "/front/image_raw"),)
+
+
+def test_a_camera_named_alone_is_heard_on_the_topics_of_a_node_with_one_camera():
+    alone = node(cameras="front=/front/image_raw")
+    assert alone.parameters[1] == {"cameras": ["front"]}
+    assert alone.remappings == (("image", "/front/image_raw"),)
+    with_depth = node(cameras="front:=/front/image_raw + /front/depth")
+    assert with_depth.remappings == (("image", "/front/image_raw"), ("depth", "/front/depth"))
 
 
 @pytest.mark.parametrize(
