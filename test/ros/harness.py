@@ -204,9 +204,9 @@ class Camera:
         """Publish again."""
         self._running.set()
 
-    def rewind(self) -> None:
-        """Start over with the first stamp, as a bag that loops."""
-        self._count = 0
+    def rewind(self, pictures: int | None = None) -> None:
+        """Go so many stamps back, by default to the first one, as a bag that loops."""
+        self._count = 0 if pictures is None else max(0, self._count - pictures)
 
     def close(self) -> None:
         """End the thread."""

@@ -58,7 +58,7 @@ class CameraFrames:
         buffer: TransformBuffer,
     ) -> None:
         self.name, self.settings, self.statistics, self.enabled, self.scale = name, settings, statistics, False, ""
-        self._segmenter, self._logger, self._input = segmenter, logger, get_input
+        self._segmenter, self._logger, self._input, self._buffer = segmenter, logger, get_input, buffer
         self._ring = FrameRing(settings.history_frames, settings.history_mb * MEGABYTE)
         self._depth = DepthLookup(name, logger, self._topics, buffer)
         self._decoder = PictureDecoder()
@@ -73,9 +73,12 @@ class CameraFrames:
         """An image arrived; the one that still waited is dropped."""
         stored = StoredFrame(msg, self.name, decoder=self._decoder)
         self.statistics.count("received")
+        jumps = self._ring.jumps
         if not self._ring.add(stored):
             self.statistics.count("late")
             return
+        if self._ring.jumps > jumps:  # a bag that loops without /clock tells it by its pictures alone
+            self._buffer.forget_moving()
         first = self._waiting.peek()
         keep = (
             bool(self.settings.target_frame) and first is not None and not self._depth.is_settled(first, self.settings)

@@ -68,6 +68,8 @@ class _History:
     def at(self, stamp_ns: int, child: str) -> tuple[str, RigidTransform]:
         """Parent and transform (from the child to the parent) at a time; 0 = the newest."""
         stamps = self.stamps_ns
+        if not stamps:
+            raise ExtrapolationError(f"frame {child!r} has not been told again since time went back", too_new=True)
         if self.is_static or stamp_ns == 0:
             return self.entries[-1]
         if len(stamps) == 1 and stamp_ns != stamps[0]:
@@ -133,6 +135,14 @@ class TransformBuffer:
             self._frames.clear()
             self._parents.clear()
 
+    def forget_moving(self) -> None:
+        """Time went back: where frames were is another story; what is fixed stays, as in tf2's buffer."""
+        with self._lock:
+            for history in self._frames.values():
+                if not history.is_static:
+                    history.stamps_ns.clear()
+                    history.entries.clear()
+
     def frames(self) -> tuple[str, ...]:
         """Every frame that was ever told of, sorted."""
         with self._lock:
@@ -177,7 +187,7 @@ class TransformBuffer:
     def _ancestors(self, name: str) -> list[str]:
         """The frame and its ancestors by the newest word."""
         line = [name]
-        while line[-1] in self._frames:
+        while line[-1] in self._frames and self._frames[line[-1]].entries:
             line.append(self._frames[line[-1]].entries[-1][0])
             _refuse_circle(line)
         return line

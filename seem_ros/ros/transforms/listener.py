@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from rclpy.clock import JumpThreshold
+from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from seem_ros.errors import FrameError, PromptError
@@ -24,6 +26,8 @@ except ImportError:
 
 MOVING = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 FIXED = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+# As tf2's listener: a simulator that is reset, a bag that loops with /clock, another clock altogether.
+ANOTHER_STORY = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
 LOOK_S = 0.02
 SAID_AT_MOST = 20  # a broken publisher repeats itself thirty times a second
 
@@ -54,6 +58,7 @@ class TransformListener:
         self._node, self._on_news = node, on_news
         self._lock = threading.Lock()
         self._subscriptions: list[Any] = []
+        self._jumps: Any = None
         self._said: set[str] = set()
 
     def listen(self) -> None:
@@ -66,6 +71,9 @@ class TransformListener:
         with self._lock:
             if self._subscriptions:
                 return
+            self._jumps = self._node.get_clock().create_jump_callback(
+                ANOTHER_STORY, post_callback=lambda _: self.buffer.forget_moving()
+            )
             group = StoringGroup()
             self._subscriptions = [
                 self._node.create_subscription(TFMessage, topic, take, qos, callback_group=group)
@@ -98,6 +106,9 @@ class TransformListener:
             for subscription in self._subscriptions:
                 self._node.destroy_subscription(subscription)
             self._subscriptions = []
+            if self._jumps is not None:
+                self._jumps.unregister()
+                self._jumps = None
         self.buffer.clear()
 
     def _take(self, msg: Any, is_static: bool) -> None:

@@ -149,6 +149,19 @@ def test_a_bag_that_starts_over_is_a_new_story():
         buffer.lookup("map", "base", 110 * S)
 
 
+def test_when_time_goes_back_a_little_what_moved_is_forgotten_and_what_is_fixed_stays():
+    buffer = robot()
+    buffer.forget_moving()
+    np.testing.assert_allclose(buffer.lookup("map", "odom", 101 * S).translation_m, (10, 0, 0))
+    for stamp_ns in (0, 101 * S):
+        with pytest.raises(ExtrapolationError, match="'base' has not been told again since time went back") as caught:
+            buffer.lookup("map", "camera", stamp_ns)
+        assert caught.value.too_new
+    for second in range(2):
+        buffer.add("odom", "base", (100 + second) * S, at(50 + second), is_static=False)
+    np.testing.assert_allclose(buffer.lookup("map", "camera", 100 * S + S // 2).translation_m, (60.5, 0, 1))
+
+
 def test_a_frame_that_is_handed_over_belongs_to_the_old_parent_until_the_new_one_speaks():
     buffer = TransformBuffer()
     buffer.add("table", "cup", 10 * S, at(1), is_static=False)

@@ -33,10 +33,11 @@ class Robot:
 
     Attributes:
         tells: Whether the base's place is told.
+        start_x_m: Where on the map the base is at the first stamp.
     """
 
     def __init__(self, client):
-        self.tells = True
+        self.tells, self.start_x_m = True, 0.0
         self._moving = client.publisher(tf2_msgs.TFMessage, "/tf", QoSProfile(depth=100))
         self._fixed = client.publisher(tf2_msgs.TFMessage, "/tf_static", LATCHED)
         self._depth = client.publisher(Image, "/robot/depth")
@@ -54,7 +55,7 @@ class Robot:
 
     def x_m(self, stamp_ns):
         """Where the base is on the map."""
-        return SPEED_M_S * (stamp_ns - START_NS) / 1e9
+        return self.start_x_m + SPEED_M_S * (stamp_ns - START_NS) / 1e9
 
     def _picture(self, rgb, header):
         stamp_ns = stamp_to_ns(header.stamp)
@@ -250,6 +251,26 @@ def test_a_click_on_a_point_of_another_frame_is_one_on_what_is_seen_there(client
     assert heard.targets[-1].targets[0].label == "red"
     clicks.publish(PointStamped(header=Header(frame_id="attic"), point=Point(x=1.5, y=-0.3, z=1.0)))
     wait_for(lambda: "there is no frame 'attic' in tf" in node.log, "a refusal")
+
+
+def test_in_a_loop_of_a_few_seconds_positions_are_of_the_new_round_though_no_clock_tells_it(robot, heard):
+    wait_for(lambda: len(robot.camera.stamps_ns) > 100, "some seconds")
+    wait_for(lambda: heard.newest(lambda one: one.segments[0].has_position), "a position")
+    robot.camera.pause()
+    turned_ns = robot.camera.stamps_ns[-1]
+    robot.start_x_m, before_x_m = robot.start_x_m + 50.0, robot.start_x_m
+    robot.camera.rewind(80)  # four seconds
+    robot.camera.resume()
+    wait_for(lambda: heard.segments[-1].header.stamp != ns_to_stamp(turned_ns), "the new round")
+    del heard.segments[:]
+    wait_for(lambda: len(heard.segments) > 40, "two seconds of it")
+    placed = [one for one in heard.segments if one.segments and one.segments[0].has_position]
+    assert len(placed) > 20
+    for message in placed:
+        stamp_ns = stamp_to_ns(message.header.stamp)
+        assert stamp_ns < turned_ns, "the round before is over"
+        assert message.segments[0].position.x == pytest.approx(on_the_map(robot, stamp_ns)[0], abs=0.03)
+    robot.start_x_m = before_x_m
 
 
 def test_transforms_that_are_none_are_left_out_and_named_once(client, node, robot, heard):
