@@ -169,6 +169,7 @@ class SeemNode(LifecycleNode):
             need_tf2_msgs()
 
     def _configure(self) -> None:
+        self._thread_error = ""  # that of another model's thread
         self._need_tf(self.settings)
         self.preparation.run(self.settings)
         settings = self.settings
@@ -196,7 +197,7 @@ class SeemNode(LifecycleNode):
             names = ", ".join(repr(one.name) for one in memory.objects()[:20])
             self.get_logger().info(f"{len(memory)} taught objects: {names}")
 
-    def _activate(self) -> None:
+    def _activate(self, enabled: bool = True) -> None:
         running = self._running
         assert running is not None, "only a configured node is activated"
         self._cameras.listen(running, self.settings)
@@ -206,14 +207,15 @@ class SeemNode(LifecycleNode):
                 1.0 / self.settings.diagnostics_rate_hz, self._diagnose, self._house_group, self._steady_clock
             ),
         ]
-        running.enable(True)
+        running.enable(enabled)
         self._active = True
 
-    def _deactivate(self) -> None:
+    def _deactivate(self, why: str = "the node was deactivated") -> None:
         self._active = False
         if self._running is not None:
             self._running.enable(False)
-            self._running.end_searches("the node was deactivated")
+            self._running.end_searches(why)
+            self._end_waits(why)
         for timer in self._timers_of_ours:
             self.destroy_timer(timer)
         self._timers_of_ours = []
@@ -221,6 +223,12 @@ class SeemNode(LifecycleNode):
         if self._running is not None:
             for pipeline in self._running.cameras.values():
                 pipeline.forget_frames()
+
+    def _end_waits(self, why: str) -> None:
+        """Answer all who still wait with ~/find."""
+        find = vars(self).get("_find")  # where the process ends, rclpy may have destroyed the node before it is closed
+        if find is not None:
+            find.end_all(why)
 
     def _cleanup(self) -> None:
         self._transforms.close()
@@ -231,6 +239,7 @@ class SeemNode(LifecycleNode):
                 if self.context.ok():  # a log of a process that ends would leave a line about itself
                     self.get_logger().warning("the model is busy still; it is freed when its work is done")
         finally:
+            self._end_waits("the node was cleaned up")  # one may have come while the node was deactivated
             self._cameras.close()
 
     def close(self) -> None:
@@ -273,7 +282,7 @@ class SeemNode(LifecycleNode):
             if self._running is not running:
                 return  # cleaned up meanwhile
             self._hung += 1
-            silent_s, active = running.thread.silent_s, self._active
+            silent_s, active, enabled = running.thread.silent_s, self._active, running.is_enabled
             if self._hung > MAX_WRITTEN_OFF:
                 self.get_logger().fatal(
                     f"the model has shown no progress for {silent_s:.0f} s, after {MAX_WRITTEN_OFF} fresh ones: ending "
@@ -287,11 +296,11 @@ class SeemNode(LifecycleNode):
                 f"targets end, and a fresh one is loaded ({self._hung} of {MAX_WRITTEN_OFF})"
             )
             try:
-                self._deactivate()
+                self._deactivate("the model hung and was replaced; ask again")
                 self._cleanup()
                 self._configure()
                 if active:
-                    self._activate()
+                    self._activate(enabled)
                 self.get_logger().info("a fresh model serves")
             except Exception:
                 self.get_logger().fatal(f"no fresh model can be loaded:\n{traceback.format_exc()}")

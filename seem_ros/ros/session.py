@@ -231,6 +231,11 @@ class Running:
         self._enabled_s = time.monotonic() if on else float("-inf")
         self.thread.wake()
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether frames are processed."""
+        return all(pipeline.enabled for pipeline in self.cameras.values())
+
     def end_searches(self, why: str) -> None:
         """Nobody needs to wait any longer for something to be seen."""
 

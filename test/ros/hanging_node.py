@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The node over the colour model, which hangs in a native call for ever at a picture that begins with (13, 13, 13), and
-computes for half a minute, without a pause, at one that begins with (14, 14, 14)."""
+"""The node over the colour model, which hangs in a native call for ever at a picture that begins with (13, 13, 13),
+computes for half a minute, without a pause, at one that begins with (14, 14, 14), and raises at (15, 15, 15)."""
 
 import ctypes
 import sys
@@ -14,7 +14,7 @@ from colour_backend import ColourBackend
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.ros.node import main
 
-HANGS, BUSY = (13, 13, 13), (14, 14, 14)
+HANGS, BUSY, RAISES = (13, 13, 13), (14, 14, 14), (15, 15, 15)
 BUSY_S = 30.0
 
 
@@ -27,6 +27,8 @@ class HangingBackend(ColourBackend):
             ctypes.CDLL(None).sigsuspend(ctypes.create_string_buffer(b"\xff" * 128))  # all signals blocked: for good
         if first == BUSY:
             time.sleep(BUSY_S)
+        if first == RAISES:
+            raise RuntimeError("the driver said no")
         return super().encode_image(rgb, content_hw)
 
 

@@ -38,6 +38,7 @@ class FindServer:
     def __init__(self, node: Any, running: Callable[[], Running | None], group: Any) -> None:
         self._node, self._running = node, running
         self._lock = threading.Lock()
+        self._open: dict[bytes, Any] = {}
         self._results: dict[bytes, Find.Result] = {}
         self._server = ActionServer(
             node,
@@ -54,7 +55,16 @@ class FindServer:
         """Take the server down."""
         self._server.destroy()
 
+    def end_all(self, why: str) -> None:
+        """Nobody is looked for any more; told from here, for a busy model tells late, and one that hangs never."""
+        with self._lock:
+            waiting = list(self._open.values())
+        for goal in waiting:
+            self._end(goal, Find.Result(message=why))
+
     def _accepted(self, goal: Any) -> None:
+        with self._lock:
+            self._open[_id(goal)] = goal
         try:
             running = self._running()
             if running is None:
@@ -83,7 +93,7 @@ class FindServer:
             waitable(prompt_from_message(goal.request.prompt)),
             label,
             timeout_s,
-            lambda: bool(goal.is_cancel_requested),
+            lambda: bool(goal.is_cancel_requested) or _id(goal) not in self._open,
             lambda search: self._progress(goal, search),
             lambda search, sighting, why: self._ended(goal, search, sighting, why),
         )
@@ -117,7 +127,9 @@ class FindServer:
 
     def _end(self, goal: Any, result: Find.Result) -> None:
         with self._lock:
-            self._results[bytes(goal.goal_id.uuid)] = result
+            if self._open.pop(_id(goal), None) is None:
+                return  # it was answered already
+            self._results[_id(goal)] = result
         try:
             goal.execute()  # `_finish`, on a thread of the executor
         except Exception:  # it was cancelled between two looks at it, or the process is ending
@@ -126,7 +138,7 @@ class FindServer:
 
     def _finish(self, goal: Any) -> Find.Result:
         with self._lock:
-            result = self._results.pop(bytes(goal.goal_id.uuid))
+            result = self._results.pop(_id(goal))
         if result.success:
             goal.succeed()
         elif goal.is_cancel_requested:
@@ -134,6 +146,10 @@ class FindServer:
         else:
             goal.abort()
         return result
+
+
+def _id(goal: Any) -> bytes:
+    return bytes(goal.goal_id.uuid)
 
 
 def waitable(prompt: Prompt) -> Prompt:
