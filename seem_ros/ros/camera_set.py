@@ -15,6 +15,7 @@ from seem_ros.ros.camera.publisher import CameraOutput
 from seem_ros.ros.camera.silence import SilenceWatch
 from seem_ros.ros.camera.subscriber import CameraInput
 from seem_ros.ros.click_subscriber import Clicks
+from seem_ros.ros.messages.semantic_mask import ClassTable
 from seem_ros.ros.monitoring.diagnostics import camera_status
 from seem_ros.ros.monitoring.statistics import Statistics
 from seem_ros.ros.parameters import Settings
@@ -37,6 +38,7 @@ class CameraSet:
     ) -> None:
         self._node, self._transforms, self._active, self._group = node, transforms, active, service_group
         self._outputs: dict[str, CameraOutput] = {}
+        self._classes: dict[str, ClassTable] = {}  # a costmap that has read numbers goes on with them
         self._inputs: dict[str, CameraInput] = {}
         self._silence: dict[str, SilenceWatch] = {}
         self._clicks: list[Clicks] = []
@@ -44,7 +46,8 @@ class CameraSet:
     def make(self, name: str, segmenter: Segmenter, ids: IdAllocator, settings: Settings) -> CameraPipeline:
         """A camera with its publishers."""
         statistics = Statistics()
-        output = CameraOutput(self._node, _private(name, settings), name, statistics)
+        classes = self._classes.setdefault(name, ClassTable())
+        output = CameraOutput(self._node, _private(name, settings), name, statistics, classes)
         self._outputs[name] = output
         return CameraPipeline(
             name=name,

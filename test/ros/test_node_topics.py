@@ -6,6 +6,8 @@ import pytest
 from colour_backend import scene
 from diagnostic_msgs.msg import DiagnosticArray
 from harness import BEST_EFFORT, RELIABLE, Camera, wait_for
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
@@ -287,6 +289,37 @@ def test_nothing_is_computed_when_nobody_listens_and_nothing_is_tracked(client, 
     assert values()["frames_dropped"] == "0"  # kept for stamped prompts, and not missed by anybody
     results = client.listen(SegmentArray, "/quiet/segments")
     wait_for(lambda: len(results) > 3, "results for a listener that came late")
+    camera.close()
+    node.stop()
+
+
+def test_class_numbers_mean_the_same_as_long_as_the_node_lives(client, start_node):
+    node = start_node("panoptic:=true", remaps=("image:=/numbered/image",), name="numbered")
+    blobs = {(90, 60): "blue"}
+    camera = Camera(client, "/numbered/image", lambda index: scene(dict(blobs)))
+    masks = client.listen(Image, "/numbered/class_mask")
+
+    def numbers():
+        """Of blue and of green, in the newest mask; 0 = not there."""
+        mask = np.frombuffer(masks[-1].data, np.uint8).reshape(96, 128) if masks else np.zeros((96, 128))
+        return int(mask[60, 90]), int(mask[30, 30])
+
+    blue, _ = wait_for(lambda: numbers()[0] and numbers(), "a number of blue", 60)
+    blobs.clear()
+    blobs[30, 30] = "green"
+    for transition in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert client.call(ChangeState, "/numbered/change_state", request, 60).success
+    _, green = wait_for(lambda: numbers()[1] and numbers(), "a number of green")
+    assert green != blue
+    blobs[90, 60] = "blue"
+    wait_for(lambda: numbers()[0], "blue again")
+    assert numbers() == (blue, green)
     camera.close()
     node.stop()
 

@@ -65,9 +65,12 @@ class CameraOutput:
         prefix: Of its topics: ``~/``, or ``~/<name>/`` where there are several cameras.
         camera: Its name.
         statistics: Where times are noted.
+        classes: The camera's class numbers, which outlive these publishers.
     """
 
-    def __init__(self, node: Any, prefix: str, camera: str, statistics: Statistics) -> None:
+    def __init__(
+        self, node: Any, prefix: str, camera: str, statistics: Statistics, classes: semantic_mask.ClassTable
+    ) -> None:
         self._node, self._camera, self._statistics = node, camera, statistics
         kinds = {name: kind for name, (kind, _) in TOPICS.items()}
         kinds |= {
@@ -84,7 +87,7 @@ class CameraOutput:
             for name, kind in kinds.items()
         }
         self._deaf: set[tuple[str, str]] = set()
-        self._classes = semantic_mask.ClassTable()
+        self._classes = classes
         self._classes_told = -1
         self._markers: set[int] = set()
         self._broadcaster = TargetBroadcaster(node)
