@@ -172,7 +172,7 @@ class Services:
         if request.track and not request.prompts:
             raise PromptError("track needs at least one prompt; panoptic segments cannot be tracked")
         prompts = prompts_from_messages(request.prompts)
-        labels = [prompt.label for prompt in request.prompts]
+        labels = [checked_label(prompt.label) for prompt in request.prompts]
         picture = picture_of(request.image, request.compressed_image, "request")
         stamp_ns = stamp_to_ns(request.stamp)
         if stamp_ns < 0:
@@ -181,7 +181,7 @@ class Services:
             if request.track or request.camera or stamp_ns:
                 raise PromptError("a picture in the request goes with neither track, camera nor stamp")
             header = request.image.header if request.image.data else request.compressed_image.header
-            found = running.call(lambda: self._on_picture(running, prompts, request.panoptic, picture, header))
+            found = running.call(lambda: self._on_picture(running, prompts, labels, request.panoptic, picture, header))
         elif request.track:
             pipeline = running.camera(request.camera)
             found = running.call(
@@ -192,25 +192,27 @@ class Services:
         else:
             pipeline = running.camera(request.camera)
             left_s = running.wait_for_first_frame(pipeline)
-            found = running.call(lambda: pipeline.segment(prompts, request.panoptic, stamp_ns), timeout_s=left_s)
+            found = running.call(
+                lambda: pipeline.segment(prompts, labels, request.panoptic, stamp_ns), timeout_s=left_s
+            )
         self._fill(running, response, found)
         response.segment_indices = _indices(found)
         response.target_ids = list(found.target_ids)
 
     @staticmethod
-    def _on_picture(running: Running, prompts: Any, panoptic: bool, picture: Any, header: Header) -> Found:
+    def _on_picture(
+        running: Running, prompts: Any, labels: list[str], panoptic: bool, picture: Any, header: Header
+    ) -> Found:
         frame = Frame(picture, stamp_to_ns(header.stamp), header.frame_id)
         wide = running.settings.wide_labels
-        segments = segment_picture(running.segmenter, prompts, panoptic, frame, wide)
+        segments = segment_picture(running.segmenter, prompts, labels, panoptic, frame, wide)
         return Found(segments, header, (0,) * len(prompts), message=segments.message)
 
     def _refine(self, running: Running, request: Any, response: Any) -> None:
         pipeline = running.camera_of(request.target_id)
-        prompt = prompt_from_message(request.prompt)
+        prompt, label = prompt_from_message(request.prompt), checked_label(request.prompt.label)
         stamp_ns = stamp_to_ns(request.stamp)
-        found = running.call(
-            lambda: pipeline.refine(request.target_id, prompt, request.prompt.label, stamp_ns), may_take_effect=True
-        )
+        found = running.call(lambda: pipeline.refine(request.target_id, prompt, label, stamp_ns), may_take_effect=True)
         self._fill_target(running, response, found, pipeline, request.target_id)
 
     def _undo(self, running: Running, request: Any, response: Any) -> None:

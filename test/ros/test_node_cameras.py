@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 
 from seem_ros.msg import Click, Prompt, SegmentArray, Target, TargetArray
 from seem_ros.ros.messages.images import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
-from seem_ros.srv import RemoveTargets, Segment
+from seem_ros.srv import Refine, RemoveTargets, Segment, Undo
 
 PICTURE = scene({(30, 30): "red", (90, 60): "green"})
 LATCHED = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -173,6 +173,51 @@ def test_neighbours_in_swapped_order_lose_no_target_and_are_counted(client, benc
     assert set(states) == {Target.TRACKED} and late == 2
     assert ask(client, "bench", stamp=ns_to_stamp(start + 100 * MS)).success  # nothing was forgotten
     client.call(RemoveTargets, "/bench/remove_targets", RemoveTargets.Request(all=True))
+
+
+def show(client, pictures, *messages):
+    """Publish pictures, each when the one before is kept: of what comes at once the node hears the last one."""
+
+    def is_kept(stamp):
+        answer = ask(client, "bench", stamp=stamp)
+        return answer.success or "truncated" in answer.message
+
+    for message in messages:
+        pictures.publish(message)
+        wait_for(lambda stamp=message.header.stamp: is_kept(stamp), "the picture")
+
+
+def test_a_broken_picture_in_between_costs_rounds_on_an_older_one_nothing(client, bench):
+    _, pictures, _, _ = bench
+    old, newest = 200_000 * MS, 200_200 * MS
+    broken = Image(header=header(200_100 * MS), height=96, width=128, step=384, encoding="rgb8", data=bytes(5))
+    show(client, pictures, image(old), broken, image(newest))
+    started = ask(client, "bench", track=True, stamp=ns_to_stamp(old))
+    assert started.success and started.target_ids[0], started.message
+    target, there = started.target_ids[0], Prompt(clicks=[Click(x=30.0, y=30.0)])
+    request = Refine.Request(target_id=target, prompt=there, stamp=ns_to_stamp(old))
+    refined = client.call(Refine, "/bench/refine", request)
+    undone = client.call(Undo, "/bench/undo", Undo.Request(target_id=target))
+    for answer in (started, refined, undone):
+        assert answer.success, answer.message
+        assert answer.result.header == header(newest) and len(answer.result.segments) == 1
+
+
+def test_what_is_not_found_on_an_older_picture_is_answered_about_that_picture_whatever_size_came_since(client, bench):
+    node, pictures, _, _ = bench
+    old, newest = 250_000 * MS, 250_100 * MS
+    larger = array_to_image(scene({(60, 60): "red"}, height=192, width=256), header(newest))
+    show(client, pictures, image(old), larger)
+    blue, stamp = Prompt(text="blue"), ns_to_stamp(old)
+    answers = [ask(client, "bench", blue, track=True, stamp=stamp, panoptic=panoptic) for panoptic in (False, True)]
+    target = ask(client, "bench", track=True).target_ids[0]
+    answers.append(client.call(Refine, "/bench/refine", Refine.Request(target_id=target, prompt=blue, stamp=stamp)))
+    for answer in answers:
+        assert answer.success, answer.message
+        assert answer.result.header == header(old) and "nothing found" in answer.message
+        assert (answer.result.labels.width, answer.result.labels.height) == (128, 96)
+    assert {one.label for one in answers[1].result.segments} >= {"red", "green"}
+    assert "internal error" not in node.log
 
 
 def test_a_broken_picture_is_an_error_in_diagnostics_until_all_is_well_again(client, bench):

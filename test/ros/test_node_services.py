@@ -182,6 +182,20 @@ def test_a_picture_in_the_request_is_segmented_raw_and_compressed(client, camera
     assert not refused.success and "goes with neither" in refused.message
 
 
+def test_a_label_is_tidied_and_carried_by_whatever_was_found_for_its_prompt(client, camera):
+    prompts = [Prompt(text="green", label="  my \n mug "), Prompt(text="yellow", label="not there"), click(30, 70)]
+    own = array_to_image(scene(BLOBS), Header())
+    for more in ({}, {"panoptic": True}, {"image": own}, {"track": True}):
+        answer = segment(client, *prompts, **more)
+        assert answer.success, answer.message
+        names = [answer.result.segments[index].label if index >= 0 else None for index in answer.segment_indices]
+        assert names == ["my mug", None, "blue"], more
+    request = Refine.Request(target_id=answer.target_ids[0], prompt=click(90, 60))
+    request.prompt.label = " the\tcup"
+    refined = client.call(Refine, "/seem/refine", request)
+    assert refined.success and refined.result.segments[refined.segment_index].label == "the cup"
+
+
 def test_the_vocabulary_is_changed_by_a_call_and_the_parameters_say_so(client, camera):
     request = SetVocabulary.Request(things=["red", "green"], stuff=["grey"])
     response = client.call(SetVocabulary, "/seem/set_vocabulary", request)

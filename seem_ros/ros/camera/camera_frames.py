@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from seem_ros.errors import FrameError
 from seem_ros.perception.pictures.decoder import PictureDecoder
 from seem_ros.perception.segmenter import EncodedFrame, Segmenter
 from seem_ros.perception.structures.frame import Frame
+from seem_ros.perception.structures.segments import Segments
 from seem_ros.ros.camera.depth_lookup import DepthLookup
 from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame, seconds
 from seem_ros.ros.camera.subscriber import CameraInput
@@ -218,6 +220,19 @@ class CameraFrames:
 
     def _complete(self, stored: StoredFrame) -> Callable[[Frame], Frame]:
         return lambda frame: self._depth.complete(stored, frame, self.settings)
+
+    def _readable(self, replay: Sequence[StoredFrame]) -> list[Frame]:
+        """The pictures of frames, but for those that cannot be read: each was complained about when it came."""
+        pictures = []
+        for stored in replay:
+            with suppress(FrameError):
+                pictures.append(stored.frame(self._complete(stored)))
+        return pictures
+
+    @staticmethod
+    def _shown(segments: Segments, stored: StoredFrame, replay: Sequence[StoredFrame]) -> StoredFrame:
+        """The frame that a result is of: the named one where nothing was found that could be followed any further."""
+        return next((one for one in replay if one.time_ns == segments.stamp_ns), stored)
 
     def _newest_placed(self, newest: StoredFrame) -> StoredFrame:
         """The newest frame, or one a little older whose place is known while the newest's is still on its way."""

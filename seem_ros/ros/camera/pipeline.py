@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from seem_ros.errors import FrameError, SeemError, TargetError
@@ -256,14 +256,14 @@ class CameraPipeline(CameraFrames):
         """
         return self._tracker.rounds(target_id)
 
-    def segment(self, prompts: Sequence[Prompt], panoptic: bool, stamp_ns: int) -> Found:
+    def segment(self, prompts: Sequence[Prompt], labels: Sequence[str], panoptic: bool, stamp_ns: int) -> Found:
         """Answer prompts about a frame, and forget them.
 
         Raises:
             SeemError: No such frame, or a prompt that does not fit it.
         """
         stored, encoded, _ = self._asked_frame(stamp_ns, follow=False)
-        segments = segment_picture(self._segmenter, prompts, panoptic, encoded, self.settings.wide_labels)
+        segments = segment_picture(self._segmenter, prompts, labels, panoptic, encoded, self.settings.wide_labels)
         return Found(segments, stored.header, (0,) * len(prompts), message=self._message(segments, stored))
 
     def start(self, prompts: Sequence[Prompt], labels: Sequence[str], panoptic: bool, stamp_ns: int) -> Found:
@@ -274,16 +274,16 @@ class CameraPipeline(CameraFrames):
         """
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
         before = {target.target_id for target in self._tracker.targets()}
-        result = self._tracker.start(prompts, encoded, [each.frame(self._complete(each)) for each in replay])
+        result = self._tracker.start(prompts, encoded, self._readable(replay))
         new = tuple(one for one in dict.fromkeys(result.target_ids) if one and one not in before)
         self.names.update({one: name for one, name in zip(result.target_ids, labels) if one and name})
-        segments, last = result.segments, replay[-1] if replay else stored
+        segments, shown = result.segments, self._shown(result.segments, stored, replay)
         if panoptic:
-            segments = self._with_panoptic(segments, self._segmenter.encode(last.frame()))
+            segments = self._with_panoptic(segments, self._segmenter.encode(shown.frame()))
         self._changed()
         self._release((stored, *replay))
         return Found(
-            with_names(segments, self.names), last.header, result.target_ids, new, self._message(segments, stored)
+            with_names(segments, self.names), shown.header, result.target_ids, new, self._message(segments, stored)
         )
 
     def refine(self, target_id: int, prompt: Prompt, label: str, stamp_ns: int) -> Found:
@@ -294,17 +294,17 @@ class CameraPipeline(CameraFrames):
         """
         self._tracker.target(target_id)  # an unknown target is said before anything about frames
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        result = self._tracker.refine(target_id, prompt, encoded, [each.frame(self._complete(each)) for each in replay])
+        result = self._tracker.refine(target_id, prompt, encoded, self._readable(replay))
         if result.answers[0].found:
             earlier = (*self._names_before.get(target_id, ()), self.names.get(target_id, ""))
             self._names_before[target_id] = earlier[-ROUNDS_KEPT:]
         if label:
             self.names[target_id] = label
         self._changed()
-        last = replay[-1] if replay else stored
+        shown = self._shown(result.segments, stored, replay)
         self._release((stored, *replay))
         segments = with_names(result.segments, self.names)
-        return Found(segments, last.header, result.target_ids, message=self._message(segments, stored))
+        return Found(segments, shown.header, result.target_ids, message=self._message(segments, stored))
 
     def undo(self, target_id: int) -> Found:
         """Take back the newest round on a target, and bring it up to now from where it was before.
@@ -318,14 +318,14 @@ class CameraPipeline(CameraFrames):
         except FrameError:
             stamp_ns = 0  # that frame is no longer kept: the newest has to do
         stored, encoded, replay = self._asked_frame(stamp_ns, follow=True)
-        result = self._tracker.undo(target_id, encoded, [each.frame(self._complete(each)) for each in replay])
+        result = self._tracker.undo(target_id, encoded, self._readable(replay))
         *earlier, name = self._names_before[target_id]
         self._names_before[target_id] = tuple(earlier)
         self.rename(target_id, name)
-        last = replay[-1] if replay else stored
+        shown = self._shown(result.segments, stored, replay)
         self._release((stored, *replay))
         return Found(
-            with_names(result.segments, self.names), last.header, (target_id,), message=result.segments.message
+            with_names(result.segments, self.names), shown.header, (target_id,), message=result.segments.message
         )
 
     def rename(self, target_id: int, name: str) -> str:
@@ -412,14 +412,29 @@ class CameraPipeline(CameraFrames):
 
 
 def segment_picture(
-    segmenter: Segmenter, prompts: Sequence[Prompt], panoptic: bool, frame: Frame | EncodedFrame, wide: bool
+    segmenter: Segmenter,
+    prompts: Sequence[Prompt],
+    labels: Sequence[str],
+    panoptic: bool,
+    frame: Frame | EncodedFrame,
+    wide: bool,
 ) -> Segments:
-    """Answers to prompts, and the whole vocabulary where wanted, about one picture.
+    """Answers to prompts, by the user's names for them ("" = none), and the whole vocabulary where wanted.
 
     Raises:
         SeemError: A prompt does not fit the picture, or the model has no vocabulary.
     """
-    segments = segmenter.segment(prompts, frame, wide=wide)
+    segments = _labelled(segmenter.segment(prompts, frame, wide=wide), labels)
     if not panoptic:
         return segments
     return merge(segments, segmenter.panoptic(frame=frame, wide=wide))
+
+
+def _labelled(segments: Segments, labels: Sequence[str]) -> Segments:
+    """The same segments; what was found for a prompt with a label carries it."""
+    names = {
+        answer.segment.value: label
+        for answer, label in zip(segments.answers, labels, strict=True)
+        if label and answer.segment is not None
+    }
+    return segments.with_segments(tuple(replace(one, label=names.get(one.value, one.label)) for one in segments))
