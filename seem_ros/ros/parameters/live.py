@@ -36,40 +36,45 @@ class LiveParameters:
         self._node, self._running, self._prepare = node, running, prepare
         self.settings = declare(node)
         self._vocabulary_in_use = (self.settings.things, self.settings.stuff)
-        self._showing_thread: int | None = None
+        self._is_showing = False
+        # set by the parameters' services and by ~/set_vocabulary on several threads; each change sets off the next one
+        self._changing = threading.RLock()
         node.add_on_set_parameters_callback(self._on_change)
         if hasattr(node, "add_post_set_parameters_callback"):  # not on Humble: there -1 stays until it is configured
             node.add_post_set_parameters_callback(lambda _: self.show_in_force())
 
     def show_in_force(self) -> None:
         """Has `ros2 param get` show what rules where the settings say "the model's own"."""
-        running = self._running()
-        if running is None or self._showing_thread == threading.get_ident():
-            return
-        values = self.settings.in_force(running.segmenter.spec.postprocess)
-        changed = [
-            Parameter(name, value=value)
-            for name, value in values.items()
-            if self._node.get_parameter(name).value != value
-        ]
-        if changed:
-            self._showing_thread = threading.get_ident()
-            try:
-                self._node.set_parameters_atomically(changed)
-            finally:
-                self._showing_thread = None
+        with self._changing:
+            running = self._running()
+            if running is None or self._is_showing:
+                return
+            values = self.settings.in_force(running.segmenter.spec.postprocess)
+            changed = [
+                Parameter(name, value=value)
+                for name, value in values.items()
+                if self._node.get_parameter(name).value != value
+            ]
+            if changed:
+                self._is_showing = True
+                try:
+                    self._node.set_parameters_atomically(changed)
+                finally:
+                    self._is_showing = False
 
     def note_vocabulary(self, things: str, stuff: str) -> None:
         """A call changed the vocabulary: let the parameters say so too."""
-        self._vocabulary_in_use = (things, stuff)
-        self._node.set_parameters_atomically([Parameter("things", value=things), Parameter("stuff", value=stuff)])
+        with self._changing:
+            self._vocabulary_in_use = (things, stuff)
+            self._node.set_parameters_atomically([Parameter("things", value=things), Parameter("stuff", value=stuff)])
 
     def _on_change(self, parameters: list[Parameter]) -> SetParametersResult:
-        if self._showing_thread == threading.get_ident():
-            return SetParametersResult(successful=True)  # what is shown changes; what was asked for does not
         ours = {row.name for row in table()}
         try:
-            self._take_up(self.settings.changed({one.name: one.value for one in parameters if one.name in ours}))
+            with self._changing:
+                if not self._is_showing:  # else what is shown changes; what was asked for does not
+                    asked = {one.name: one.value for one in parameters if one.name in ours}
+                    self._take_up(self.settings.changed(asked))
         except SeemError as error:
             return SetParametersResult(successful=False, reason=str(error))
         except Exception as error:  # nothing escapes a callback

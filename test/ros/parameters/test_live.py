@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parameters that are set at the same time on several threads."""
+
+import threading
+
+import pytest
+import rclpy
+from colour_backend import ColourBackend
+from rclpy.parameter import Parameter
+
+from seem_ros.perception.segmenter import Segmenter
+from seem_ros.perception.tracking.target import IdAllocator
+from seem_ros.ros.camera.pipeline import CameraPipeline
+from seem_ros.ros.monitoring.statistics import Statistics
+from seem_ros.ros.parameters import Settings
+from seem_ros.ros.parameters.live import LiveParameters
+from seem_ros.ros.session import Running
+from seem_ros.ros.transforms.buffer import TransformBuffer
+
+SOON_S = 0.5
+
+
+@pytest.fixture
+def node(private_ros):
+    context = rclpy.Context()
+    rclpy.init(context=context)
+    made = rclpy.create_node("live", context=context)
+    yield made
+    made.destroy_node()
+    rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def running():
+    def camera(name, segmenter):
+        return CameraPipeline(
+            name, segmenter, IdAllocator(), None, Settings(), Statistics(), None, lambda: None, TransformBuffer()
+        )
+
+    made = Running(lambda settings: Segmenter(ColourBackend()), camera, Settings(), print)
+    yield made
+    assert made.close()
+
+
+def test_a_parameter_that_is_set_while_a_call_changes_the_vocabulary_is_in_force_as_it_is_shown(node, running):
+    begun, called = threading.Event(), threading.Event()
+
+    def prepare(settings):
+        begun.set()
+        called.wait(SOON_S)  # the call either waits for its turn, or is through by then
+
+    live = LiveParameters(node, lambda: running, prepare)
+    setting = threading.Thread(target=lambda: node.set_parameters([Parameter("jpeg_quality", value=50)]))
+    setting.start()
+    assert begun.wait(10)
+    calling = threading.Thread(target=lambda: (live.note_vocabulary("mug, bowl", ""), called.set()))
+    calling.start()
+    for one in (setting, calling):
+        one.join(20)
+    shown = node.get_parameter("things").value, node.get_parameter("jpeg_quality").value
+    assert shown == (live.settings.things, live.settings.jpeg_quality) == ("mug, bowl", 50)
+    assert running.settings == live.settings
