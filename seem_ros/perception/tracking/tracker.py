@@ -11,9 +11,7 @@ import numpy as np
 from seem_ros.errors import PromptError, TargetError
 from seem_ros.perception.masks.overlap import overlap
 from seem_ros.perception.prediction import Prediction
-from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
-from seem_ros.perception.prompting.prompt_reader import UNNAMED
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame
@@ -23,6 +21,7 @@ from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.following import follow
 from seem_ros.perception.tracking.memory import anchor
 from seem_ros.perception.tracking.observation import Seen, compose, look, read_appearances, resolve_overlaps
+from seem_ros.perception.tracking.rounds import another_round, one_round_back
 from seem_ros.perception.tracking.target import IdAllocator, Place, Target, TargetInfo, TargetState
 
 
@@ -195,43 +194,8 @@ class Tracker:
         """
         target = self._get(target_id)
         encoded = self._prompted_frame([prompt], frame, refining=True)
-        (prompt,), (note,) = self._segmenter.resolve([prompt], encoded)
-        same_frame = encoded.frame.stamp_ns == target.round_stamp_ns
-        size = encoded.geometry.source_hw
-        asked_prompt = target.prompt.joined(prompt) if same_frame else prompt
-        asked_prompt.check_image(*size, refining=True)
-        batch, unknown = self._segmenter.ask([asked_prompt], encoded.geometry)
-        if not prompt.is_positive and not prompt_encoder.asks_something(batch)[0]:
-            # only negative parts: they are about the object that is known already
-            if target.text is not None:
-                prompt_encoder.put_text(batch, 0, target.text, 0)
-            appearance = target.appearance(self.config, self._segmenter.spec.max_references)
-            prompt_encoder.put_reference(batch, 0, appearance or target.reference)
-        if same_frame and target.round is not None and target.round.geometry == encoded.geometry:
-            prompt_encoder.put_round(batch, 0, target.round, prompt)
-        elif (
-            target.place is not None
-            and target.place.geometry_key == size
-            and encoded.frame.stamp_ns == target.last_seen_ns
-        ):
-            prompt_encoder.put_previous(batch, 0, target.place.mask_logits, target.place.normalised)
-        seen = look(self._segmenter, encoded, batch, prompts=[asked_prompt])
-        (prediction,) = self._segmenter.interpret([asked_prompt], unknown, batch, seen.result, encoded)
-        joined = target.prompt.joined(prompt) if same_frame else _moved_on(target.prompt, prompt)
-        if prediction.found:
-            target.before_a_round()
-            if prompt.text:
-                (target.label,) = self._segmenter.label([Prompt(text=prompt.text)], unknown, seen.result)
-                if batch.has_text[0]:
-                    target.text = self._segmenter.text_features(prompt.text)
-            elif target.label[0] == UNNAMED:  # what is seen better may be known
-                target.label = (prediction.label, prediction.label_score)
-            target.prompt = joined
-            anchor(target, seen, 0, read_appearances(self._segmenter, seen, [0])[0], self.config)
-        # the target goes on under its own name, whatever this round alone would be called
-        named = replace(prediction, prompt=joined, label=target.label[0], label_score=target.label[1])
-        answer = named.answer(replace(prediction, note=note).message())
-        return self._finish(encoded, [target if prediction.found else None], [answer], replay, [target_id])
+        answer = another_round(self._segmenter, target, prompt, encoded, self.config)
+        return self._finish(encoded, [target if answer.found else None], [answer], replay, [target_id])
 
     def undo_stamp_ns(self, target_id: int) -> int:
         """Stamp of the frame that a target was last looked for in before its newest round: where `undo` starts best.
@@ -269,18 +233,7 @@ class Tracker:
         before = self._get(target_id).before_its_last_round()
         encoded = self._segmenter.on(frame)
         self._targets[target_id] = before
-        if encoded.frame.stamp_ns != before.stamp_ns:
-            known = before.place.geometry_key if before.place is not None else None
-            if known != encoded.geometry.source_hw or encoded.frame.stamp_ns < before.stamp_ns:
-                before.forget_place(keep_hint=known == encoded.geometry.source_hw)
-            self._follow(encoded, [before])
-        answer = Answer(
-            before.prompt,
-            before.mask_logits is not None,
-            min(max(before.presence, 0.0), 1.0),
-            before.mask_score if before.mask_logits is not None else 0.0,
-            *before.label,
-        )
+        answer = one_round_back(self._segmenter, before, encoded, self.config)
         return self._finish(encoded, [before], [answer], replay)
 
     def show(self, target_id: int, frame: Frame | np.ndarray | EncodedFrame) -> Segments:
@@ -412,10 +365,3 @@ class Tracker:
     def _follow(self, encoded: EncodedFrame, targets: Sequence[Target]) -> Segments:
         follow(self._segmenter, encoded, targets, self.config)
         return compose(self._segmenter, encoded, targets, self._ids.wide)
-
-
-def _moved_on(earlier: Prompt, later: Prompt) -> Prompt:
-    """What a target was asked by after a round on another frame: clicks of the earlier frame mean nothing there."""
-    if not later.is_positive and not earlier.text and earlier.reference is None:
-        return earlier
-    return replace(later, text=later.text or earlier.text, reference=later.reference or earlier.reference)
