@@ -18,7 +18,7 @@ from seem_ros.perception.tracking.kept_answer import KeptAnswer, frames_used
 from seem_ros.perception.tracking.memory import remember_seen, remember_unseen
 from seem_ros.perception.tracking.motion import PictureMotion
 from seem_ros.perception.tracking.observation import held, read, resolve_overlaps
-from seem_ros.perception.tracking.target import Look, Target, TargetState
+from seem_ros.perception.tracking.target import Look, Moment, Target, TargetState
 from seem_ros.perception.tracking.verification import verify
 from seem_ros.runtime.interface import DecodeBatch, PromptBatch
 
@@ -35,8 +35,9 @@ def follow(segmenter: Segmenter, encoded: EncodedFrame, targets: Sequence[Target
     active = [target for target in targets if _is_looked_for(target, config)]
     if active:
         _look_for(segmenter, encoded, active, config)
+    moment = Moment.of(encoded)
     for target in targets:
-        target.stamp_ns = encoded.frame.stamp_ns
+        target.moment = moment
         if target not in active:
             remember_unseen(target, config)
 

@@ -25,7 +25,7 @@ def anchor(target: Target, seen: Seen, row: int, reference: ReferenceTokens, con
     target.bank.clear()
     target.likeness = target.likeness_of(seen.result.appearance_embedding[row])
     target.area = float(np.count_nonzero(seen.result.mask_logits[row] > 0))
-    target.stamp_ns = target.round_stamp_ns = seen.encoded.frame.stamp_ns
+    target.moment = target.round_moment = seen.moment
     target.round = Round(
         seen.result.memory_mask[row].copy(),
         seen.encoded.geometry,
@@ -53,7 +53,7 @@ def remember_seen(target: Target, seen: Seen, row: int, similarity: float, confi
     target.state, target.frames_unseen = TargetState.TRACKED, 0
     target.presence = float(result.presence[row])
     target.frames_tracked += 1
-    target.last_seen_ns = seen.encoded.frame.stamp_ns
+    target.last_seen = seen.moment
     target.candidates.clear()
     target.hint = None
     # a copy: a backend may write its next answer over this one, and it would keep the whole batch alive

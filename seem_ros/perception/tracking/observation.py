@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from seem_ros.perception.structures.segments import Segments
 from seem_ros.perception.tracking.association import Candidate, make_place
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.growth import limit_growth
-from seem_ros.perception.tracking.target import Look, Place, Target, TargetState
+from seem_ros.perception.tracking.target import Look, Moment, Place, Target, TargetState
 from seem_ros.runtime.interface import DecodeBatch, PromptBatch
 
 
@@ -41,6 +42,11 @@ class Seen:
     result: DecodeBatch
     scores: np.ndarray
     places: list[Place | None]
+
+    @cached_property
+    def moment(self) -> Moment:
+        """What tells the frame from others."""
+        return Moment.of(self.encoded)
 
     def candidate(self, target: Target, row: int, how: Look) -> Candidate:
         """What row ``row`` says about a target."""

@@ -15,7 +15,7 @@ from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.following import follow
 from seem_ros.perception.tracking.memory import anchor
 from seem_ros.perception.tracking.observation import look, read_appearances
-from seem_ros.perception.tracking.target import Target
+from seem_ros.perception.tracking.target import Moment, Target
 
 
 def another_round(
@@ -34,8 +34,8 @@ def another_round(
         PromptError: The prompt cannot be asked about this picture together with the earlier ones; nothing was changed.
     """
     (prompt,), (note,) = segmenter.resolve([prompt], encoded)
-    same_frame = encoded.frame.stamp_ns == target.round_stamp_ns
-    size = encoded.geometry.source_hw
+    moment, size = Moment.of(encoded), encoded.geometry.source_hw
+    same_frame = moment == target.round_moment
     asked_prompt = target.prompt.joined(prompt) if same_frame else prompt
     asked_prompt.check_image(*size, refining=True)
     batch, unknown = segmenter.ask([asked_prompt], encoded.geometry)
@@ -47,9 +47,7 @@ def another_round(
         prompt_encoder.put_reference(batch, 0, appearance or target.reference)
     if same_frame and target.round is not None and target.round.geometry == encoded.geometry:
         prompt_encoder.put_round(batch, 0, target.round, prompt)
-    elif (
-        target.place is not None and target.place.geometry_key == size and encoded.frame.stamp_ns == target.last_seen_ns
-    ):
+    elif target.place is not None and target.place.geometry_key == size and moment == target.last_seen:
         prompt_encoder.put_previous(batch, 0, target.place.mask_logits, target.place.normalised)
     seen = look(segmenter, encoded, batch, prompts=[asked_prompt])
     (prediction,) = segmenter.interpret([asked_prompt], unknown, batch, seen.result, encoded)
@@ -78,9 +76,9 @@ def one_round_back(segmenter: Segmenter, before: Target, encoded: EncodedFrame, 
         encoded: The picture.
         config: The numbers.
     """
-    if encoded.frame.stamp_ns != before.stamp_ns:
+    if Moment.of(encoded) != before.moment:
         known = before.place.geometry_key if before.place is not None else None
-        if known != encoded.geometry.source_hw or encoded.frame.stamp_ns < before.stamp_ns:
+        if known != encoded.geometry.source_hw or encoded.frame.stamp_ns < before.moment.stamp_ns:
             before.forget_place(keep_hint=known == encoded.geometry.source_hw)
         follow(segmenter, encoded, [before], config)
     return Answer(

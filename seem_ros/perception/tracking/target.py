@@ -15,12 +15,14 @@ import copy
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import NamedTuple
 
 import numpy as np
 
 from seem_ros.errors import TargetError
 from seem_ros.perception.prompting import prompt_encoder
 from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
+from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Round
 from seem_ros.perception.tracking.config import TrackerConfig
@@ -121,6 +123,25 @@ class IdAllocator:
         self._free.append(value)
 
 
+class Moment(NamedTuple):
+    """What tells a frame from others: its stamp; where it has none, as plain arrays have none, what is seen in it.
+
+    Attributes:
+        stamp_ns: Its stamp.
+        picture: Hash of the size and the small picture of a frame without a stamp, otherwise 0.
+    """
+
+    stamp_ns: int = 0
+    picture: int = 0
+
+    @classmethod
+    def of(cls, encoded: EncodedFrame) -> Moment:
+        """That of a frame; the same picture given once more has the same."""
+        if encoded.frame.stamp_ns:
+            return cls(encoded.frame.stamp_ns)
+        return cls(picture=hash((encoded.geometry.source_hw, encoded.small_picture.tobytes())))
+
+
 @dataclass(frozen=True, eq=False)
 class Place:
     """Where a target was last seen, at stride 4 of the network input.
@@ -169,6 +190,7 @@ class Memory:
 class Target:
     """A target and its memory; owned by its tracker, not for use outside.
 
+    ``moment`` is the frame that it was last looked for in, ``round_moment`` that of its last round.
     ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
     where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
     are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many cells of the mask
@@ -182,7 +204,7 @@ class Target:
     target_id: int
     value: int
     prompt: Prompt
-    stamp_ns: int
+    moment: Moment
     reference: ReferenceTokens
     label: tuple[str, float] = ("", 0.0)
     text: TextFeatures | None = None
@@ -190,9 +212,9 @@ class Target:
     presence: float = 0.0
     place: Place | None = None
     round: Round | None = None
-    round_stamp_ns: int = 0
+    round_moment: Moment = Moment()
     first_seen_ns: int = 0
-    last_seen_ns: int = 0
+    last_seen: Moment = Moment()
     frames_tracked: int = 0
     frames_unseen: int = 0
     likeness: float = 1.0
@@ -224,7 +246,7 @@ class Target:
             self.state,
             self.presence,
             self.first_seen_ns,
-            self.last_seen_ns,
+            self.last_seen.stamp_ns,
             self.frames_tracked,
             self.frames_unseen,
             self.box_xyxy_px,

@@ -22,7 +22,7 @@ from seem_ros.perception.tracking.following import follow
 from seem_ros.perception.tracking.memory import anchor
 from seem_ros.perception.tracking.observation import Seen, compose, look, read_appearances, resolve_overlaps
 from seem_ros.perception.tracking.rounds import another_round, one_round_back
-from seem_ros.perception.tracking.target import IdAllocator, Place, Target, TargetInfo, TargetState
+from seem_ros.perception.tracking.target import IdAllocator, Moment, Place, Target, TargetInfo, TargetState
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +156,7 @@ class Tracker:
         for i, (one, place) in enumerate(zip(predictions, seen.places, strict=True)):
             target, note = None, ""
             if one.found and place is not None:
-                target = self._same(place, encoded.frame.stamp_ns)
+                target = self._same(place, seen.moment)
                 if target is not None:
                     note = f"this is target {target.target_id} already"
                 else:
@@ -203,7 +203,7 @@ class Tracker:
         Raises:
             TargetError: No living target has this id, or there is no round to take back.
         """
-        return self._get(target_id).before_its_last_round().stamp_ns
+        return self._get(target_id).before_its_last_round().moment.stamp_ns
 
     def rounds(self, target_id: int) -> int:
         """How many rounds on a target can be taken back.
@@ -247,7 +247,7 @@ class Tracker:
             TargetError: No living target has this id, or it is not seen in that frame.
         """
         target, encoded = self._get(target_id), self._segmenter.encode(frame)
-        if target.mask_logits is None or target.last_seen_ns != encoded.frame.stamp_ns:
+        if target.mask_logits is None or target.last_seen != Moment.of(encoded):
             raise TargetError(f"target {target_id} is not seen in this picture, it is {target.state.value}")
         return compose(self._segmenter, encoded, [target], self._ids.wide)
 
@@ -260,13 +260,13 @@ class Tracker:
         self._segmenter.check(prompts, *encoded.geometry.source_hw, refining)
         return encoded
 
-    def _same(self, place: Place, stamp_ns: int) -> Target | None:
+    def _same(self, place: Place, moment: Moment) -> Target | None:
         """The living target that was seen in this very frame at this place."""
         for target in self._targets.values():
             if (
                 target.state is TargetState.TRACKED
                 and target.place is not None
-                and target.last_seen_ns == stamp_ns
+                and target.last_seen == moment
                 and target.place.mask.shape == place.mask.shape
                 and overlap(target.place.mask, place.mask) >= self.config.same_target
             ):
@@ -275,15 +275,14 @@ class Tracker:
 
     def _new(self, prediction: Prediction, seen: Seen, row: int, reference: ReferenceTokens) -> Target:
         target_id, value = self._ids.take()
-        stamp = seen.encoded.frame.stamp_ns
         target = Target(
             target_id,
             value,
             prediction.prompt,
-            stamp,
+            seen.moment,
             reference,
             label=(prediction.label, prediction.label_score),
-            first_seen_ns=stamp,
+            first_seen_ns=seen.moment.stamp_ns,
         )
         if seen.batch.has_text[row]:
             target.text = self._segmenter.text_features(prediction.prompt.text)
@@ -354,7 +353,8 @@ class Tracker:
             frame: That frame; targets that were last seen in another one are left out.
         """
         encoded = self._segmenter.encode(frame)
-        seen = [target for target in self._targets.values() if target.last_seen_ns == encoded.frame.stamp_ns]
+        moment = Moment.of(encoded)
+        seen = [target for target in self._targets.values() if target.last_seen == moment]
         self.last = compose(self._segmenter, encoded, seen, self._ids.wide)
         return self.last
 
