@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Further rounds on a target: what is asked, what of the earlier rounds counts with it, and how one is taken back."""
+"""Rounds on targets: the first one that starts them, further ones with what counts of the earlier, and one less."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+from seem_ros.perception.prediction import Prediction
 from seem_ros.perception.prompting import prompt_encoder
+from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
 from seem_ros.perception.prompting.prompt_reader import UNNAMED
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
@@ -14,8 +17,64 @@ from seem_ros.perception.structures.segments import Answer
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.following import follow
 from seem_ros.perception.tracking.memory import anchor
-from seem_ros.perception.tracking.observation import look, read_appearances
+from seem_ros.perception.tracking.observation import Seen, look, read_appearances, resolve_overlaps
 from seem_ros.perception.tracking.target import Moment, Target
+
+
+def first_round(
+    segmenter: Segmenter, prompts: Sequence[Prompt], encoded: EncodedFrame
+) -> tuple[list[Prediction], Seen]:
+    """What prompts find in a picture, none of it a target yet.
+
+    Args:
+        segmenter: Decodes.
+        prompts: They have passed ``check``.
+        encoded: The picture.
+    """
+    prompts, notes = segmenter.resolve(prompts, encoded)
+    batch, unknown = segmenter.ask(prompts, encoded.geometry)
+    seen = look(segmenter, encoded, batch, prompts=prompts)
+    predictions = segmenter.interpret(prompts, unknown, batch, seen.result, encoded, notes)
+    seen = resolve_overlaps(seen, [i for i, one in enumerate(predictions) if one.found])
+    predictions = [  # what gave all its pixels to another prompt's object is not found after all
+        replace(one, found=one.found and place is not None, mask_score=float(score))
+        for one, place, score in zip(predictions, seen.places, seen.scores, strict=True)
+    ]
+    return predictions, seen
+
+
+def new_target(
+    segmenter: Segmenter,
+    id_and_value: tuple[int, int],
+    prediction: Prediction,
+    seen: Seen,
+    row: int,
+    reference: ReferenceTokens,
+    config: TrackerConfig,
+) -> Target:
+    """A target for what a first round found.
+
+    Args:
+        segmenter: Knows the text's features.
+        id_and_value: Its own for life.
+        prediction: What was found.
+        seen: The round's decode.
+        row: Its row.
+        reference: Its appearance there.
+        config: The numbers.
+    """
+    target = Target(
+        *id_and_value,
+        prediction.prompt,
+        seen.moment,
+        reference,
+        label=(prediction.label, prediction.label_score),
+        first_seen_ns=seen.moment.stamp_ns,
+    )
+    if seen.batch.has_text[row]:
+        target.text = segmenter.text_features(prediction.prompt.text)
+    anchor(target, seen, row, reference, config)
+    return target
 
 
 def another_round(

@@ -19,9 +19,8 @@ from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Answer, Segments
 from seem_ros.perception.tracking.config import TrackerConfig
 from seem_ros.perception.tracking.following import follow
-from seem_ros.perception.tracking.memory import anchor
-from seem_ros.perception.tracking.observation import Seen, compose, look, read_appearances, resolve_overlaps
-from seem_ros.perception.tracking.rounds import another_round, one_round_back
+from seem_ros.perception.tracking.observation import Seen, compose, read_appearances
+from seem_ros.perception.tracking.rounds import another_round, first_round, new_target, one_round_back
 from seem_ros.perception.tracking.target import IdAllocator, Moment, Place, Target, TargetInfo, TargetState
 
 
@@ -141,15 +140,7 @@ class Tracker:
                 f"{len(prompts)} more targets were asked for, room is left for {room} "
                 f"({len(self._targets)} live, max_targets is {self.config.max_targets})"
             )
-        prompts, notes = self._segmenter.resolve(prompts, encoded)
-        batch, unknown = self._segmenter.ask(prompts, encoded.geometry)
-        seen = look(self._segmenter, encoded, batch, prompts=prompts)
-        predictions = self._segmenter.interpret(prompts, unknown, batch, seen.result, encoded, notes)
-        seen = resolve_overlaps(seen, [i for i, one in enumerate(predictions) if one.found])
-        predictions = [  # what gave all its pixels to another prompt's object is not found after all
-            replace(one, found=one.found and place is not None, mask_score=float(score))
-            for one, place, score in zip(predictions, seen.places, seen.scores, strict=True)
-        ]
+        predictions, seen = first_round(self._segmenter, prompts, encoded)
         good = [i for i, one in enumerate(predictions) if one.found]
         references = dict(zip(good, read_appearances(self._segmenter, seen, good), strict=True))
         answers, touched, alone = [], [], not self._targets
@@ -274,20 +265,8 @@ class Tracker:
         return None
 
     def _new(self, prediction: Prediction, seen: Seen, row: int, reference: ReferenceTokens) -> Target:
-        target_id, value = self._ids.take()
-        target = Target(
-            target_id,
-            value,
-            prediction.prompt,
-            seen.moment,
-            reference,
-            label=(prediction.label, prediction.label_score),
-            first_seen_ns=seen.moment.stamp_ns,
-        )
-        if seen.batch.has_text[row]:
-            target.text = self._segmenter.text_features(prediction.prompt.text)
-        anchor(target, seen, row, reference, self.config)
-        self._targets[target_id] = target
+        target = new_target(self._segmenter, self._ids.take(), prediction, seen, row, reference, self.config)
+        self._targets[target.target_id] = target
         return target
 
     def _finish(
