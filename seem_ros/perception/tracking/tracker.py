@@ -118,7 +118,8 @@ class Tracker:
         """Starts a target for every prompt that finds something.
 
         Prompts race the camera: ``frame`` may be the older one they were drawn on, and ``replay`` the frames since; the
-        new targets alone are followed through them. A prompt that points at a living target is answered with its id.
+        new targets alone are followed through them. A prompt that points at a living target is answered with its id. So
+        is one whose new target lies where a living one is seen after the replay; the new one ends there.
 
         Args:
             prompts: One per target wanted.
@@ -134,30 +135,35 @@ class Tracker:
         if not prompts:
             raise PromptError("no prompt was given: a target needs one")
         encoded = self._prompted_frame(prompts, frame, refining=False)
-        room = min(self.config.max_targets - len(self._targets), self._ids.free)
-        if len(prompts) > room:
-            raise TargetError(
-                f"{len(prompts)} more targets were asked for, room is left for {room} "
-                f"({len(self._targets)} live, max_targets is {self.config.max_targets})"
-            )
         predictions, seen = first_round(self._segmenter, prompts, encoded)
-        good = [i for i, one in enumerate(predictions) if one.found]
-        references = dict(zip(good, read_appearances(self._segmenter, seen, good), strict=True))
-        answers, touched, alone = [], [], not self._targets
-        for i, (one, place) in enumerate(zip(predictions, seen.places, strict=True)):
-            target, note = None, ""
-            if one.found and place is not None:
-                target = self._same(place, seen.moment)
-                if target is not None:
-                    note = f"this is target {target.target_id} already"
-                else:
-                    target = self._new(one, seen, i, references[i])
-            touched.append(target)
-            answers.append(one.answer("; ".join(part for part in (one.message(), note) if part)))
-        if alone:  # nobody was followed before: time begins here
+        places = {row: place for row, place in enumerate(seen.places) if predictions[row].found and place is not None}
+        meant = {row: same for row, place in places.items() if (same := self._same(place, seen.moment)) is not None}
+        firsts: dict[int, int] = {}  # rows that mean a new thing, and the first row that means the same
+        for row, place in places.items():
+            if row not in meant:
+                firsts[row] = next((first for first in firsts.values() if self._is_same(places[first], place)), row)
+        new = list(dict.fromkeys(firsts.values()))
+        if len(new) > self._room(before_replay=bool(replay)):
+            raise self._no_room(len(new))
+        if not self._targets:  # nobody was followed before: time begins here
             last = replay[-1] if replay else encoded.frame
             self._last_stamp_ns, self._last_size = last.stamp_ns, (last.height, last.width)
-        return self._finish(encoded, touched, answers, replay)
+        references = read_appearances(self._segmenter, seen, new)
+        born = {row: self._new(predictions[row], seen, row, one) for row, one in zip(new, references, strict=True)}
+        meant |= {row: born[first] for row, first in firsts.items()}
+        touched = [meant.get(row) for row in range(len(prompts))]
+        with self._segmenter.pauses.held():  # the new targets have not seen the frames since yet
+            segments = self._up_to_now(encoded, touched, replay)
+            known = self._end_known(list(born.values())) if replay else {}
+            if known:
+                touched = [target and known.get(target, target) for target in touched]
+                segments = compose(self._segmenter, self._segmenter.encode(replay[-1]), _each(touched), self._ids.wide)
+        answers = []
+        for row, (one, target) in enumerate(zip(predictions, touched, strict=True)):
+            is_known = target is not None and target is not born.get(row)
+            note = f"this is target {target.target_id} already" if target is not None and is_known else ""
+            answers.append(one.answer("; ".join(part for part in (one.message(), note) if part)))
+        return _result(segments, touched, answers)
 
     def refine(
         self,
@@ -251,18 +257,56 @@ class Tracker:
         self._segmenter.check(prompts, *encoded.geometry.source_hw, refining)
         return encoded
 
-    def _same(self, place: Place, moment: Moment) -> Target | None:
-        """The living target that was seen in this very frame at this place."""
+    def _room(self, before_replay: bool = False) -> int:
+        """How many more targets may be started; before a replay also those that may turn out to be living ones."""
+        room = self.config.max_targets - (0 if before_replay else len(self._targets))
+        return max(min(room, self._ids.free), 0)
+
+    def _no_room(self, asked: int) -> TargetError:
+        return TargetError(
+            f"{asked} more targets were asked for, room is left for {self._room()} "
+            f"({len(self._targets)} live, max_targets is {self.config.max_targets})"
+        )
+
+    def _same(self, place: Place, moment: Moment, but: Sequence[Target] = ()) -> Target | None:
+        """The living target, none of ``but``, that was seen in this very frame at this place."""
         for target in self._targets.values():
             if (
                 target.state is TargetState.TRACKED
                 and target.place is not None
                 and target.last_seen == moment
-                and target.place.mask.shape == place.mask.shape
-                and overlap(target.place.mask, place.mask) >= self.config.same_target
+                and target not in but
+                and self._is_same(target.place, place)
             ):
                 return target
         return None
+
+    def _is_same(self, first: Place, second: Place) -> bool:
+        """Whether two places in one frame are one thing."""
+        return first.mask.shape == second.mask.shape and overlap(first.mask, second.mask) >= self.config.same_target
+
+    def _end_known(self, born: Sequence[Target]) -> dict[Target, Target]:
+        """Ends those of a replay's new targets that lie where older ones are seen now.
+
+        Returns:
+            The older target for each of those.
+
+        Raises:
+            TargetError: More are left than allowed; all new ones were ended.
+        """
+        known: dict[Target, Target] = {}
+        for target in born:
+            if target.place is not None and target.mask_logits is not None:
+                older = self._same(target.place, target.last_seen, but=born)
+                if older is not None:
+                    known[target] = older
+        left = [target for target in born if target not in known]
+        too_many = bool(left) and len(self._targets) - len(known) > self.config.max_targets
+        for target in born if too_many else known:
+            self.remove([target.target_id])
+        if too_many:
+            raise self._no_room(len(left))
+        return known
 
     def _new(self, prediction: Prediction, seen: Seen, row: int, reference: ReferenceTokens) -> Target:
         target = new_target(self._segmenter, self._ids.take(), prediction, seen, row, reference, self.config)
@@ -277,30 +321,18 @@ class Tracker:
         replay: Sequence[Frame],
         ids: Sequence[int] | None = None,
     ) -> StartResult:
-        with self._segmenter.pauses.held():  # the new targets have not seen the frames since yet
-            return self._finished(encoded, touched, answers, replay, ids)
+        with self._segmenter.pauses.held():  # the target has not seen the frames since yet
+            segments = self._up_to_now(encoded, touched, replay)
+        return _result(segments, touched, answers, ids)
 
-    def _finished(
-        self,
-        encoded: EncodedFrame,
-        touched: Sequence[Target | None],
-        answers: Sequence[Answer],
-        replay: Sequence[Frame],
-        ids: Sequence[int] | None,
-    ) -> StartResult:
-        wanted = list(dict.fromkeys(target for target in touched if target is not None))
+    def _up_to_now(self, encoded: EncodedFrame, touched: Sequence[Target | None], replay: Sequence[Frame]) -> Segments:
+        """Follows targets through a replay; who was looked for in later frames already is left as it is."""
+        wanted, moment = _each(touched), Moment.of(encoded)
         segments = compose(self._segmenter, encoded, wanted, self._ids.wide)
-        for frame in replay:
-            if not wanted:
-                break
-            segments = self._follow(self._segmenter.encode(frame), wanted)
-        answers = tuple(
-            replace(answer, segment=None if target is None else segments.by_target(target.target_id))
-            for answer, target in zip(answers, touched, strict=True)
-        )
-        ids = ids or [0 if target is None else target.target_id for target in touched]
-        message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
-        return StartResult(replace(segments, answers=answers, message=message), tuple(ids), answers)
+        behind = [target for target in wanted if target.moment == moment]
+        for frame in replay if wanted else ():
+            segments = self._follow(self._segmenter.encode(frame), behind)
+        return segments
 
     # ----------------------------------------------------------------- frames
 
@@ -344,3 +376,24 @@ class Tracker:
     def _follow(self, encoded: EncodedFrame, targets: Sequence[Target]) -> Segments:
         follow(self._segmenter, encoded, targets, self.config)
         return compose(self._segmenter, encoded, targets, self._ids.wide)
+
+
+def _each(touched: Sequence[Target | None]) -> list[Target]:
+    """Each target once."""
+    return list(dict.fromkeys(target for target in touched if target is not None))
+
+
+def _result(
+    segments: Segments,
+    touched: Sequence[Target | None],
+    answers: Sequence[Answer],
+    ids: Sequence[int] | None = None,
+) -> StartResult:
+    """What became of prompts, with one target and one answer each."""
+    answers = tuple(
+        replace(answer, segment=None if target is None else segments.by_target(target.target_id))
+        for answer, target in zip(answers, touched, strict=True)
+    )
+    ids = ids or [0 if target is None else target.target_id for target in touched]
+    message = "; ".join(dict.fromkeys(answer.message for answer in answers if answer.message))
+    return StartResult(replace(segments, answers=answers, message=message), tuple(ids), answers)
