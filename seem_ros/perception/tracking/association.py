@@ -14,7 +14,8 @@ A model asked for an object that is hidden tends to answer with another one that
 4. There before. An answer far from the last place, or hardly in it, shows a look-alike if the
    picture there has not changed since the target was last seen (after the camera's own shift is taken out): the object
    was there already, beside the target.
-5. Agreement. An answer at another place counts when ``refind_after`` frames in a row agree on it.
+5. Agreement. An answer at another place counts when ``refind_after`` frames in a row agree on it, with or without a
+   gap in time between them: a camera may send a picture now and then. After a gap the place before it counts at once.
 6. One claim. Of two answers that overlap by more than ``duplicate_overlap`` the surer one is seen; targets that go on
    from frame to frame come before targets that were just found again.
 
@@ -107,7 +108,7 @@ def share_cells(first: Place, second: Place) -> bool:
 
 
 def is_near(target: Target, place: Place, config: TrackerConfig) -> bool:
-    """Rule 2: within reach of the last place; nothing is known after a time jump, so nothing is near."""
+    """Rule 2: within reach of the last place; none is known after a jump in time, so nothing is near."""
     last = target.place
     if last is None:
         return False
@@ -158,6 +159,11 @@ def _is_beside(target: Target, place: Place) -> bool:
     return bool(known) and all(overlap(one.mask, place.mask) <= SAME_PLACE for one in known)
 
 
+def _is_where_it_was(target: Target, place: Place) -> bool:
+    """Whether a place is the one before a jump in time: how far it may have gone since then nobody knows."""
+    return target.place is None and target.hint is not None and overlap(target.hint.mask, place.mask) > SAME_PLACE
+
+
 def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
     target, place, look = candidate.target, candidate.place, candidate.look
     going_on = target.state is TargetState.TRACKED
@@ -169,11 +175,15 @@ def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
     usual = target.likeness - config.similarity_margin * (0.5 if strict else 1.0)
     if (strict or not going_on) and candidate.similarity < usual:
         return False
+    there_again, last = _is_where_it_was(target, place), target.place
+    if last is None and target.hint_came_before:
+        last = target.hint
     # Near counts as elsewhere where an answer is hardly where the target was: a look-alike may stand right beside.
     if (
-        target.place is not None
+        last is not None
+        and not there_again
         and (not near or _is_beside(target, place))
-        and is_look_alike(target, place, target.place, config)
+        and is_look_alike(target, place, last, config)
     ):
         if look is Look.APPEARANCE:
             target.against = 0  # the reference answers with a look-alike: its word against memory is worth nothing
@@ -183,7 +193,7 @@ def _is_the_target(candidate: Candidate, config: TrackerConfig) -> bool:
         return True
     frames = before[1] + 1 if before is not None and overlap(before[0], place.mask) > SAME_PLACE else 1
     target.candidates[look] = place.mask, frames
-    return near or frames >= config.refind_after
+    return near or there_again or frames >= config.refind_after
 
 
 def suppress_duplicates(candidates: Sequence[Candidate], config: TrackerConfig) -> None:

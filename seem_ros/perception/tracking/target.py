@@ -190,15 +190,16 @@ class Memory:
 class Target:
     """A target and its memory; owned by its tracker, not for use outside.
 
-    ``moment`` is the frame that it was last looked for in, ``round_moment`` that of its last round.
-    ``place`` is where it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint``
-    where to look first, so that two equal targets do not both look at the same one of two equal objects. ``candidates``
-    are answers that further frames have to agree with, apart for each ``Look``. ``area`` is how many cells of the mask
-    it usually has, ``held_back`` whether that was just cut for growing to one side. ``sure`` is where it was last seen
-    beyond doubt. ``unproven`` counts the pictures in which its last find, after ``found_at`` tracked frames, still has
-    to be confirmed, ``against`` those in a row that contradicted it; see ``verification``. ``twin`` is where its
-    look-alike was seen last, bool [h4, w4]: an object that was there beside it once is not taken for it later. ``kept``
-    is its last answer. ``history`` is what it was before each of its last rounds, oldest first.
+    ``moment`` is the frame that it was last looked for in, ``round_moment`` that of its last round. ``place`` is where
+    it was last seen. After a jump in time that says nothing any more, and is only kept as a ``hint`` where to look
+    first, so that two equal targets do not both look at the same one of two equal objects; ``hint_came_before`` unless
+    time went back since then. ``candidates`` are answers that further frames have to agree with, apart for each
+    ``Look``. ``area`` is how many cells of the mask it usually has, ``held_back`` whether that was just cut for growing
+    to one side. ``sure`` is where it was last seen beyond doubt. ``unproven`` counts the pictures in which its last
+    find, after ``found_at`` tracked frames, still has to be confirmed, ``against`` those in a row that contradicted it;
+    see ``verification``. ``twin`` is where its look-alike was seen last, bool [h4, w4]: an object that was there beside
+    it once is not taken for it later. ``kept`` is its last answer. ``history`` is what it was before each of its last
+    rounds, oldest first.
     """
 
     target_id: int
@@ -221,6 +222,7 @@ class Target:
     area: float = 0.0
     held_back: bool = False
     hint: Place | None = None
+    hint_came_before: bool = False
     sure: Place | None = None
     unproven: int = 0
     found_at: int = 0
@@ -354,13 +356,20 @@ class Target:
         before.bank, before.history = copy.copy(before.bank), self.history[:-1]
         return before
 
-    def forget_place(self, keep_hint: bool) -> None:
-        """After a jump in time or a change of size: appearance stays, places do not mean anything any more."""
+    def forget_place(self, keep_hint: bool, time_goes_on: bool = False) -> None:
+        """After a jump in time or a change of size: appearance stays, places do not mean anything any more.
+
+        Args:
+            keep_hint: It may be where it was.
+            time_goes_on: The next frame comes after the last one, and may agree with it.
+        """
+        self.hint_came_before = time_goes_on and (self.place is not None or self.hint_came_before)
         self.hint = (self.place or self.hint) if keep_hint else None
         self.place = self.sure = self.twin = self.kept = None
         self.unproven = self.against = 0
         self.box_xyxy_px = None
-        self.candidates.clear()
+        if not time_goes_on:
+            self.candidates.clear()
         self.mask_logits = None
         if self.state is TargetState.TRACKED:
             self.state = TargetState.OCCLUDED

@@ -15,6 +15,7 @@ from seem_ros.perception.prompting.prompt_encoder import ReferenceTokens
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.encoded_frame import EncodedFrame
 from seem_ros.perception.structures.frame import Frame
+from seem_ros.perception.structures.letterbox import fit
 from seem_ros.perception.structures.prompts import Prompt
 from seem_ros.perception.structures.segments import Answer, Segments
 from seem_ros.perception.tracking.config import TrackerConfig
@@ -341,17 +342,19 @@ class Tracker:
 
         A frame that is older than the last one (a bag that loops, a simulator reset), that comes after a gap longer
         than ``max_gap_s``, or that has another size makes places meaningless: appearance is kept, places are forgotten,
-        and targets are found again by what they look like.
+        and targets are found again by what they look like: at once where they were, elsewhere when frames agree, be
+        these as far apart as those of a time-lapse.
         """
         encoded = self._segmenter.encode(frame)
         stamp, size = encoded.frame.stamp_ns, encoded.geometry.source_hw
-        if self._last_stamp_ns is not None:
+        if self._last_stamp_ns is not None and self._last_size is not None:
             gap_s = (stamp - self._last_stamp_ns) * 1e-9
-            if gap_s < 0 or gap_s > self.config.max_gap_s:
-                self.time_jumps += 1
-                self._forget_places(keep_hint=size == self._last_size)
-            elif size != self._last_size:
-                self._forget_places(keep_hint=False)
+            is_jump = gap_s < 0 or gap_s > self.config.max_gap_s
+            self.time_jumps += is_jump
+            if is_jump or size != self._last_size:
+                fits = self._fit_alike(size, self._last_size)
+                for target in self._targets.values():
+                    target.forget_place(keep_hint=fits, time_goes_on=fits and gap_s >= 0)
         self._last_stamp_ns, self._last_size = stamp, size
         self._frames += 1
         self.last = self._follow(encoded, list(self._targets.values()))
@@ -369,9 +372,11 @@ class Tracker:
         self.last = compose(self._segmenter, encoded, seen, self._ids.wide)
         return self.last
 
-    def _forget_places(self, keep_hint: bool) -> None:
-        for target in self._targets.values():
-            target.forget_place(keep_hint)
+    def _fit_alike(self, *sizes_hw: tuple[int, int]) -> bool:
+        """Whether pictures of these sizes lie in the network's input in the same way."""
+        spec = self._segmenter.spec
+        fitted = [fit(size, (spec.input_hw[0], spec.input_hw[1]), spec.resize) for size in sizes_hw]
+        return len({(one.network_hw, one.content_hw) for one in fitted}) == 1
 
     def _follow(self, encoded: EncodedFrame, targets: Sequence[Target]) -> Segments:
         follow(self._segmenter, encoded, targets, self.config)
