@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -136,9 +136,10 @@ class Tracker:
         if not prompts:
             raise PromptError("no prompt was given: a target needs one")
         encoded = self._prompted_frame(prompts, frame, refining=False)
+        there = self._seen_in(Moment.of(encoded))  # before a pause lets newer frames in
         predictions, seen = first_round(self._segmenter, prompts, encoded)
         places = {row: place for row, place in enumerate(seen.places) if predictions[row].found and place is not None}
-        meant = {row: same for row, place in places.items() if (same := self._same(place, seen.moment)) is not None}
+        meant = {row: same for row, place in places.items() if (same := self._same(place, there)) is not None}
         firsts: dict[int, int] = {}  # rows that mean a new thing, and the first row that means the same
         for row, place in places.items():
             if row not in meant:
@@ -269,16 +270,18 @@ class Tracker:
             f"({len(self._targets)} live, max_targets is {self.config.max_targets})"
         )
 
-    def _same(self, place: Place, moment: Moment, but: Sequence[Target] = ()) -> Target | None:
-        """The living target, none of ``but``, that was seen in this very frame at this place."""
-        for target in self._targets.values():
-            if (
-                target.state is TargetState.TRACKED
-                and target.place is not None
-                and target.last_seen == moment
-                and target not in but
-                and self._is_same(target.place, place)
-            ):
+    def _seen_in(self, moment: Moment) -> dict[Target, Place]:
+        """Where the living targets were seen in a frame."""
+        return {
+            target: target.place
+            for target in self._targets.values()
+            if target.state is TargetState.TRACKED and target.place is not None and target.last_seen == moment
+        }
+
+    def _same(self, place: Place, there: Mapping[Target, Place]) -> Target | None:
+        """The target, alive still, that was seen at this place."""
+        for target, its_place in there.items():
+            if target.target_id in self._targets and self._is_same(its_place, place):
                 return target
         return None
 
@@ -298,7 +301,8 @@ class Tracker:
         known: dict[Target, Target] = {}
         for target in born:
             if target.place is not None and target.mask_logits is not None:
-                older = self._same(target.place, target.last_seen, but=born)
+                there = {one: place for one, place in self._seen_in(target.last_seen).items() if one not in born}
+                older = self._same(target.place, there)
                 if older is not None:
                     known[target] = older
         left = [target for target in born if target not in known]

@@ -156,3 +156,19 @@ def test_without_a_pixel_value_left_a_new_thing_is_refused(segmenter):
         with pytest.raises(TargetError, match="1 more targets were asked for, room is left for 0"):
             tracker.start([click(*BLUE)], frames[4 if late else 7], frames[5:] if late else ())
     assert len(tracker) == 1
+
+
+def test_a_frame_that_is_let_in_while_a_prompt_is_asked_does_not_hide_who_is_followed(segmenter):
+    frames = film(4)
+    tracker = followed(segmenter, frames[:3])
+    waiting = [frames[3]]
+
+    def let_in():
+        with segmenter.pauses.held():
+            while waiting:
+                tracker.step(waiting.pop())
+
+    segmenter.pauses.let_in(let_in)
+    result = tracker.start([click(28, 40)], frames[2])
+    assert not waiting and result.target_ids == (1,)
+    assert "this is target 1 already" in result.answers[0].message and len(tracker.targets()) == 1
