@@ -206,15 +206,12 @@ LITE = ModelConfig(
     backbone=BackboneConfig(kind="efficientnet_lite", widths=(24, 40, 112, 320), depths=(), variant="lite0"),
     pixel_decoder=PICO.pixel_decoder,
     text=PICO.text,
-    decoder=replace(PICO.decoder, refine_width=24),
+    decoder=replace(PICO.decoder, refine_width=24, refine_depthwise=2),
 )
-# With bottlenecks and depthwise filters in place of full 3x3 convolutions: 0.8 of the time, at .01 of IoU so far.
-LITE_SLIM = replace(
-    LITE,
-    name="lite_slim",
-    pixel_decoder=replace(LITE.pixel_decoder, bottleneck=2),
-    decoder=replace(LITE.decoder, refine_depthwise=2),
-)
+# With full 3x3 convolutions where masks are corrected, too, as older weights of the built-in model have them.
+LITE_FULL = replace(LITE, name="lite_full", decoder=replace(LITE.decoder, refine_depthwise=0))
+# With bottlenecks in place of the pyramid's full 3x3 convolutions, too.
+LITE_SLIM = replace(LITE, name="lite_slim", pixel_decoder=replace(LITE.pixel_decoder, bottleneck=2))
 
 
 def with_rules(config: ModelConfig, rules: str) -> ModelConfig:

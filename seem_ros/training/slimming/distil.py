@@ -21,8 +21,9 @@ import torch
 from torch import Tensor, nn
 
 from seem_ros.errors import CheckpointError, SeemError
-from seem_ros.model.config import LITE, LITE_SLIM
+from seem_ros.model.config import LITE_SLIM
 from seem_ros.model.seem import Seem
+from seem_ros.runtime.checkpoint import lite_of
 from seem_ros.training.batched.ask_planner import AskPlanner
 from seem_ros.training.batched.batch_objective import BatchObjective
 from seem_ros.training.batched.overlays import SourceMix
@@ -44,18 +45,24 @@ class Distiller:
         """Factorises the teacher.
 
         Raises:
-            SeemError: the teacher is not of the full architecture, or the packs cannot be read.
+            SeemError: the teacher is slim already, or none of the built-in model, or the packs cannot be read.
         """
         self.config, self.device = config, device
         store = PackedPictures([Path(path) for path in config.packs], device)
         self.views = ViewSampler(store, SourceMix(source_weights(config, store)), config.height, config.width, device)
         self.planner = AskPlanner(store)
-        self.teacher, self.student = Seem(LITE), Seem(LITE_SLIM)
+        architecture = lite_of(teacher)
+        if architecture == LITE_SLIM:
+            raise CheckpointError("the teacher is of the slim architecture itself")
+        self.teacher, self.student = Seem(architecture), Seem(LITE_SLIM)
         self.student.load_state_dict(factorised(teacher, LITE_SLIM))
+        self.has_new_refiner = not architecture.decoder.refine_depthwise
         try:
             self.teacher.load_state_dict(teacher)
         except RuntimeError as error:
-            raise CheckpointError(f"the teacher does not fit the full model: {str(error).splitlines()[-1]}") from error
+            raise CheckpointError(
+                f"the teacher does not fit the model {architecture.name}: {str(error).splitlines()[-1]}"
+            ) from error
         for model in (self.teacher, self.student):
             model.to(device=device, memory_format=torch.channels_last).eval().requires_grad_(False)
         self.maps = list(self.student.pixel_decoder.parameters())
@@ -79,7 +86,8 @@ class Distiller:
             for group in optimiser.param_groups:
                 group["lr"] = self.config.learning_rate * cosine(part)
             views = self._draw(step)
-            which = "refiner" if step % (_STEPS_OF_MAPS + 1) == _STEPS_OF_MAPS else "maps"
+            refines = self.has_new_refiner and step % (_STEPS_OF_MAPS + 1) == _STEPS_OF_MAPS
+            which = "refiner" if refines else "maps"
             loss = self._corrections(views, step) if which == "refiner" else self._maps(views)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -149,7 +157,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--config", required=True, help="YAML file of BatchedTrainConfig's fields")
     parser.add_argument("--packs", nargs="*", help="wins over the configuration file")
-    parser.add_argument("--teacher", required=True, help="an average.pt or a package of the full architecture")
+    parser.add_argument("--teacher", required=True, help="an average.pt or a package of the built-in model")
     parser.add_argument("--seconds", type=float, default=900.0)
     parser.add_argument("--out", required=True, help="file for the start weights")
     given = parser.parse_args(arguments)

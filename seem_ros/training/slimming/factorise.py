@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights of the built-in model's slim architecture out of those of its full one, by singular vectors alone.
+"""Weights of the built-in model with fewer full convolutions out of those with more, by singular vectors alone.
 
 - A full 3x3 convolution of the pixel decoder becomes one on fewer channels between two 1x1 ones (Tucker-2: Kim et al.,
   "Compression of Deep Convolutional Neural Networks", 2016, section 3), with the leading singular vectors of its
@@ -19,42 +19,37 @@ from torch import Tensor
 
 from seem_ros.errors import CheckpointError
 from seem_ros.model.config import ModelConfig
+from seem_ros.runtime.checkpoint import lite_of
 
 _EPS = 1e-5  # torch's batch norm
 
 
-def is_full(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict is one of the built-in model's full architecture."""
-    return "pixel_decoder.layer_1.weight" in state and "decoder.refiner.enter.weight" in state
-
-
-def is_slim(state: Mapping[str, Tensor]) -> bool:
-    """Whether a state dict is one of its slim architecture."""
-    return "pixel_decoder.layer_1.0.weight" in state
-
-
-def factorised(full: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    """Makes the slim model's state dict.
+def factorised(given: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+    """Brings a state dict of the built-in model into an architecture with fewer full convolutions.
 
     Args:
-        full: state dict of the full model, its norms not folded.
-        config: the slim model's.
+        given: state dict, its norms not folded. What of it is factorised already stays as it is.
+        config: the architecture to come to.
 
     Returns:
         A state dict for `Seem(config)`; the adapters' norms have no statistics of their own yet.
 
     Raises:
-        CheckpointError: `full` is no such state dict.
+        CheckpointError: `given` is no such state dict, or has fewer full convolutions than `config`.
     """
-    if not is_full(full):
-        raise CheckpointError("only weights of the built-in model's full architecture can be factorised")
-    slim = {key: value.clone() for key, value in full.items()}
+    if "decoder.refiner.enter.weight" not in given:
+        raise CheckpointError("only weights of the built-in model can be factorised")
+    state, has = {key: value.clone() for key, value in given.items()}, lite_of(given)
     part, count = config.pixel_decoder.bottleneck, config.decoder.refine_depthwise
-    _pyramid(slim, part)
-    for name, filters in (("at_8", count), ("join_8", count), ("leave", 1)):
-        _separable(slim, f"decoder.refiner.{name}", filters)
-    _entrance(slim, count)
-    return slim
+    if (has.pixel_decoder.bottleneck and not part) or (has.decoder.refine_depthwise and not count):
+        raise CheckpointError(f"weights of the model {has.name} have fewer full convolutions than {config.name}")
+    if part and not has.pixel_decoder.bottleneck:
+        _pyramid(state, part)
+    if count and not has.decoder.refine_depthwise:
+        for name, filters in (("at_8", count), ("join_8", count), ("leave", 1)):
+            _separable(state, f"decoder.refiner.{name}", filters)
+        _entrance(state, count)
+    return state
 
 
 def _pyramid(slim: dict[str, Tensor], part: int) -> None:

@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from seem_ros.datasets.scenes.scene import Thing
-from seem_ros.model.config import LITE, LITE_SLIM
+from seem_ros.model.config import LITE_FULL, LITE_SLIM
 from seem_ros.model.seem import Seem
 from seem_ros.training.batched.pack import PackWriter
 from seem_ros.training.slimming.distil import main
@@ -30,7 +30,7 @@ def folder(tmp_path_factory):
     values = {"packs": [str(folder / "drawn.json")], "height": 64, "width": 96, "scenes": 1, "rounds": 2}
     (folder / "config.yaml").write_text(yaml.safe_dump({**values, "learning_rate": 0.002}))
     torch.manual_seed(0)
-    teacher = Seem(LITE)
+    teacher = Seem(LITE_FULL)
     torch.nn.init.normal_(teacher.text_encoder.lang_proj, std=0.1)
     torch.nn.init.normal_(teacher.decoder.refiner.delta.weight)
     torch.save(teacher.state_dict(), folder / "teacher.pt")
@@ -55,9 +55,9 @@ def test_what_was_distilled_is_nearer_to_the_teacher_than_what_was_factorised(fo
 def test_a_file_that_is_there_and_a_slim_teacher_are_refused_in_one_line(folder, capsys):
     assert distil(folder, folder / "teacher.pt", 1) == 2
     assert "is there already" in capsys.readouterr().err
-    torch.save(Seem(LITE_SLIM).state_dict(), folder / "not_full.pt")
-    words = ["--config", folder / "config.yaml", "--teacher", folder / "not_full.pt", "--out", folder / "new.pt"]
+    torch.save(Seem(LITE_SLIM).state_dict(), folder / "slim_teacher.pt")
+    words = ["--config", folder / "config.yaml", "--teacher", folder / "slim_teacher.pt", "--out", folder / "new.pt"]
     assert main(list(map(str, words))) == 2
-    assert "full architecture" in capsys.readouterr().err
+    assert "slim architecture itself" in capsys.readouterr().err
     assert distil(folder, folder / "new.pt", 0) == 2 and "more than 0" in capsys.readouterr().err
     assert distil(folder, folder / "none" / "new.pt", 1) == 2 and "no such folder" in capsys.readouterr().err

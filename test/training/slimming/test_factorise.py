@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slim model's start weights out of the full model's, in closed form."""
+"""Start weights with fewer full convolutions out of those with more, in closed form."""
 
 from dataclasses import replace
 
@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from seem_ros.errors import CheckpointError
-from seem_ros.model.config import LITE, LITE_SLIM
+from seem_ros.model.config import LITE, LITE_FULL, LITE_SLIM
 from seem_ros.model.layers import SeparableConv
 from seem_ros.model.seem import Seem
+from seem_ros.runtime.checkpoint import lite_of
 from seem_ros.training.batched.train import BatchedTrainConfig, start_model
-from seem_ros.training.slimming.factorise import depthwise, factorised, is_full, tucker
+from seem_ros.training.slimming.factorise import depthwise, factorised, tucker
 
 ALL_CHANNELS = replace(LITE_SLIM, pixel_decoder=replace(LITE_SLIM.pixel_decoder, bottleneck=1))
 
@@ -20,7 +21,7 @@ ALL_CHANNELS = replace(LITE_SLIM, pixel_decoder=replace(LITE_SLIM.pixel_decoder,
 def full():
     """An untrained full model whose norms do something."""
     torch.manual_seed(0)
-    model = Seem(LITE).eval()
+    model = Seem(LITE_FULL).eval()
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             for tensor, low in ((module.weight, 0.5), (module.running_var, 0.5), (module.bias, -0.5)):
@@ -44,7 +45,7 @@ def test_with_all_channels_the_bottlenecks_are_the_full_convolutions(full):
 def test_half_of_the_channels_fit_the_slim_model_and_cost_a_third(full):
     state = factorised(full.state_dict(), LITE_SLIM)
     Seem(LITE_SLIM).load_state_dict(state)
-    assert is_full(full.state_dict()) and not is_full(state)
+    assert (lite_of(full.state_dict()), lite_of(state)) == (LITE_FULL, LITE_SLIM)
 
     def weights(model):
         return sum(model.pixel_decoder.get_submodule(name).weight.numel() for name in ("layer_1", "fine_layer"))
@@ -74,17 +75,30 @@ def test_as_many_filters_as_outputs_are_any_convolution():
     torch.testing.assert_close(slim(x), full(x), atol=1e-5, rtol=1e-4)
 
 
-def test_weights_of_another_architecture_are_refused(full):
-    with pytest.raises(CheckpointError, match="full architecture"):
-        factorised(factorised(full.state_dict(), LITE_SLIM), LITE_SLIM)
+def test_only_what_is_not_factorised_yet_is_changed(full):
+    lite = factorised(full.state_dict(), LITE)
+    Seem(LITE).load_state_dict(lite)
+    assert lite_of(lite) == LITE
+    untouched = [key for key in lite if not key.startswith("decoder.refiner.")]
+    assert all(torch.equal(lite[key], full.state_dict()[key]) for key in untouched)
+    slim, at_once = factorised(lite, LITE_SLIM), factorised(full.state_dict(), LITE_SLIM)
+    assert slim.keys() == at_once.keys() and all(torch.equal(slim[key], at_once[key]) for key in slim)
 
 
-def test_a_training_takes_full_weights_for_a_slim_model_and_refuses_the_other_way_round(full, tmp_path):
+def test_weights_with_too_few_full_convolutions_and_of_other_models_are_refused(full):
+    with pytest.raises(CheckpointError, match="lite_slim have fewer full convolutions than lite"):
+        factorised(factorised(full.state_dict(), LITE_SLIM), LITE)
+    with pytest.raises(CheckpointError, match="only weights of the built-in model"):
+        factorised({"backbone.conv_stem.weight": torch.zeros(1)}, LITE)
+
+
+def test_a_training_factorises_what_it_starts_from_and_refuses_the_other_way_round(full, tmp_path):
     torch.save(full.state_dict(), tmp_path / "full.pt")
-    slim = start_model(BatchedTrainConfig(init=str(tmp_path / "full.pt"), slim=True))
-    assert slim.config == LITE_SLIM
-    own, wanted = slim.state_dict(), factorised(full.state_dict(), LITE_SLIM)
-    assert all(torch.equal(own[key], wanted[key]) for key in wanted)
+    for is_slim, architecture in ((False, LITE), (True, LITE_SLIM)):
+        model = start_model(BatchedTrainConfig(init=str(tmp_path / "full.pt"), slim=is_slim))
+        assert model.config == architecture
+        own, wanted = model.state_dict(), factorised(full.state_dict(), architecture)
+        assert all(torch.equal(own[key], wanted[key]) for key in wanted)
     torch.save(wanted, tmp_path / "slim.pt")
-    with pytest.raises(CheckpointError, match="set slim"):
+    with pytest.raises(CheckpointError, match="lite_slim have fewer full convolutions than lite"):
         start_model(BatchedTrainConfig(init=str(tmp_path / "slim.pt")))
