@@ -31,6 +31,7 @@ class SegmenterConfig:
         (``PostprocessConfig.edge_radius``). It costs half a millisecond per small mask, more at 1080p.
     look_closer: Look a second time at small things that a box or several clicks point at, where the model's package
         asks for that (``PostprocessConfig.closer_look``). Each costs one more encode.
+    one_thing: Refuse texts that ask for several things. Off where texts are names of a data set.
     """
 
     presence_threshold: float | None = None
@@ -44,6 +45,7 @@ class SegmenterConfig:
     min_part: float = 0.05
     follow_edges: bool = True
     look_closer: bool = True
+    one_thing: bool = True
 
     def __post_init__(self) -> None:
         for name in ("presence_threshold", "panoptic_score", "panoptic_overlap", "min_part"):

@@ -212,18 +212,21 @@ def write_sheet(sheet: ContactSheet, path: Path) -> None:
 
 def _load(options: argparse.Namespace) -> Segmenter:
     from seem_ros.perception.segmenter import Segmenter
+    from seem_ros.perception.segmenter_config import SegmenterConfig
 
+    config = SegmenterConfig(one_thing=False)  # "knife and fork" is a class of some data sets
     if Path(options.model).is_file():
-        return Segmenter.from_checkpoint(options.model)
-    return Segmenter.load(options.model, backend=options.backend, precision=options.precision)
+        return Segmenter.from_checkpoint(options.model, config=config)
+    return Segmenter.load(options.model, backend=options.backend, config=config, precision=options.precision)
 
 
 def _from_training(weights: Path) -> Segmenter:
     """A segmenter for weights as training leaves them, as export makes it: to judge a run before it is exported."""
     from seem_ros.perception.segmenter import Segmenter
+    from seem_ros.perception.segmenter_config import SegmenterConfig
 
     try:
-        return Segmenter.from_checkpoint(weights)
+        return Segmenter.from_checkpoint(weights, config=SegmenterConfig(one_thing=False))
     except CheckpointError as error:
         raise CheckpointError(f"{weights} does not hold the built-in model's weights: {error}") from error
 

@@ -73,7 +73,8 @@ class PromptReader:
     def _one_thing(self, text: str) -> str:
         """What a text asks for, without where it is. Raises PromptError where it asks for several things."""
         what, _ = self.split(text)
-        if self._backend.spec.postprocess.text_slope is not None:  # official models read whole sentences themselves
+        # official models read whole sentences themselves
+        if self._config.one_thing and self._backend.spec.postprocess.text_slope is not None:
             names = self._names()
             why = "" if is_name(what, names) else several_things(what, lambda one: ends_with_name(one, names))
             if why:

@@ -10,6 +10,12 @@ from seem_ros.perception.prompting.word_resolution import singulars
 
 _ARTICLE = re.compile(r"^(?:the|a|an|this|that|my|your|his|her|our|their|another)\s+")
 _COLOURS = frozenset(("orange", "pink", "purple", "violet", "gold", "silver", "olive"))  # that are things, too
+_ONE = re.compile(r"\bones?$")  # "the mug, the red one" is one mug
+# Of one thing, too: "the 8 inch pliers", "the two door bus".
+_ONE_OR_MORE = frozenset(
+    ("scissors", "pliers", "glasses", "headphones", "jeans", "pants", "shorts", "tights", "leggings", "skis", "bus")
+)
+_CLAUSE = re.compile(r"\s(?:who|that|which)\s")  # "the person who holds a knife and a fork"
 _ALL = re.compile(r"^(?:all|every|each|both|several|many|(?:a\s+)?few)\b(?:\s+(?:of|one\s+of))?\s+\S")
 _COUNT = re.compile(
     r"^(?:the\s+)?(?:[2-9]|\d\d+|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|a\s+dozen)\s+(?P<what>\S.*)$"
@@ -34,12 +40,20 @@ def several_things(text: str, is_thing: Callable[[str], bool]) -> str:
             "everything with `panoptic`"
         )
     first, *others = [part for part in _BETWEEN.split(words) if part] or [""]
-    listed = is_thing(_ARTICLE.sub("", first)) and first not in _COLOURS and " of " not in first
-    others = [one for one in others if _ARTICLE.match(one) or (listed and is_thing(one))]
-    if not others or not is_thing(_ARTICLE.sub("", first)):
+    plain = _ARTICLE.sub("", first)
+    if not is_thing(plain) or _CLAUSE.search(plain):
+        return ""
+    listed = plain.split()[-1] not in _COLOURS and " of " not in first
+
+    def is_listed(one: str) -> bool:  # "the cat and dog bowl" and "the ball, orange" are one thing
+        return listed and one not in _COLOURS and is_thing(one) and not any(map(is_thing, one.split()[:-1]))
+
+    others = [one for one in others if not _ONE.search(one) and (_ARTICLE.match(one) or is_listed(one))]
+    if not others:
         return ""
     return f"one prompt is one thing: ask for {first!r} and for {others[0]!r} in prompts of their own"
 
 
 def _is_plural(words: str) -> bool:
-    return next(singulars(words.split()[-1]), None) is not None
+    last = words.split()[-1]
+    return last not in _ONE_OR_MORE and next(singulars(last), None) is not None

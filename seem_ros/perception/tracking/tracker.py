@@ -155,7 +155,12 @@ class Tracker:
         meant |= {row: born[first] for row, first in firsts.items()}
         touched = [meant.get(row) for row in range(len(prompts))]
         with self._segmenter.pauses.held():  # the new targets have not seen the frames since yet
-            segments = self._up_to_now(encoded, touched, replay)
+            try:
+                segments = self._up_to_now(encoded, touched, replay)
+            except BaseException:
+                if born:
+                    self.remove([one.target_id for one in born.values()])
+                raise
             known = self._end_known(list(born.values())) if replay else {}
             if known:
                 touched = [target and known.get(target, target) for target in touched]
@@ -336,7 +341,9 @@ class Tracker:
         segments = compose(self._segmenter, encoded, wanted, self._ids.wide)
         behind = [target for target in wanted if target.moment == moment]
         for frame in replay if wanted else ():
-            segments = self._follow(self._segmenter.encode(frame), behind)
+            encoded = self._segmenter.encode(frame)
+            follow(self._segmenter, encoded, behind, self.config)
+            segments = compose(self._segmenter, encoded, wanted, self._ids.wide)
         return segments
 
     # ----------------------------------------------------------------- frames

@@ -80,7 +80,7 @@ class CameraFrames:
             self.statistics.count("late")
             return
         if self._ring.jumps > jumps:  # a bag that loops without /clock tells it by its pictures alone
-            self._buffer.forget_moving()
+            self._buffer.forget_moving(after_ns=stored.time_ns + NS_PER_S)
         first = self._waiting.peek()
         keep = (
             bool(self.settings.target_frame) and first is not None and not self._depth.is_settled(first, self.settings)

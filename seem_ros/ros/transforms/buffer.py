@@ -135,11 +135,16 @@ class TransformBuffer:
             self._frames.clear()
             self._parents.clear()
 
-    def forget_moving(self) -> None:
-        """Time went back: where frames were is another story; what is fixed stays, as in tf2's buffer."""
+    def forget_moving(self, after_ns: int | None = None) -> None:
+        """Time went back: where frames were is another story; what is fixed stays, as in tf2's buffer.
+
+        Args:
+            after_ns: Only frames that are known beyond this time: others have been told of anew already.
+        """
         with self._lock:
             for history in self._frames.values():
-                if not history.is_static:
+                stamps = history.stamps_ns
+                if not history.is_static and stamps and (after_ns is None or stamps[-1] > after_ns):
                     history.stamps_ns.clear()
                     history.entries.clear()
 

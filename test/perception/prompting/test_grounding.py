@@ -251,3 +251,13 @@ def test_a_text_for_several_things_is_refused_and_says_how_to_ask(segmenter, red
     segmenter.backend.spec = replace(segmenter.spec, vocabulary=words)
     with pytest.raises(PromptError, match="one prompt is one thing"):
         segmenter.segment([Prompt(text=text)], red_beside_blue)
+
+
+def test_where_texts_are_names_of_a_data_set_they_are_asked_for_as_they_are(segmenter, red_beside_blue):
+    from seem_ros.perception.structures.prompts import Prompt
+    from seem_ros.runtime.spec import VocabularyEntry
+
+    words = tuple(VocabularyEntry(name) for name in ("red", "blue"))
+    segmenter.backend.spec = replace(segmenter.spec, vocabulary=words)
+    segmenter.config = replace(segmenter.config, one_thing=False)
+    assert segmenter.segment([Prompt(text="red and blue")], red_beside_blue).answers[0].found

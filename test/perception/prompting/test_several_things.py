@@ -6,7 +6,9 @@ import pytest
 from seem_ros.perception.prompting.places import ends_with_name
 from seem_ros.perception.prompting.several_things import several_things
 
-NAMES = frozenset(("mug", "bowl", "box", "cat", "orange", "knife", "fork", "cabinet", "rice", "bean"))
+NAMES = frozenset(
+    ("pliers", "bus", "person", "mug", "bowl", "box", "cat", "orange", "knife", "fork", "cabinet", "rice", "bean")
+)
 
 
 def said(text):
@@ -58,6 +60,14 @@ def test_two_names_are_two_things_and_both_are_said(text, first, second):
         "the smallest box",
         "allspice",
         "the red or blue mug",
+        "the orange and white cat",
+        "the light orange and white cat",
+        "the mug, the red one",
+        "the box, orange",
+        "the 8 inch pliers",
+        "two door bus",
+        "the cat and mug bowl",
+        "the person who holds a knife and a fork",
         "",
         ", and ,",
     ],

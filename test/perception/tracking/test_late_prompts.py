@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Prompts on a picture that the camera has left behind: what they mean may be followed already."""
 
+import numpy as np
 import pytest
 from colour_backend import scene
 
-from seem_ros.errors import TargetError
+from seem_ros.errors import FrameError, TargetError
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Click, Prompt
 from seem_ros.perception.tracking.config import TrackerConfig
@@ -172,3 +173,27 @@ def test_a_frame_that_is_let_in_while_a_prompt_is_asked_does_not_hide_who_is_fol
     result = tracker.start([click(28, 40)], frames[2])
     assert not waiting and result.target_ids == (1,)
     assert "this is target 1 already" in result.answers[0].message and len(tracker.targets()) == 1
+
+
+def test_who_is_followed_already_is_shown_beside_a_new_target_of_the_same_call(segmenter):
+    frames = film(5)
+    tracker = followed(segmenter, frames[:3])
+    waiting = [frames[3]]
+
+    def let_in():
+        with segmenter.pauses.held():
+            while waiting:
+                tracker.step(waiting.pop())
+
+    segmenter.pauses.let_in(let_in)
+    result = tracker.start([click(28, 40), click(*BLUE)], frames[2], replay=frames[3:4])
+    assert result.target_ids == (1, 2)
+    assert [answer.segment.target_id for answer in result.answers] == [1, 2]
+
+
+def test_a_replay_that_fails_leaves_no_new_target(segmenter):
+    frames = film(3)
+    tracker = followed(segmenter, frames, TrackerConfig(max_targets=1))
+    with pytest.raises(FrameError):
+        tracker.start([click(*BLUE)], frames[1], replay=[np.zeros((0, 0, 3), np.uint8)])
+    assert [target.target_id for target in tracker.targets()] == [1]

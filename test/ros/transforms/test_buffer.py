@@ -162,6 +162,15 @@ def test_when_time_goes_back_a_little_what_moved_is_forgotten_and_what_is_fixed_
     np.testing.assert_allclose(buffer.lookup("map", "camera", 100 * S + S // 2).translation_m, (60.5, 0, 1))
 
 
+def test_when_pictures_tell_that_time_went_back_what_was_told_since_stays():
+    buffer = robot()
+    buffer.add("map", "arm", 100 * S, at(7), is_static=False)  # of the new round already
+    buffer.forget_moving(after_ns=102 * S)
+    np.testing.assert_allclose(buffer.lookup("map", "arm", 100 * S).translation_m, (7, 0, 0))
+    with pytest.raises(ExtrapolationError, match="'base' has not been told again"):
+        buffer.lookup("map", "camera", 101 * S)
+
+
 def test_a_frame_that_is_handed_over_belongs_to_the_old_parent_until_the_new_one_speaks():
     buffer = TransformBuffer()
     buffer.add("table", "cup", 10 * S, at(1), is_static=False)
