@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections import deque
@@ -136,16 +137,31 @@ class BagReader:
         info = next((one for one in infos if one.topic == beside), None)
         if info is None:
             return None, None
-        first = self._first(info)
+        return (self._depth_of_the_camera() if self._first(info) is not None else None), info
+
+    def _depth_of_the_camera(self) -> Any | None:
+        """Of several cameras' depth the one whose name begins as the picture's; None where all are others'."""
+        pictures = [one for one in self._reader.connections if one.msgtype in PICTURE_TYPES and one.msgcount]
+        ranks = [(one, self._rank(one)) for one in pictures if one.topic != self.topic]
+        # what shows the scene as well as the picture does, and may be the one that a depth belongs to
+        kind = self._rank(self._image)[0]
+        others = [one.topic for one, rank in ranks if rank[0] <= min(kind, 1) and not rank[1]]
         depths = [
             one
-            for one in self._reader.connections
-            if one.msgtype in (IMAGE_TYPE, COMPRESSED_TYPE) and one.msgcount and one.topic != self.topic
-            if self._rank(one)[0] == 2
+            for one, rank in ranks
+            if rank[0] == 2 and one.msgtype in (IMAGE_TYPE, COMPRESSED_TYPE)
+            if all(_shared_parts(one.topic, self.topic) >= _shared_parts(one.topic, other) for other in others)
         ]
         # depth registered to the picture: realsense calls it aligned_depth_to_color, others just depth
-        depths.sort(key=lambda one: ("aligned" not in one.topic and "regist" not in one.topic, one.topic))
-        return (depths[0] if depths and first is not None else None), info
+        return min(
+            depths,
+            key=lambda one: (
+                -_shared_parts(one.topic, self.topic),
+                "aligned" not in one.topic and "regist" not in one.topic,
+                one.topic,
+            ),
+            default=None,
+        )
 
     # -------------------------------------------------------------------------------------------------- reading
 
@@ -220,6 +236,12 @@ class BagReader:
             if note not in skipped:
                 skipped.append(note)
             return name, frame
+
+
+def _shared_parts(one: str, other: str) -> int:
+    """With how many parts in common two topics' names begin."""
+    pairs = zip(one.split("/"), other.split("/"), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def is_bag(path: Path) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from seem_ros.errors import DataError
 from seem_ros.perception.structures.frame import Frame
+from seem_ros.perception.structures.oriented_box import OrientedBox
 from seem_ros.perception.structures.segments import Segment, Segments
 
 NS_PER_S = 1_000_000_000
@@ -163,7 +164,21 @@ class ResultBag:
             has_position=position is not None,
             position=self._vector("geometry_msgs/msg/Point", position or (0.0, 0.0, 0.0)),
             size=self._vector("geometry_msgs/msg/Vector3", size),
+            **self._oriented(segment.oriented_box),
         )
+
+    def _oriented(self, box: OrientedBox | None) -> dict[str, Any]:
+        """The fields of a record that tell its oriented box; none where it has no such box."""
+        if box is None:
+            return {}
+        x, y, z, w = (float(value) for value in box.quaternion_xyzw)
+        pose = self._make(
+            "geometry_msgs/msg/Pose",
+            position=self._vector("geometry_msgs/msg/Point", box.centre_m),
+            orientation=self._make("geometry_msgs/msg/Quaternion", x=x, y=y, z=z, w=w),
+        )
+        size = self._vector("geometry_msgs/msg/Vector3", box.size_m)
+        return {"has_oriented_box": True, "oriented_pose": pose, "oriented_size": size}
 
     def _vector(self, kind: str, xyz: tuple[float, float, float]) -> Any:
         x, y, z = (float(value) for value in xyz)

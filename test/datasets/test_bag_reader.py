@@ -75,6 +75,10 @@ def colour(index, stamp_ns):
     return image(picture(index), "rgb8", stamp_ns)
 
 
+def grey(index, stamp_ns):
+    return image(picture(index)[:, :, 0], "mono8", stamp_ns)
+
+
 def depth(index, stamp_ns):
     return image(np.full((HEIGHT, WIDTH), 1500, np.uint16), "16UC1", stamp_ns)
 
@@ -141,7 +145,7 @@ def test_a_bag_of_broken_pictures_alone_is_an_error(tmp_path):
 RGBD = {
     "/camera/color/image_raw": (IMAGE, colour),
     "/camera/aligned_depth_to_color/image_raw": (IMAGE, depth),
-    "/camera/infra1/image_rect_raw": (IMAGE, lambda i, ns: image(picture(i)[:, :, 0], "mono8", ns)),
+    "/camera/infra1/image_rect_raw": (IMAGE, grey),
 }
 
 
@@ -162,6 +166,37 @@ def test_positions_come_from_the_depth_of_the_bag(tmp_path, first):
     for index, frame in enumerate(frames[1:], 1):  # calibration comes with the first picture
         x, _, z = frame["segments"][0]["position_m"]
         assert (x, z) == pytest.approx(((19.5 + 4 * index - 64) / 100 * 1.5, 1.5), abs=0.02)
+
+
+def robot_with_two_cameras(depth_mm, make=colour):
+    """Topics of a camera in front and one at the wrist; depth in millimetres by camera, for those that have it."""
+    topics = {}
+    for name in ("front", "wrist"):
+        topics[f"/{name}/color/image_raw"] = (IMAGE, make)
+        topics[f"/{name}/color/camera_info"] = (INFO, lambda i, ns: info(ns))
+    for name, value in depth_mm.items():
+        plane = np.full((HEIGHT, WIDTH), value, np.uint16)
+        topic = f"/{name}/aligned_depth_to_color/image_raw"
+        topics[topic] = (IMAGE, lambda i, ns, plane=plane: image(plane, "16UC1", ns))
+    return topics
+
+
+def depth_of_last_frame(bag, topic):
+    depth_m = list(open_media(str(bag), topic).frames)[-1][1].depth_m
+    return None if depth_m is None else round(float(depth_m[0, 0]), 3)
+
+
+def test_of_two_cameras_each_has_its_own_depth(tmp_path):
+    write(tmp_path / "bag", robot_with_two_cameras({"front": 3000, "wrist": 400}))
+    assert depth_of_last_frame(tmp_path / "bag", "/front/color/image_raw") == 3.0
+    assert depth_of_last_frame(tmp_path / "bag", "/wrist/color/image_raw") == 0.4
+
+
+@pytest.mark.parametrize("make", [colour, grey], ids=["colour", "grey"])
+def test_a_camera_without_depth_does_not_get_another_cameras(tmp_path, make):
+    write(tmp_path / "bag", robot_with_two_cameras({"front": 3000}, make))
+    assert depth_of_last_frame(tmp_path / "bag", "/front/color/image_raw") == 3.0
+    assert depth_of_last_frame(tmp_path / "bag", "/wrist/color/image_raw") is None
 
 
 @pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
@@ -212,6 +247,26 @@ def test_results_are_written_into_a_bag_that_has_them_as_the_node_publishes_them
     assert (last.labels.data == record.value).sum() == record.area
     with pytest.raises(DataError, match="results"):
         segment(tmp_path / "bag", "--text", "red", "--out", tmp_path / "o2", "--bag", tmp_path / "results")
+
+
+def test_a_bag_of_results_has_the_oriented_boxes_of_targets(tmp_path):
+    from rosbags.highlevel import AnyReader
+
+    write(tmp_path / "bag", RGBD | {"/camera/color/camera_info": (INFO, lambda i, ns: info(ns))})
+    assert segment(tmp_path / "bag", "--text", "red", "--out", tmp_path / "o", "--bag", tmp_path / "results") == 1
+    (told,) = json.loads((tmp_path / "o/segments.json").read_text())["frames"][-1]["segments"]
+    with AnyReader([tmp_path / "results"], default_typestore=STORE) as reader:
+        connections = [one for one in reader.connections if one.topic == "/seem/segments"]
+        messages = [reader.deserialize(data, one.msgtype) for one, _, data in reader.messages(connections)]
+    (record,) = messages[-1].segments
+    assert record.has_oriented_box
+    for mine, wanted, names in (
+        (record.oriented_pose.position, told["oriented_box"]["centre_m"], "xyz"),
+        (record.oriented_pose.orientation, told["oriented_box"]["quaternion_xyzw"], "xyzw"),
+        (record.oriented_size, told["oriented_box"]["size_m"], "xyz"),
+    ):
+        assert [getattr(mine, name) for name in names] == pytest.approx(wanted, abs=1e-3)
+    assert min(record.oriented_size.x, record.oriented_size.y) > 0.1
 
 
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
