@@ -10,7 +10,7 @@ import numpy as np
 
 from seem_ros.errors import FrameError
 from seem_ros.perception.structures.frame import Frame, Intrinsics
-from seem_ros.perception.structures.oriented_box import bulk, fit_oriented_box
+from seem_ros.perception.structures.oriented_box import bulk, fit_oriented_box, spread_evenly
 from seem_ros.perception.structures.rigid_transform import RigidTransform
 from seem_ros.perception.structures.segments import Segments
 
@@ -54,8 +54,9 @@ def surface_points(
     else:
         return None
     rows, columns, z = rows[valid], columns[valid], z[valid]
-    step = -(-len(z) // _MAX_SAMPLES)
-    rows, columns, z = rows[::step], columns[::step], z[::step]
+    if len(z) > _MAX_SAMPLES:
+        some = spread_evenly(len(z), _MAX_SAMPLES)
+        rows, columns, z = rows[some], columns[some], z[some]
     middle = np.median(z)
     near = np.abs(z - middle) <= max(_DEVIATIONS * 1.4826 * np.median(np.abs(z - middle)), 0.01)
     rows, columns, z = rows[near], columns[near], z[near]

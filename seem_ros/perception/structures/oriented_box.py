@@ -53,7 +53,8 @@ def fit_oriented_box(points_m: np.ndarray) -> OrientedBox | None:
     """
     if len(points_m) < MIN_POINTS:
         return None
-    points_m = points_m[:: -(-len(points_m) // _MAX_POINTS)]
+    if len(points_m) > _MAX_POINTS:
+        points_m = points_m[spread_evenly(len(points_m), _MAX_POINTS)]
     middle = points_m.mean(axis=0)
     points = np.asarray(points_m - middle, np.float64)
     spread = np.linalg.svd(points.T @ points)[0]
@@ -66,6 +67,23 @@ def fit_oriented_box(points_m: np.ndarray) -> OrientedBox | None:
     centre = middle + axes.T @ ((low + high) / 2)
     x, y, z, w = _floats(quaternion_of(axes.T))
     return OrientedBox(_three(centre), _three(high - low), (x, y, z, w))
+
+
+def spread_evenly(count: int, wanted: int) -> np.ndarray:
+    """Which of many things in a row to take: one of each of as many stretches as are wanted, the same every time.
+
+    Every n-th is not even: pixels of a mask come row by row, and where n shares a factor with a row's length whole
+    columns are never taken.
+
+    Args:
+        count: How many there are.
+        wanted: How many to take, at most ``count`` and 4096.
+
+    Returns:
+        int64 [wanted], ascending.
+    """
+    starts = np.arange(wanted + 1) * count // wanted
+    return starts[:-1] + (_SHIFTS[:wanted] * np.diff(starts)).astype(np.int64)
 
 
 def bulk(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -111,6 +129,14 @@ def _namings() -> np.ndarray:
     return np.stack([named for named in every if np.linalg.det(named) > 0])
 
 
+def _shifts() -> np.ndarray:
+    """Where in its stretch one is taken, as a part of the stretch: float64 [4096], drawn once."""
+    drawn = np.random.default_rng(0).random(4096)
+    drawn.setflags(write=False)
+    return drawn
+
+
+_SHIFTS = _shifts()
 _HALF_SPHERE = _half_sphere(_DIRECTIONS)
 _NAMINGS = _namings()
 

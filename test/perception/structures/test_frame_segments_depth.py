@@ -98,6 +98,14 @@ def test_a_plate_facing_the_camera_has_its_place_and_size():
     assert size == pytest.approx((28 / 100 * 2, 18 / 100 * 2, 0.0), abs=0.04)
 
 
+@pytest.mark.parametrize(("height", "width"), [(130, 130), (258, 258), (322, 386), (480, 640), (514, 514)])
+def test_a_plate_has_its_size_whatever_the_length_of_its_rows(height, width):
+    mask = np.pad(np.ones((height, width), bool), 2)
+    position, size = locate(mask, np.ones(mask.shape, np.float32), Intrinsics(500, 500, width / 2, height / 2))
+    assert size[:2] == pytest.approx((0.96 * (width - 3) / 500, 0.96 * (height - 3) / 500), rel=0.02)
+    assert position[:2] == pytest.approx((1.5 / 500, 1.5 / 500), abs=0.01 * width / 500)
+
+
 def test_invalid_depth_and_flying_pixels_do_not_move_it():
     mask, depth = _plane()
     good = locate(mask, depth, CAMERA)

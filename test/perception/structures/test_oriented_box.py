@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from seem_ros.perception.structures.oriented_box import fit_oriented_box
+from seem_ros.perception.structures.oriented_box import fit_oriented_box, spread_evenly
 from seem_ros.perception.structures.rigid_transform import RigidTransform
 
 
@@ -69,6 +69,20 @@ def test_some_wrong_points_do_not_stretch_it():
     wild = random.uniform(-0.5, 0.5, (30, 3)) * 2
     box = fit_oriented_box(np.concatenate([points, wild]))
     assert sorted(box.size_m) == pytest.approx((0.05, 0.1, 0.2), rel=0.12)
+
+
+@pytest.mark.parametrize("row", [8, 64, 100, 128, 512])
+def test_a_plate_has_its_width_whatever_the_length_of_its_rows_of_pixels(row):
+    index = np.arange(row * 256)
+    points = np.stack([0.3 * (index % row) / (row - 1), 0.2 * (index // row) / 255, np.ones(len(index))], axis=1)
+    assert fit_oriented_box(points).size_m[:2] == pytest.approx((0.3, 0.2), rel=0.07)
+
+
+@pytest.mark.parametrize("count", [1025, 1500, 2048, 5000, 307_200])
+def test_points_are_taken_one_of_each_stretch_and_none_twice(count):
+    taken = spread_evenly(count, 1024)
+    assert (np.diff(taken) > 0).all() and np.array_equal(taken, spread_evenly(count, 1024))
+    assert ((taken >= np.arange(1024) * count // 1024) & (taken < np.arange(1, 1025) * count // 1024)).all()
 
 
 def test_a_handful_of_points_has_no_box():
