@@ -49,9 +49,10 @@ class ObjectStore:
 
     def load(self) -> tuple[list[StoredView], list[str]]:
         """All views that can be read, oldest first, and what is wrong with the others."""
-        found, problems = [], []
+        found: list[StoredView] = []
+        problems: list[str] = []
         try:
-            folders = list(self._view_folders())
+            folders = list(self._view_folders(problems))
         except OSError as error:
             return [], [f"{self.folder} cannot be read: {error.strerror or error}"]
         for folder in folders:
@@ -61,14 +62,14 @@ class ObjectStore:
                 problems.append(f"{folder} is left out: {error}")
         return sorted(found, key=lambda stored: (stored.view.taught_ns, str(stored.folder))), problems
 
-    def _view_folders(self) -> Iterator[Path]:
+    def _view_folders(self, problems: list[str]) -> Iterator[Path]:
         if not self.folder.exists():
             return
         for object_folder in sorted(self.folder.iterdir()):
-            if object_folder.is_dir() and not object_folder.name.startswith("."):
-                for view_folder in sorted(object_folder.iterdir()):
-                    if view_folder.is_dir() and not view_folder.name.startswith("."):
-                        yield view_folder
+            try:
+                yield from _shown_folders(object_folder)
+            except OSError as error:  # somebody else's, such as a disk's lost+found
+                problems.append(f"{object_folder} is left out: {error.strerror or error}")
 
     def write(self, name: str, view: TaughtView) -> StoredView:
         """Keep a view.
@@ -115,6 +116,13 @@ class ObjectStore:
             stored.folder.parent.rmdir()
         except OSError:
             pass  # other views, or files that are not ours
+
+
+def _shown_folders(folder: Path) -> list[Path]:
+    """The folders in a folder, in order, without hidden ones; none in a hidden one or a file."""
+    if folder.name.startswith(".") or not folder.is_dir():
+        return []
+    return sorted(one for one in folder.iterdir() if not one.name.startswith(".") and one.is_dir())
 
 
 def _simplified(name: str) -> str:

@@ -61,7 +61,7 @@ class TaughtView:
 
     Raises:
         FrameError: It is no picture.
-        ObjectError: The mask has another size, or fewer than 64 pixels.
+        ObjectError: The mask has another size, or fewer than 64 pixels, also of the reduced picture.
     """
 
     rgb: np.ndarray
@@ -82,6 +82,12 @@ class TaughtView:
             size = (round(mask.shape[1] * scale), round(mask.shape[0] * scale))
             rgb = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
             mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_AREA).astype(np.bool_)
+            area_px = int(np.count_nonzero(mask))
+            if area_px < MIN_AREA_PX:  # what is kept would be refused when it is read again
+                raise ObjectError(
+                    f"an object must be shown by at least {MIN_AREA_PX} pixels, the mask has {area_px} in the picture "
+                    f"reduced to {MAX_SIDE_PX} pixels a side: show it from nearer, or give a part of the picture"
+                )
         for name, value in (("rgb", np.ascontiguousarray(rgb)), ("mask", mask)):
             if value.flags.writeable and value is getattr(self, name):
                 value = value.copy()  # a camera's buffer may be written to again

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects that are taught: what they are called, how they outlive the process, and what the disk may do to them."""
 
+import contextlib
+import ctypes
+import os
 import resource
 import shutil
 from pathlib import Path
@@ -119,6 +122,13 @@ def test_an_empty_mask_is_refused_with_its_size():
         view(area=(slice(0, 0), slice(0, 0)))
 
 
+def test_what_is_too_small_once_its_picture_is_reduced_is_refused_and_not_lost_at_the_next_start(tmp_path):
+    with pytest.raises(ObjectError, match=r"the mask has \d+ in the picture reduced to 1920 pixels a side"):
+        view(size=(2160, 3840), area=(slice(1000, 1015), slice(2000, 2015)))
+    ObjectMemory(tmp_path).teach("screw", view(size=(2160, 3840), area=(slice(1000, 1020), slice(2000, 2020))))
+    assert names(ObjectMemory(tmp_path)) == ["screw"]
+
+
 def damage_picture(folder):
     data = bytearray((folder / "picture.png").read_bytes())
     data[len(data) // 2] ^= 255
@@ -153,6 +163,31 @@ def test_a_broken_view_is_left_out_and_named_and_the_others_are_read(tmp_path, d
     again = ObjectMemory(tmp_path)
     assert names(again) == ["good"]
     assert len(again.problems) == 1 and str(broken) in again.problems[0]
+
+
+@contextlib.contextmanager
+def without_rights_of_root():
+    """Files are opened as by a user who owns none of them."""
+    libc = ctypes.CDLL(None)
+    before = libc.setfsuid(65534 if os.geteuid() == 0 else -1)
+    try:
+        yield
+    finally:
+        libc.setfsuid(before)
+
+
+def test_a_folder_of_somebody_else_is_left_out_and_named_and_the_others_are_read(tmp_path, monkeypatch):
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)  # the folders above are open to their owner alone
+    ObjectMemory(Path("objects")).teach("mug", view())
+    Path("objects/lost+found").mkdir(mode=0o000)
+    try:
+        with without_rights_of_root():
+            again = ObjectMemory(Path("objects"))
+    finally:
+        Path("objects/lost+found").chmod(0o700)
+    assert names(again) == ["mug"]
+    assert again.problems == ["objects/lost+found is left out: Permission denied"]
 
 
 def test_a_lesson_that_was_cut_off_by_a_power_cut_leaves_no_trace_in_memory(tmp_path):
