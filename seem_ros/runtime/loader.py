@@ -111,7 +111,7 @@ def fastest_cpu_precision(
     Returns:
         ``bf16`` where OpenVINO will run the image encoder alone (masks then differ by 0.2 % of their pixels) on a CPU
         that computes in bf16 itself, ``int8`` where the package has it and it is a tenth faster still; None where the
-        default is best.
+        default is best, or where OpenVINO cannot be loaded, which is logged as a warning.
     """
     if backend not in ("auto", "openvino") or "openvino" not in available_backends():
         return None
@@ -119,7 +119,12 @@ def fastest_cpu_precision(
         return None
     from seem_ros.runtime.precision_choice import faster_precision
 
-    found = faster_precision(package, default_cache_dir() if cache_dir is None else cache_dir, threads)
+    root = default_cache_dir() if cache_dir is None else cache_dir
+    try:
+        found = faster_precision(package, root, threads)
+    except (ImportError, RuntimeError, OSError) as error:  # it is installed, and a library that it needs is not
+        _log.warning("OpenVINO cannot tell which precision is fastest here, fp32 serves: %s", error)
+        return None
     return None if found == "fp32" else found
 
 

@@ -98,6 +98,18 @@ def test_auto_goes_on_to_the_next_backend_and_says_so(package, monkeypatch, capl
     assert "openvino cannot be used: this CPU is too old" in caplog.text
 
 
+def test_an_openvino_that_cannot_be_loaded_is_said_and_the_next_backend_serves(package, tmp_path, monkeypatch, caplog):
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text("raise ImportError('libtbb.so.12: cannot open it')\n")
+    for module in [m for m in sys.modules if m.split(".")[0] == "openvino"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert fastest_cpu_precision(package, "openvino") is None
+    assert "OpenVINO cannot tell which precision is fastest" in caplog.text and "libtbb.so.12" in caplog.text
+    with load_backend(package, device="cpu") as backend:
+        assert backend.status.backend == "onnxruntime"
+
+
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_running_the_built_in_model_never_imports_torch_or_onnx(name):
     pytest.importorskip(name)
