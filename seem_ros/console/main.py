@@ -18,6 +18,7 @@ import socket
 import sys
 import webbrowser
 from pathlib import Path
+from urllib.parse import quote
 
 from seem_ros.errors import BackendError, PromptError, SeemError
 from seem_ros.extras import pip_line
@@ -39,7 +40,11 @@ def build_parser() -> argparse.ArgumentParser:
         ),
     )
     parser.add_argument(
-        "--allow-host", action="append", default=[], metavar="NAME", help="another name of this machine"
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name of this machine; NAME:PORT where a tunnel or a container shows another port",
     )
     parser.add_argument("--max-rate-hz", type=float, default=12.0, help="pictures a second at most; default 12")
     parser.add_argument("--jpeg-quality", type=int, default=80, help="1 to 100; default 80")
@@ -142,7 +147,7 @@ def _address(host: str, port: int, token: str) -> str:
     """What to type into a browser."""
     name = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(host, host)
     name = f"[{name}]" if ":" in name else name
-    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+    return f"http://{name}:{port}/" + (f"?token={quote(token, safe='')}" if token else "")
 
 
 def _is_desktop() -> bool:

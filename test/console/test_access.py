@@ -46,6 +46,14 @@ def test_an_open_console_goes_by_addresses_its_own_name_and_allowed_names():
         assert not access.knows_host(host)
 
 
+def test_a_port_that_a_tunnel_shows_is_known_where_it_is_allowed_with_its_name():
+    access = Access("127.0.0.1", 8080, "", ("localhost:9000", "robot.lab"))
+    for host in ("localhost:9000", "LOCALHOST:9000", "localhost:8080", "robot.lab:8080"):
+        assert access.knows_host(host)
+    for host in ("localhost:9001", "robot.lab:9000", "evil.example:9000", "user@localhost:9000", "localhost:9000/x"):
+        assert not access.knows_host(host)
+
+
 def test_only_the_page_itself_is_an_own_origin():
     assert Access.is_own_origin("http://127.0.0.1:8080", "127.0.0.1:8080")
     for origin in ("http://evil.example", "null", "http://127.0.0.1:8081", "file://", "http://127.0.0.1:8080.evil", ""):

@@ -319,6 +319,10 @@ class TestTokens:
     def test_the_printed_address_carries_the_token(self, guarded):
         assert guarded.url.endswith(f"/?token={TOKEN}")
 
+    def test_the_printed_address_lets_in_whatever_the_token_is_made_of(self, start_console, private_ros):
+        chosen = start_console("--token", "Jx0+Tq3k/7cW#9Zp&Vb=%41 ä")
+        assert chosen.request("/" + chosen.url.split("/", 3)[3])[0] == 303
+
     @pytest.mark.parametrize("path", ["/", "/js/main.js", "/?token=wrong-token-of-others", "/?token=", "/css/base.css"])
     def test_without_the_token_nothing_is_shown(self, guarded, path):
         status, body, _ = guarded.request(path)

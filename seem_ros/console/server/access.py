@@ -60,7 +60,8 @@ class Access:
         host: Address that is listened on.
         port: The port.
         token: Must be shown once by a browser; empty = not needed, which only a loopback address may do.
-        allowed_hosts: Further Host names.
+        allowed_hosts: Further Host names, in small letters; one with a port (``localhost:9000``) is what a tunnel or a
+            container shows in place of the port that is listened on.
 
     Raises:
         PromptError: Another address than loopback without a token, or a token that can be guessed.
@@ -100,7 +101,11 @@ class Access:
             name, port = (parts.hostname or "").rstrip("."), parts.port
         except ValueError:
             return False
-        if parts.username is not None or parts.path or parts.query or port not in (self.port, None):
+        if parts.username is not None or parts.path or parts.query:
+            return False
+        if header.lower() in self.allowed_hosts:
+            return True
+        if port not in (self.port, None):
             return False
         if name in self.allowed_hosts:
             return True
@@ -177,7 +182,7 @@ class Guard:
         if not access.knows_host(host):
             return 421, (
                 f"this console does not go by the name {host[:80]!r}; use its address, or start it with "
-                "--allow-host NAME"
+                "--allow-host NAME or NAME:PORT"
             )
         origin = headers.get(b"origin")
         if origin is not None and not access.is_own_origin(origin, host):
