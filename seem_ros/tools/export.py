@@ -214,6 +214,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--card and --rules go with a checkpoint: a package says such things of itself")
     if (arguments.precision == "int8") != bool(arguments.calibration):
         parser.error("--precision int8 and --calibration FOLDER go together: its ranges are read from pictures")
+    if arguments.package and arguments.out and not arguments.size:
+        parser.error("--out goes with a checkpoint or with --size: int8 and engines are added to the --package itself")
     try:
         package = open_package(arguments.package) if arguments.package else export(arguments)
         if arguments.package and arguments.size:

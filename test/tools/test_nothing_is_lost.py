@@ -55,6 +55,17 @@ def test_export_by_a_link_to_a_folder_that_is_no_package_is_refused(checkpoint, 
     assert _tree(precious) == before and (tmp_path / "link").is_symlink()
 
 
+def test_eight_bits_for_a_package_are_refused_another_folder_and_the_package_stays_as_it_is(tmp_path, capsys):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.yaml").write_text("format: 1\nmodel: {sha256: {}}\n")
+    before = _tree(tmp_path)
+    given = ["--precision", "int8", "--calibration", str(tmp_path), "--out", str(tmp_path / "mine")]
+    with pytest.raises(SystemExit) as ended:
+        export.main(["--package", str(tmp_path / "model"), *given])
+    assert ended.value.code == 2 and "--out goes with a checkpoint or with --size" in capsys.readouterr().err
+    assert _tree(tmp_path) == before
+
+
 @pytest.mark.parametrize("name", ["../victim", "..", "", "/etc", "a/b"])
 def test_a_card_cannot_name_a_package_by_a_path(checkpoint, tmp_path, monkeypatch, capsys, name):
     (tmp_path / "here").mkdir()
