@@ -12,6 +12,7 @@ import fcntl
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import sys
 import time
@@ -54,9 +55,15 @@ def report(seconds: float = 2.0) -> Iterator[str]:
         yield f"{title}:"
         try:
             for line in part():
-                yield "  " + line.replace(str(Path.home()), "~")
+                yield "  " + _without_home(line)
         except Exception as error:  # what is broken is what is looked for here
             yield f"  cannot be told: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _without_home(line: str) -> str:
+    """A line with the home folder written as ``~``; a container's user may have / for one."""
+    home = str(Path.home())
+    return line if home == "/" else re.sub(rf"(?<![\w.-]){re.escape(home)}(?![\w.-])", "~", line)
 
 
 def _versions() -> Iterator[str]:

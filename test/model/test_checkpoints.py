@@ -197,6 +197,14 @@ def test_offline_the_weights_tool_says_what_to_download_and_where_to_put_it(tmp_
     assert weights.find_weights("focall_demo") == tmp_path / "seem_focall_v0.pt"
 
 
+def test_the_folder_of_weights_may_be_below_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("SEEM_ROS_WEIGHTS", "~/weights")
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "seem_focalt_v0.pt").touch()
+    assert weights.find_weights("focalt_v0", offline=True) == tmp_path / "weights" / "seem_focalt_v0.pt"
+
+
 def test_weights_that_were_never_released_are_refused():
     with pytest.raises(CheckpointError, match="no official weights are released for 'davitd3_v1'"):
         weights.find_weights("davitd3_v1")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import subprocess
 import sys
@@ -32,6 +33,21 @@ def test_the_report_names_versions_processor_backends_model_cache_and_ros(capsys
     ):
         assert words in said, said
     assert str(tmp_path) not in said and "Traceback" not in said  # the home folder is written as ~
+
+
+def test_where_the_home_folder_is_the_root_paths_stay_as_they_are(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "_backends", lambda: iter(()))
+    monkeypatch.setenv("HOME", "/")
+    monkeypatch.setenv("SEEM_ROS_CACHE", "/no/such/cache")
+    assert doctor.main(["--seconds", "0"]) == 0
+    said = capsys.readouterr().out
+    assert f"({sys.executable})" in said and "/no/such/cache" in said and "~" not in said
+
+
+def test_only_the_home_folder_itself_is_written_as_a_tilde(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setattr(doctor, "_versions", lambda: iter(["/home/ann/ws (/home/ann), /home/anna, /data/home/ann"]))
+    assert list(itertools.islice(doctor.report(0), 2))[1] == "  ~/ws (~), /home/anna, /data/home/ann"
 
 
 def test_what_is_broken_is_said_and_the_rest_follows(capsys, monkeypatch):

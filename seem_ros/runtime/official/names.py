@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from seem_ros.errors import CheckpointError
+from seem_ros.files import expanded
 
 REPOSITORY = "xdecoder/SEEM"
 # The rules demo run v0's file; SEEM's DaViT weights were never released.
@@ -20,9 +21,13 @@ def is_official(model: str) -> bool:
 
 
 def weights_dir() -> Path:
-    """Where checkpoints are kept and looked for: ``$SEEM_ROS_WEIGHTS``, by default ``~/.cache/seem_ros/weights``."""
+    """Where checkpoints are kept and looked for: ``$SEEM_ROS_WEIGHTS``, by default ``~/.cache/seem_ros/weights``.
+
+    Raises:
+        BackendError: ``$SEEM_ROS_WEIGHTS`` names a user that there is not.
+    """
     if os.environ.get("SEEM_ROS_WEIGHTS"):
-        return Path(os.environ["SEEM_ROS_WEIGHTS"])
+        return expanded(os.environ["SEEM_ROS_WEIGHTS"], "$SEEM_ROS_WEIGHTS")
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seem_ros" / "weights"
 
 
