@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Searches without ROS: what they cost together, and what becomes of those that cannot be followed."""
 
+import time
+
 import pytest
-from colour_backend import ColourBackend, scene
+from colour_backend import COLOURS, ColourBackend, scene
 
 from seem_ros.errors import PromptError
 from seem_ros.perception.segmenter import Segmenter
@@ -32,8 +34,11 @@ class Waits:
             Search(Prompt(text=text), "", timeout_s, lambda: text in self.cancelled, lambda search: None, end)
         )
 
-    def look(self, blobs, number=0):
-        frame = Frame(scene(blobs), stamp_ns=1 + number * 33_000_000)
+    def look(self, blobs, number=0, red_by=0.0):
+        """A picture; red is less red by so much, and the colour model less sure: by a sixtieth of it."""
+        picture = scene(blobs)
+        picture[(picture == COLOURS["red"]).all(-1), 0] -= round(red_by)
+        frame = Frame(picture, stamp_ns=1 + number * 33_000_000)
         encoded = self.segmenter.encode(frame)
         self.backend.batch_sizes.clear()
         self.searches.look(encoded, "header")
@@ -58,6 +63,25 @@ def test_the_one_that_is_found_ends_and_the_others_go_on_together():
     assert sighting.header == "header" and sighting.target.target_id == 1
     assert sighting.segments.by_target(1) is not None and not waits.ended
     assert waits.look({}, 1) == [2]
+
+
+def test_an_unsure_picture_ends_nothing_until_others_in_a_row_agree():
+    waits = Waits()
+    waits.add("red")
+    for number, presence in enumerate((0.7, 0.7, 0.2, 0.7, 0.7, 0.7, 0.7)):
+        waits.look({(60, 40): "red"}, number, red_by=60 * (1 - presence))
+        assert bool(waits.ended) == (number == 6), "four of .7 in a row are enough"
+
+
+def test_a_time_that_is_over_after_too_few_pictures_says_so():
+    waits = Waits()
+    waits.add("red", timeout_s=0.01)
+    waits.look({(60, 40): "red"}, red_by=18)
+    deadline_s = time.monotonic() + 5
+    while not waits.searches.has_ended():
+        assert time.monotonic() < deadline_s
+    waits.searches.end_overdue()
+    assert "best presence 0.70, 0.50 needed, in too few pictures in a row" in waits.ended["red"][1]
 
 
 def test_two_that_wait_for_the_same_thing_get_the_same_target():
