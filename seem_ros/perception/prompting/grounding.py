@@ -32,11 +32,15 @@ _LOGIT = 0.2
 #: overlap with a mask of its own. Of names that are there 97 % are seen so on 30 simulated scenes and 77 % on 60
 #: photographs, of absent ones 12 and 10 %.
 _OWN_OVERLAP = 1.0
+#: Of the greatest depth in an object: a negative click as deep as this is not about its border. Of 119 things in
+#: photographs that a text had found wrongly, in part or well, text and a negative click on the deepest pixel too many
+#: gave .26 of IoU in part and .70 well by this, .30 wrongly (.25 from .9 on; before, as marks alone: .27, .61, .13).
+_DEEP = 0.6
 
 
 def text_alone(batch: PromptBatch) -> np.ndarray:
-    """Bool [B]: rows that say nothing but a text."""
-    pointed = (batch.points_label != 0).any(axis=1) | batch.reference_valid.any(axis=1)
+    """Bool [B]: rows that say nothing but a text, and perhaps what it is not."""
+    pointed = (batch.points_label > 0).any(axis=1) | batch.reference_valid.any(axis=1)
     return batch.has_text & ~pointed & ~batch.has_previous & (batch.prior_kind == 0)
 
 
@@ -118,6 +122,7 @@ class TextRule:
         height, width = batch.previous_mask.shape[1:]
         for k, row in enumerate(rows):
             scores = self.scores(batch.text_embedding[row], own.mask_logits[k] > 0, objects)
+            scores = _without(scores, batch.points_xy[row][batch.points_label[row] < 0], objects)
             best = int(scores.argmax())
             presence[k] = sigmoid(self.slope * (scores[best] - self.middle))
             if row in places:
@@ -146,6 +151,22 @@ class TextRule:
         itself = 2 * (masks[several] & beside).sum((1, 2)) > (masks[several] | beside).sum((1, 2))
         others = several[~itself]
         return int(others[place.nearest(masks[others], beside)]) if len(others) and beside.any() else best
+
+
+def _without(scores: np.ndarray, not_this: np.ndarray, objects: ObjectBatch) -> np.ndarray:
+    """The scores of objects; out are those that a point float32 [P, 2] (x, y in 0..1) lies deep in: it says not this.
+
+    A point near an object's border says that the border is wrong. Where all are out, none is.
+    """
+    height, width = objects.mask_logits.shape[1:]
+    columns = np.clip((not_this[:, 0] * width).astype(int), 0, width - 1)
+    lines = np.clip((not_this[:, 1] * height).astype(int), 0, height - 1)
+    masks = np.pad(objects.mask_logits > 0, ((0, 0), (1, 1), (1, 1)))  # what leaves the picture ends there
+    refused = np.zeros(len(masks), np.bool_)
+    for i in np.flatnonzero(masks[:, lines + 1, columns + 1].any(axis=1)):
+        depth = cv2.distanceTransform(masks[i].astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_3)
+        refused[i] = depth[lines + 1, columns + 1].max() >= _DEEP * depth.max()
+    return scores if refused.all() else np.where(refused, -np.inf, scores)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -92,9 +92,11 @@ def put_point(batch: PromptBatch, row: int, mask: np.ndarray) -> None:
     line, column = np.unravel_index(int(depth.argmax()), mask.shape)
     x, y = 4 * column + 2, 4 * line + 2
     block = np.stack(np.meshgrid(np.arange(x - 1, x + 2), np.arange(y - 1, y + 2)), -1).reshape(-1, 2)
-    count = min(len(block), batch.points_label.shape[1])
-    batch.points_xy[row, :count] = block[rasterize.thin(len(block), count)] / (4 * width, 4 * height)
-    batch.points_label[row, :count] = 1
+    free = np.flatnonzero(batch.points_label[row] == 0)[: len(block)]  # others say what it is not
+    if not len(free):
+        free = np.arange(min(len(block), batch.points_label.shape[1]))
+    batch.points_xy[row, free] = block[rasterize.thin(len(block), len(free))] / (4 * width, 4 * height)
+    batch.points_label[row, free] = 1
     batch.prior_box[row] = ((x + 0.5) / (4 * width), (y + 0.5) / (4 * height), 3 / (4 * width), 3 / (4 * height))
     batch.prior_kind[row] = PriorKind.CLICK
     batch.select_by[row] = SelectBy.POINTS

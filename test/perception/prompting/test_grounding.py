@@ -121,6 +121,19 @@ def test_of_several_of_one_name_the_one_beside_what_was_said_is_chosen_and_never
     assert abs(x[1] - itself) > 0.3
 
 
+@pytest.mark.parametrize(("cell", "moved"), [((9, 9), True), ((4, 9), False)], ids=["its middle", "its border"])
+def test_what_is_said_not_to_be_it_is_another_object_or_its_border(batch, own, objects, cell, moved):
+    both = ObjectBatch(objects.mask_logits, np.stack((3 * AXES[0], 2 * AXES[0] + AXES[3])), objects.boxes)
+    batch.text_embedding[:] = AXES[0]
+    batch.points_xy[0, 0], batch.points_label[0, 0] = ((cell[0] + 0.5) / 64, (cell[1] + 0.5) / 48), -1
+    rows = np.flatnonzero(text_alone(batch))
+    assert rows.tolist() == [0, 1, 2]
+    pointed, _ = RULE.point(batch, rows, own, both)
+    x = [pointed.points_xy[row][pointed.points_label[row] > 0, 0].mean() for row in (0, 1)]
+    assert (x[0] > 0.6) == moved and x[1] < 0.3
+    assert pointed.points_label[0, 0] == -1, "the mark itself stays"
+
+
 def test_a_landmark_that_is_not_seen_does_not_choose(batch, own, objects):
     both = ObjectBatch(objects.mask_logits, AXES[[0, 0]] * 3, objects.boxes)
     batch.text_embedding[:] = AXES[0]
