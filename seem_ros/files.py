@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import sys
@@ -39,6 +40,12 @@ def check_name(what: str, name: object, error: type[Exception] = DataError) -> s
             f"with a letter, digit or _, not a path; got {str(name)[:60]!r}"
         )
     return name
+
+
+def unused_name(name: str, is_used: Callable[[str], bool]) -> str:
+    """A name as it is, or with the first number from 2 on that makes it another one: photo.jpg beside photo.png."""
+    numbered = (f"{name}_{again}" for again in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if not is_used(one))
 
 
 def share_folders() -> Iterator[Path]:

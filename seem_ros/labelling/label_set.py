@@ -14,7 +14,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import itertools
 import json
 import re
 import shutil
@@ -29,7 +28,7 @@ import numpy as np
 
 from seem_ros.datasets.pictures import read_json, read_labels
 from seem_ros.errors import DataError
-from seem_ros.files import claim_folder, write_atomically
+from seem_ros.files import claim_folder, unused_name, write_atomically
 from seem_ros.labelling.teacher import KeyFrame
 from seem_ros.perception.visualize import colour, contact_sheet
 
@@ -161,10 +160,9 @@ class LabelSet:
                 )
             present = set(np.unique(ids).tolist())
             objects = [one for one in objects if one["id"] in present]
-            plain = re.sub(r"\W+", "_", name)
-            numbered = (f"{plain}_{again}" for again in itertools.count(2))  # as of photo.jpg beside photo.png
-            stem = next(one for one in itertools.chain([plain], numbered) if one.lower() not in stems)
-            stems.add(stem.lower())  # some file systems do not tell cases apart
+            # some file systems do not tell cases apart
+            stem = unused_name(re.sub(r"\W+", "_", name), lambda one: one.lower() in stems)
+            stems.add(stem.lower())
             write_picture(part / "images" / f"{stem}.jpg", key.frame.rgb[..., ::-1])
             write_picture(part / "masks" / f"{stem}.png", ids)
             lost: list[_DropRecord] = [

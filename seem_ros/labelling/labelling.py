@@ -18,6 +18,7 @@ from seem_ros.labelling.label_set import LabelSet
 from seem_ros.labelling.teacher import KeyFrame, LabelConfig, Teacher
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.segmenter_opening import open_segmenter
 from seem_ros.perception.structures.frame import Frame
 
 
@@ -49,10 +50,7 @@ def expand(sources: Sequence[str]) -> list[str]:
 
 def open_teacher(model: str, backend: str = "auto") -> Segmenter:
     """A package by name or folder, or a checkpoint. Raises SeemError when it cannot be used."""
-    config = SegmenterConfig(one_thing=False)  # names of classes
-    if Path(model).is_file():
-        return Segmenter.from_checkpoint(model, config=config)
-    return Segmenter.load(model, backend=backend, config=config)
+    return open_segmenter(model, backend, SegmenterConfig(one_thing=False))  # texts are names of classes
 
 
 def label_source(

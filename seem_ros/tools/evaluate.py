@@ -211,13 +211,11 @@ def write_sheet(sheet: ContactSheet, path: Path) -> None:
 
 
 def _load(options: argparse.Namespace) -> Segmenter:
-    from seem_ros.perception.segmenter import Segmenter
     from seem_ros.perception.segmenter_config import SegmenterConfig
+    from seem_ros.perception.segmenter_opening import open_segmenter
 
     config = SegmenterConfig(one_thing=False)  # "knife and fork" is a class of some data sets
-    if Path(options.model).is_file():
-        return Segmenter.from_checkpoint(options.model, config=config)
-    return Segmenter.load(options.model, backend=options.backend, config=config, precision=options.precision)
+    return open_segmenter(options.model, options.backend, config, precision=options.precision)
 
 
 def _from_training(weights: Path) -> Segmenter:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import itertools
 import json
 import sys
 from collections.abc import Sequence
@@ -31,11 +30,12 @@ from seem_ros.command_line import one_line_errors
 from seem_ros.datasets.media import Media, open_media
 from seem_ros.datasets.result_bag import ResultBag
 from seem_ros.errors import DataError, PromptError, SeemError
-from seem_ros.files import MadeFiles, claim_folder
+from seem_ros.files import MadeFiles, claim_folder, unused_name
 from seem_ros.perception.pictures.picture_file import read_mask_file, read_picture_file
 from seem_ros.perception.pictures.video_file import VideoFile
 from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.segmenter_config import SegmenterConfig
+from seem_ros.perception.segmenter_opening import open_segmenter
 from seem_ros.perception.structures.frame import Frame
 from seem_ros.perception.structures.prompts import Box, Click, Mask, Polygon, Prompt, Reference, Scribble
 from seem_ros.perception.structures.segments import Segments
@@ -179,8 +179,7 @@ class Writer:
 
     def add(self, name: str, frame: Frame, segments: Segments) -> None:
         """One frame's results; a name that was there already, as of photo.jpg beside photo.png, gets a number."""
-        numbered = (f"{name}_{i}" for i in itertools.count(2))
-        name = next(one for one in itertools.chain([name], numbered) if one not in self._names)
+        name = unused_name(name, self._names.__contains__)
         self._names.add(name)
         _write_picture(self._made.add(self._out / "masks" / f"{name}.png"), segments.labels)
         self._frames.append(
@@ -296,10 +295,8 @@ def run(options: argparse.Namespace, segmenter: Segmenter | None = None) -> int:
     config = SegmenterConfig(presence_threshold=options.presence)
     if segmenter is not None:
         segmenter.config = config
-    elif Path(options.model).is_file():
-        segmenter = Segmenter.from_checkpoint(options.model, config=config)
     else:
-        segmenter = Segmenter.load(options.model, backend=options.backend, config=config)
+        segmenter = open_segmenter(options.model, options.backend, config)
     with segmenter:
         if options.vocabulary:
             unknown = segmenter.set_vocabulary([name for name in options.vocabulary.split(",") if name.strip()])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,14 +20,20 @@ def empty_segments(frame: Frame, wide: bool) -> Segments:
 
 def with_names(segments: Segments, names: Mapping[int, str]) -> Segments:
     """The same segments; targets that users gave a name (by target id) carry it."""
+    return _renamed(segments, {one.value: names[one.target_id] for one in segments if one.target_id in names})
+
+
+def with_labels(segments: Segments, labels: Sequence[str]) -> Segments:
+    """The same segments; what was found for a prompt with a label (one per prompt, "" = none) carries it."""
+    found = zip(segments.answers, labels, strict=True)
+    return _renamed(segments, {one.segment.value: label for one, label in found if label and one.segment is not None})
+
+
+def _renamed(segments: Segments, names: Mapping[int, str]) -> Segments:
+    """The same segments, those of these values called otherwise."""
     if not names:
         return segments
-    return segments.with_segments(
-        tuple(
-            replace(segment, label=names[segment.target_id]) if segment.target_id in names else segment
-            for segment in segments
-        )
-    )
+    return segments.with_segments(tuple(replace(one, label=names.get(one.value, one.label)) for one in segments))
 
 
 def merge(first: Segments, others: Segments, reserved: Collection[int] = ()) -> Segments:

@@ -47,7 +47,7 @@ class Naming:
     @property
     def names(self) -> tuple[str, ...]:
         """The vocabulary."""
-        return self._own_names() if self._vocabulary is None else self._vocabulary.names
+        return self.own_names if self._vocabulary is None else self._vocabulary.names
 
     def change(self, names: Sequence[str], is_thing: Sequence[bool] | None) -> tuple[str, ...]:
         """Changes the vocabulary; see `Segmenter.set_vocabulary`."""
@@ -69,17 +69,19 @@ class Naming:
     def bank(self) -> Vocabulary | None:
         """The vocabulary, encoded; None where nobody set one and the model brings none."""
         if self._vocabulary is None and self._backend.spec.vocabulary:
-            self._vocabulary = self.built(self._own_names())
+            self._vocabulary = self.built(self.own_names)
         return self._vocabulary
 
     def text_rule(self) -> TextRule | None:
         """How the object queries answer texts, where the model's package asks for that."""
         postprocess = self._backend.spec.postprocess
         if self._rule is None and postprocess.text_slope is not None:
-            own = self.built(self._own_names())
+            own = self.built(self.own_names)
             self._rule = TextRule.of(postprocess, own.bank, own.scale)
         return self._rule
 
-    def _own_names(self) -> tuple[str, ...]:
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """The model's own names, each once whatever its capitals."""
         names = (entry.name for entry in self._backend.spec.vocabulary)
         return tuple({name.casefold(): name for name in names}.values())

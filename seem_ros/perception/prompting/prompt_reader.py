@@ -75,7 +75,7 @@ class PromptReader:
         what, _ = self.split(text)
         # official models read whole sentences themselves
         if self._config.one_thing and self._backend.spec.postprocess.text_slope is not None:
-            names = self._names()
+            names = self.words.own_names
             why = "" if is_name(what, names) else several_things(what, lambda one: ends_with_name(one, names))
             if why:
                 raise PromptError(why)
@@ -135,14 +135,11 @@ class PromptReader:
             return text, None
         what, place = split_place(text)
         if what != text:  # a name may hold such words
-            names = self._names()
+            names = self.words.own_names
             for said in (text, asked_about(text)):
                 if is_name(said, names):
                     return said, None
         return what, place
-
-    def _names(self) -> frozenset[str]:
-        return frozenset(entry.name.casefold() for entry in self._backend.spec.vocabulary)
 
     def places(self, prompts: Sequence[Prompt]) -> dict[int, Place]:
         """Rows whose text says which of several is meant."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from seem_ros.errors import FrameError, SeemError, TargetError
-from seem_ros.perception.masks.merging import empty_segments, merge, with_names
+from seem_ros.perception.masks.merging import empty_segments, merge, with_labels, with_names
 from seem_ros.perception.objects.taught import TaughtView
 from seem_ros.perception.segmenter import EncodedFrame, Segmenter
 from seem_ros.perception.structures.frame import Frame
@@ -424,17 +424,7 @@ def segment_picture(
     Raises:
         SeemError: A prompt does not fit the picture, or the model has no vocabulary.
     """
-    segments = _labelled(segmenter.segment(prompts, frame, wide=wide), labels)
+    segments = with_labels(segmenter.segment(prompts, frame, wide=wide), labels)
     if not panoptic:
         return segments
     return merge(segments, segmenter.panoptic(frame=frame, wide=wide))
-
-
-def _labelled(segments: Segments, labels: Sequence[str]) -> Segments:
-    """The same segments; what was found for a prompt with a label carries it."""
-    names = {
-        answer.segment.value: label
-        for answer, label in zip(segments.answers, labels, strict=True)
-        if label and answer.segment is not None
-    }
-    return segments.with_segments(tuple(replace(one, label=names.get(one.value, one.label)) for one in segments))
