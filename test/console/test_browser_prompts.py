@@ -9,6 +9,16 @@ from one_camera import asked, calls, refined, wait_for_mask
 from page import Page
 
 
+def one_target_and_not_this(page):
+    """Clicks on a thing, then beside it what it is not; how many rounds the log had before."""
+    page.click(90, 60)
+    page.wait_for_targets(1)
+    before = page.page.locator("#calls strong", has_text="refine").count()
+    page.click(70, 60, modifiers=["Shift"])
+    refined(page, before + 1)
+    return before
+
+
 def test_a_click_starts_a_target_and_its_mask_lies_on_the_thing(page):
     page.click(90, 60)
     page.wait_for_targets(1)
@@ -24,11 +34,7 @@ def test_a_click_carries_the_stamp_of_the_picture_it_was_made_on(page, camera):
 
 
 def test_shift_and_the_right_button_say_not_this(page):
-    page.click(90, 60)
-    page.wait_for_targets(1)
-    before = page.page.locator("#calls strong", has_text="refine").count()
-    page.click(70, 60, modifiers=["Shift"])
-    refined(page, before + 1)
+    before = one_target_and_not_this(page)
     page.click(110, 60, button="right")
     refined(page, before + 2)
     newest = calls(page)[:2]
@@ -150,11 +156,7 @@ def test_a_click_on_a_target_chooses_it_and_the_next_marks_correct_it(page):
 
 
 def test_undo_takes_the_last_round_back(page):
-    page.click(90, 60)
-    page.wait_for_targets(1)
-    before = page.page.locator("#calls strong", has_text="refine").count()
-    page.click(70, 60, modifiers=["Shift"])
-    refined(page, before + 1)
+    one_target_and_not_this(page)
     page.page.click("#undo")
     asked(page, "/seem/undo")
     assert "done" in page.page.locator("#calls li").first.text_content()

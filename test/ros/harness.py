@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
@@ -212,3 +214,15 @@ class Camera:
         """End the thread."""
         self._closed = True
         self._thread.join(5)
+
+
+def down_and_up(client: Client, name: str) -> None:
+    """Takes a node (``/seem``) through its life once: another session serves then."""
+    for transition in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert client.call(ChangeState, f"{name}/change_state", request, 60).success

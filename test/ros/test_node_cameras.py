@@ -10,9 +10,7 @@ import pytest
 from colour_backend import scene
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Point, PointStamped
-from harness import BEST_EFFORT, MS, RELIABLE, Camera, wait_for
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from harness import BEST_EFFORT, MS, RELIABLE, Camera, down_and_up, wait_for
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
@@ -279,14 +277,7 @@ def test_ids_are_not_used_again_after_clean_up_and_configure(client, bench):
         return answer.success and answer.target_ids[0]
 
     first = wait_for(start, "a target")
-    for transition in (
-        Transition.TRANSITION_DEACTIVATE,
-        Transition.TRANSITION_CLEANUP,
-        Transition.TRANSITION_CONFIGURE,
-        Transition.TRANSITION_ACTIVATE,
-    ):
-        request = ChangeState.Request(transition=Transition(id=transition))
-        assert client.call(ChangeState, "/bench/change_state", request, 60).success
+    down_and_up(client, "/bench")
     assert wait_for(start, "another target") > first
 
 

@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 from colour_backend import scene
 from diagnostic_msgs.msg import DiagnosticArray
-from harness import BEST_EFFORT, RELIABLE, Camera, wait_for
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from harness import BEST_EFFORT, RELIABLE, Camera, down_and_up, wait_for
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
@@ -307,14 +305,7 @@ def test_class_numbers_mean_the_same_as_long_as_the_node_lives(client, start_nod
     blue, _ = wait_for(lambda: numbers()[0] and numbers(), "a number of blue", 60)
     blobs.clear()
     blobs[30, 30] = "green"
-    for transition in (
-        Transition.TRANSITION_DEACTIVATE,
-        Transition.TRANSITION_CLEANUP,
-        Transition.TRANSITION_CONFIGURE,
-        Transition.TRANSITION_ACTIVATE,
-    ):
-        request = ChangeState.Request(transition=Transition(id=transition))
-        assert client.call(ChangeState, "/numbered/change_state", request, 60).success
+    down_and_up(client, "/numbered")
     _, green = wait_for(lambda: numbers()[1] and numbers(), "a number of green")
     assert green != blue
     blobs[90, 60] = "blue"

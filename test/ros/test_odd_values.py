@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
-from colour_backend import ColourBackend
+from colour_session import colour_session
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from sensor_msgs.msg import CompressedImage, Image
@@ -17,17 +17,10 @@ from std_msgs.msg import Header
 from seem_ros.command_line import one_line_errors
 from seem_ros.errors import DataError, FrameError
 from seem_ros.perception.pictures.picture_file import read_picture_file
-from seem_ros.perception.segmenter import Segmenter
 from seem_ros.perception.structures.frame import Intrinsics
-from seem_ros.perception.tracking.target import IdAllocator
 from seem_ros.ros.camera.frame_buffer import FrameRing, StoredFrame
-from seem_ros.ros.camera.pipeline import CameraPipeline
 from seem_ros.ros.messages.images import array_to_image, array_to_jpeg, ns_to_stamp, stamp_to_ns
-from seem_ros.ros.monitoring.statistics import Statistics
-from seem_ros.ros.parameters import Settings
 from seem_ros.ros.services import LONGEST_MESSAGE, guard_parameter_services, shortened
-from seem_ros.ros.session import Running
-from seem_ros.ros.transforms.buffer import TransformBuffer
 
 
 def test_a_stamp_beyond_32_bits_of_seconds_becomes_the_nearest_one_that_fits():
@@ -61,14 +54,8 @@ def test_decoded_pictures_count_in_the_memory_of_the_buffer():
 
 @pytest.fixture(scope="module")
 def running():
-    def camera(name, segmenter):
-        return CameraPipeline(
-            name, segmenter, IdAllocator(), None, Settings(), Statistics(), None, lambda: None, TransformBuffer()
-        )
-
-    made = Running(lambda settings: Segmenter(ColourBackend()), camera, Settings(), print)
-    yield made
-    assert made.close()
+    with colour_session() as made:
+        yield made
 
 
 def test_names_of_a_vocabulary_are_cleaned_and_stuff_stays_stuff(running):

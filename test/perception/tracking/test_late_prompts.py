@@ -40,6 +40,19 @@ def followed(segmenter, frames, config=None, ids=None):
     return tracker
 
 
+def let_in(segmenter, tracker, frame):
+    """Has the tracker see a frame in the next pause; the list is empty once it has."""
+    waiting = [frame]
+
+    def visit():
+        with segmenter.pauses.held():
+            while waiting:
+                tracker.step(waiting.pop())
+
+    segmenter.pauses.let_in(visit)
+    return waiting
+
+
 @pytest.mark.parametrize("stamped", [True, False], ids=["stamps", "none"])
 def test_a_click_on_an_older_picture_of_a_followed_thing_names_its_target(segmenter, stamped):
     frames = film(8, stamped)
@@ -162,14 +175,7 @@ def test_without_a_pixel_value_left_a_new_thing_is_refused(segmenter):
 def test_a_frame_that_is_let_in_while_a_prompt_is_asked_does_not_hide_who_is_followed(segmenter):
     frames = film(4)
     tracker = followed(segmenter, frames[:3])
-    waiting = [frames[3]]
-
-    def let_in():
-        with segmenter.pauses.held():
-            while waiting:
-                tracker.step(waiting.pop())
-
-    segmenter.pauses.let_in(let_in)
+    waiting = let_in(segmenter, tracker, frames[3])
     result = tracker.start([click(28, 40)], frames[2])
     assert not waiting and result.target_ids == (1,)
     assert "this is target 1 already" in result.answers[0].message and len(tracker.targets()) == 1
@@ -178,14 +184,7 @@ def test_a_frame_that_is_let_in_while_a_prompt_is_asked_does_not_hide_who_is_fol
 def test_who_is_followed_already_is_shown_beside_a_new_target_of_the_same_call(segmenter):
     frames = film(5)
     tracker = followed(segmenter, frames[:3])
-    waiting = [frames[3]]
-
-    def let_in():
-        with segmenter.pauses.held():
-            while waiting:
-                tracker.step(waiting.pop())
-
-    segmenter.pauses.let_in(let_in)
+    let_in(segmenter, tracker, frames[3])
     result = tracker.start([click(28, 40), click(*BLUE)], frames[2], replay=frames[3:4])
     assert result.target_ids == (1, 2)
     assert [answer.segment.target_id for answer in result.answers] == [1, 2]

@@ -5,17 +5,10 @@ import threading
 
 import pytest
 import rclpy
-from colour_backend import ColourBackend
+from colour_session import colour_session
 from rclpy.parameter import Parameter
 
-from seem_ros.perception.segmenter import Segmenter
-from seem_ros.perception.tracking.target import IdAllocator
-from seem_ros.ros.camera.pipeline import CameraPipeline
-from seem_ros.ros.monitoring.statistics import Statistics
-from seem_ros.ros.parameters import Settings
 from seem_ros.ros.parameters.live import LiveParameters
-from seem_ros.ros.session import Running
-from seem_ros.ros.transforms.buffer import TransformBuffer
 
 SOON_S = 0.5
 
@@ -32,14 +25,8 @@ def node(private_ros):
 
 @pytest.fixture
 def running():
-    def camera(name, segmenter):
-        return CameraPipeline(
-            name, segmenter, IdAllocator(), None, Settings(), Statistics(), None, lambda: None, TransformBuffer()
-        )
-
-    made = Running(lambda settings: Segmenter(ColourBackend()), camera, Settings(), print)
-    yield made
-    assert made.close()
+    with colour_session() as made:
+        yield made
 
 
 def test_a_parameter_that_is_set_while_a_call_changes_the_vocabulary_is_in_force_as_it_is_shown(node, running):
